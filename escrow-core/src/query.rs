@@ -1,0 +1,89 @@
+//! Queries: every read by a person is signed, answered by one node, and logged.
+
+use crate::digest::{Digest, Nonce};
+use crate::limits;
+use crate::release::Caller;
+use crate::statement::{Kind, rule, statement};
+use crate::time::Timestamp;
+use crate::words::{Org, SeatIndex};
+use serde::{Deserialize, Serialize};
+
+/// A question to one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// Always [`Kind::Query`].
+    pub kind: Kind,
+    /// The organisation.
+    pub org: Org,
+    /// Fresh random bytes; a node answers each nonce once.
+    pub nonce: Nonce,
+    /// The charter that the asker saw.
+    pub charter: Digest,
+    /// Who asks.
+    pub by: Caller,
+    /// The node that is asked.
+    pub seat: SeatIndex,
+    /// What is asked.
+    pub what: Question,
+    /// When it was signed; within the charter's clock skew.
+    pub at: Timestamp,
+}
+
+statement!(Query, Query, limits::PAYLOAD_SMALL, |q| {
+    match &q.what {
+        Question::Entries(e) => rule(e.count >= 1 && e.count <= ENTRIES_PER_ANSWER, "1 to 1000 entries an answer"),
+        _ => Ok(()),
+    }
+});
+
+/// Most log entries in one answer.
+pub const ENTRIES_PER_ANSWER: u64 = 1_000;
+
+/// The questions there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Question {
+    /// Evaluate a request now and answer with the verdict.
+    Evaluate(Digest),
+    /// All matters, with their state.
+    Matters,
+    /// All requests, with decisions and the node's last verdict.
+    Requests,
+    /// The asker's own devices: which requests and releases touched their threads.
+    Activity,
+    /// Items of threads within a time range, to draft a request.
+    Items(crate::request::Scope),
+    /// Live consents of the asking device's subject; all of them for an officer.
+    Consents,
+    /// A slice of the log with the statements and contexts it names.
+    Entries(EntryRange),
+    /// The node's newest cosigned checkpoint, and its views of all other logs.
+    Views(Nonce),
+}
+
+impl Question {
+    /// A name for logs and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Evaluate(_) => "evaluate",
+            Self::Matters => "matters",
+            Self::Requests => "requests",
+            Self::Activity => "activity",
+            Self::Items(_) => "items",
+            Self::Consents => "consents",
+            Self::Entries(_) => "entries",
+            Self::Views(_) => "views",
+        }
+    }
+}
+
+/// A range of log positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryRange {
+    /// First position.
+    pub from: u64,
+    /// How many, at most 1,000.
+    pub count: u64,
+}

@@ -1,0 +1,243 @@
+//! Bodies of the HTTP interface, shared by node and client. Envelopes travel as base64 of their
+//! exact bytes, so that what is verified is what was signed.
+
+use crate::ItemId;
+use crate::deal::About;
+use crate::digest::{Blob, Digest, Nonce};
+use crate::matter::MatterAction;
+use crate::statement::Kind;
+use crate::time::Timestamp;
+use crate::token::Token;
+use crate::words::{Code, MatterId, PersonId, SeatIndex};
+use serde::{Deserialize, Serialize};
+
+/// Answer to an accepted statement: the node's signed receipt and its inclusion proof.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Receipted {
+    /// Envelope of a [`crate::receipt::Receipt`].
+    pub receipt: Blob,
+    /// C2SP tlog-proof of the entry against the node's own checkpoint.
+    pub proof: String,
+}
+
+/// `POST /v1/deposits`: a deposit envelope with the asked seat's own blob.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DepositBody {
+    /// Envelope of a [`crate::deposit::Deposit`].
+    pub deposit: Blob,
+    /// The sealed shares for this seat.
+    pub blob: Blob,
+}
+
+/// `POST /v1/releases`: everything a node needs to decide on its reply.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBody {
+    /// Envelope of a [`crate::release::ReleaseCall`].
+    pub call: Blob,
+    /// Envelope of the request, for a node that missed it.
+    pub request: Blob,
+    /// Envelopes of decisions, for a node that missed them.
+    pub decisions: Vec<Blob>,
+    /// Envelopes of fresh permits of other seats.
+    pub permits: Vec<Blob>,
+}
+
+/// Answer to a release call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Released {
+    /// The sealed reply.
+    pub reply: Blob,
+    /// Envelope of the [`crate::release::Release`] about it.
+    pub release: Blob,
+    /// tlog-proof of the `release.delivered` entry.
+    pub proof: String,
+    /// Envelopes of the deposits that the items belong to.
+    pub deposits: Vec<Blob>,
+}
+
+/// Answer to [`crate::query::Question::Evaluate`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerdictAnswer {
+    /// Envelope of a [`crate::verdict::Verdict`].
+    pub verdict: Blob,
+    /// tlog-proof of its entry.
+    pub proof: String,
+}
+
+/// One matter, in answers to [`crate::query::Question::Matters`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MatterInfo {
+    /// Its name.
+    pub matter: MatterId,
+    /// Its last act.
+    pub state: MatterAction,
+    /// Digest of that statement, which the next one names.
+    pub head: Digest,
+    /// Who signed it.
+    pub by: PersonId,
+    /// When the node logged it.
+    pub logged: Timestamp,
+    /// Commitment to the title.
+    pub title: Digest,
+}
+
+/// One request, in answers to [`crate::query::Question::Requests`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestInfo {
+    /// Envelope of the request.
+    pub request: Blob,
+    /// When the node first logged it.
+    pub logged: Timestamp,
+    /// Envelopes of decisions on it.
+    pub decisions: Vec<Blob>,
+    /// Envelope of its cancellation, if any.
+    pub cancellation: Option<Blob>,
+    /// Envelope of the node's last verdict on it, if any.
+    pub verdict: Option<Blob>,
+    /// Replies delivered by this node.
+    pub deliveries: u64,
+}
+
+/// One escrowed item, in answers to [`crate::query::Question::Items`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ItemInfo {
+    /// Its id.
+    pub item: ItemId,
+    /// Generation of its shares.
+    pub generation: u32,
+    /// Who deposited it.
+    pub depositor: Token,
+    /// The consent it was deposited under.
+    pub consent: Digest,
+    /// Ids of the policies agreed to.
+    pub policies: Vec<Code>,
+    /// What the key is.
+    pub about: About,
+}
+
+/// One consent, in answers to [`crate::query::Question::Consents`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConsentInfo {
+    /// Envelope of the consent.
+    pub consent: Blob,
+    /// When the node first logged it.
+    pub logged: Timestamp,
+    /// When a withdrawal was logged, if any.
+    pub withdrawn: Option<Timestamp>,
+}
+
+/// One event in a subject's own activity.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ActivityInfo {
+    /// When it was logged.
+    pub at: Timestamp,
+    /// Log position.
+    pub seq: u64,
+    /// Entry type.
+    pub what: String,
+    /// The request concerned.
+    pub request: Digest,
+    /// Its matter.
+    pub matter: MatterId,
+    /// On what ground.
+    pub basis: crate::charter::Basis,
+    /// How many of the asker's items it names.
+    pub items: u64,
+}
+
+/// Answer to [`crate::query::Question::Entries`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EntriesAnswer {
+    /// Size of the log when it answered.
+    pub size: u64,
+    /// Entry bytes, in order.
+    pub entries: Vec<Blob>,
+    /// Envelopes of the statements they name.
+    pub statements: Vec<Blob>,
+    /// Policy contexts and cosigned notes they name, by digest of their bytes.
+    pub attachments: Vec<Blob>,
+}
+
+/// Answer to [`crate::query::Question::Views`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ViewsAnswer {
+    /// The node's newest checkpoint with the cosignatures it has.
+    pub checkpoint: String,
+    /// Envelopes of [`crate::view::View`], one for each other log.
+    pub views: Vec<Blob>,
+}
+
+/// `POST /v1/peer/restrictions`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestrictionAsk {
+    /// Echoed in the signed answer.
+    pub nonce: Nonce,
+    /// The request concerned; null at start-up, for all restrictions.
+    pub request: Option<Digest>,
+}
+
+/// Its answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RestrictionReply {
+    /// Envelope of a [`crate::restriction::RestrictionAnswer`]; null from a node that is not READY.
+    pub answer: Option<Blob>,
+    /// Envelopes of the restrictions, each after the statement it restricts.
+    pub statements: Vec<Blob>,
+}
+
+/// `GET /v1/peer/witnessed?origin=...`: the newest note of that log which the node cosigned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Witnessed {
+    /// The note, or null if it never cosigned one.
+    pub note: Option<String>,
+}
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The seat.
+    pub seat: SeatIndex,
+    /// UNPROVEN, READY, DEGRADED, ROLLBACK, POISONED or FROZEN.
+    pub state: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Version of the node's software.
+    pub version: String,
+    /// Digest of the charter in force.
+    pub charter: Digest,
+    /// Its version.
+    pub charter_version: u64,
+    /// Origin of the log.
+    pub log: String,
+    /// Entries in it.
+    pub size: u64,
+    /// The node's clock.
+    pub at: Timestamp,
+}
+
+/// RFC 9457 problem document, `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:escrow:problem:<code>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code again, in words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What happened, whose fault it is, and the next step.
+    pub detail: String,
+    /// Stable machine-readable code.
+    pub code: String,
+    /// The seat that answers.
+    pub seat: Option<SeatIndex>,
+    /// The statement that decided, when one did (a withdrawal, a denial ...).
+    pub statement: Option<Digest>,
+    /// Its kind.
+    pub statement_kind: Option<Kind>,
+    /// For `charter-stale`: envelopes of the charters after the one the client named.
+    pub charters: Vec<Blob>,
+}
