@@ -1,0 +1,24 @@
+//! The log of one escrow node: entries, Merkle tree, proofs, checkpoints, cosignatures.
+//!
+//! **Scope.** Everything that can be said about a log from bytes alone: how an entry is
+//! written and chained ([`entry`]), the RFC 6962 tree over the entries ([`tree`]), signed
+//! notes ([`note`]), tree heads and who has countersigned them ([`checkpoint`]), what a
+//! witness must answer ([`witness`]) and the proof that a receipt carries ([`proof`]).
+//!
+//! **Not in scope.** Storage, network, clocks, private key files. Time comes in as a value
+//! and a key as a reference; whoever calls must persist before a signature leaves.
+//!
+//! **Promises.** No function here panics on input, whatever its bytes; every parser has a
+//! size limit that it checks before it allocates; every text format has exactly one
+//! accepted encoding, so `parse` then `to_bytes` gives back what arrived.
+//!
+//! **Threat.** The bytes may come from a liar who holds some of the keys. A size and a root
+//! are believed only inside a [`checkpoint::VerifiedCheckpoint`], which only a verified log
+//! signature can make: an RFC 6962 root alone does not bind the size of its tree.
+
+pub mod checkpoint;
+pub mod entry;
+pub mod note;
+pub mod proof;
+pub mod tree;
+pub mod witness;
