@@ -371,8 +371,15 @@ mod tests {
             key("w2-again", KeyKind::Cosigner, 2),
             key("self", KeyKind::Cosigner, 1),
             key(ORIGIN, KeyKind::Log, 1),
+            key("other.example/1", KeyKind::Log, 5),
         ];
         assert_eq!(head.cosigners(&witnesses), Ok(vec![]));
+        let other_log = secret(5);
+        let other_log = NoteSigner::new("other.example/1", &other_log).unwrap();
+        let signed = other_log.sign(head.note.text()).unwrap();
+        head.note
+            .signatures_mut()
+            .push(signed.signatures()[0].clone());
         for (name, seed) in [("w2", 2), ("w2-again", 2), ("self", 1), ("stranger", 9)] {
             let line = cosign(name, &secret(seed), 100, head.note.text()).unwrap();
             head.note.signatures_mut().push(line);

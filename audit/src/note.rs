@@ -127,21 +127,27 @@ impl VerifierKey {
 
     /// Verifies one line and returns the time of a cosignature, 0 for a log signature.
     fn verify(&self, text: &str, line: &SignatureLine) -> Result<u64, NoteError> {
-        let bad = || NoteError::BadSignature(self.name.clone());
-        let check = |message: &[u8], signature: &[u8]| {
-            let signature = Signature::from_slice(signature).map_err(|_| bad())?;
-            self.key
-                .verify_strict(message, &signature)
-                .map_err(|_| bad())
-        };
         match self.kind {
-            KeyKind::Log => check(text.as_bytes(), &line.signature).map(|()| 0),
+            KeyKind::Log => self.check(text.as_bytes(), &line.signature).map(|()| 0),
             KeyKind::Cosigner => {
-                let (time, signature) = line.signature.split_first_chunk().ok_or_else(bad)?;
+                let parts = line.signature.split_first_chunk();
+                let (time, signature) = parts.ok_or_else(|| self.bad_signature())?;
                 let time = u64::from_be_bytes(*time);
-                check(cosigned_message(time, text)?.as_bytes(), signature).map(|()| time)
+                self.check(cosigned_message(time, text)?.as_bytes(), signature)
+                    .map(|()| time)
             }
         }
+    }
+
+    fn check(&self, message: &[u8], signature: &[u8]) -> Result<(), NoteError> {
+        let signature = Signature::from_slice(signature).map_err(|_| self.bad_signature())?;
+        self.key
+            .verify_strict(message, &signature)
+            .map_err(|_| self.bad_signature())
+    }
+
+    fn bad_signature(&self) -> NoteError {
+        NoteError::BadSignature(self.name.clone())
     }
 }
 
@@ -553,10 +559,13 @@ mod tests {
     #[test]
     fn unknown_keys_are_ignored_and_known_ones_must_verify() {
         let note = signed();
-        let log = key("log", KeyKind::Log, 1);
+        let log = [key("log", KeyKind::Log, 1)];
         assert_eq!(
-            note.verify(&[log.clone()]).unwrap(),
-            [Signed { key: &log, time: 0 }]
+            note.verify(&log).unwrap(),
+            [Signed {
+                key: &log[0],
+                time: 0
+            }]
         );
         // Same name and other id, other name and (by construction) other id: unknown.
         for unknown in [key("log", KeyKind::Log, 2), key("gol", KeyKind::Log, 1)] {
@@ -565,22 +574,22 @@ mod tests {
         let mut bent = note.clone();
         bent.signatures[0].signature[7] ^= 1;
         let bad = Err(NoteError::BadSignature("log".into()));
-        assert_eq!(bent.verify(&[log.clone()]), bad);
+        assert_eq!(bent.verify(&log), bad);
         // A good line does not excuse a bad one of the same key, in either order.
         let mut both = note.clone();
         both.signatures.push(bent.signatures[0].clone());
-        assert_eq!(both.verify(&[log.clone()]), bad);
+        assert_eq!(both.verify(&log), bad);
         both.signatures.reverse();
-        assert_eq!(both.verify(&[log.clone()]), bad);
+        assert_eq!(both.verify(&log), bad);
         let mut other_text = note.clone();
         other_text.text.insert(0, 'x');
-        assert_eq!(other_text.verify(&[log]), bad);
+        assert_eq!(other_text.verify(&log), bad);
     }
 
     #[test]
     fn one_public_key_counts_once() {
         let names = ["w1", "w2"].map(|name| key(name, KeyKind::Cosigner, 3));
-        let lines = [("w1", 10), ("w2", 30), ("w1", 20)]
+        let lines = [("w1", 30), ("w2", 10), ("w1", 20)]
             .map(|(name, time)| cosign(name, &secret(3), time, TEXT).unwrap());
         let note = Note::new(TEXT, lines.to_vec()).unwrap();
         assert_eq!(
@@ -639,6 +648,20 @@ mod tests {
         }
         let bad = Err(NoteError::BadSignature("log".into()));
         assert_eq!(note.verify(&[key("log", KeyKind::Log, 1)]), bad);
+        // "Taming the many EdDSAs" (ePrint 2020/1244), case 2: R of small order; lax Ed25519
+        // takes it.
+        let unhex = |text: &str| hex::decode(text).unwrap();
+        let point = unhex("f7badec5b8abeaf699583992219b7b223f1df3fbbea919844e3f7c554a43dd43");
+        let message = unhex("aebf3f2601a0c8c5d39cc7d8911642f740b78168218da8471772b35f9d35b9ab");
+        let signature = unhex(
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa\
+             8c4bd45aecaca5b24fb97bc10ac27ac8751a7dfe1baff8b953ec9f5833ca260e",
+        );
+        let point = VerifyingKey::try_from(&point[..]).unwrap();
+        let lax = Signature::from_slice(&signature).unwrap();
+        assert!(ed25519_dalek::Verifier::verify(&point, &message, &lax).is_ok());
+        let strict = VerifierKey::new("log", KeyKind::Log, &point).unwrap();
+        assert!(strict.check(&message, &signature).is_err());
         // Small-order keys: the identity (canonical and not) and a point of order 8.
         let mut points = vec![[0; 32], [0xff; 32]];
         points[0][0] = 1;
@@ -651,6 +674,19 @@ mod tests {
             let verdict = VerifierKey::new("log", KeyKind::Log, &weak);
             assert_eq!(verdict, Err(NoteError::VerifierKey));
         }
+        // A second encoding, y + p, of keys that are not weak.
+        let mut sound = 0;
+        for low in 0xed..=0xff {
+            let mut point = [0xff; 32];
+            (point[0], point[31]) = (low, 0x7f);
+            let Ok(twin) = VerifyingKey::from_bytes(&point) else {
+                continue;
+            };
+            sound += u32::from(!twin.is_weak());
+            let verdict = VerifierKey::new("log", KeyKind::Log, &twin);
+            assert_eq!(verdict, Err(NoteError::VerifierKey));
+        }
+        assert!(sound > 0);
     }
 
     #[test]

@@ -296,10 +296,11 @@ pub fn verify_consistency(
 }
 
 /// Whether the next sibling stands to the left of `node`. On the right edge of a tree that
-/// is not full, first climbs the levels at which the node has no sibling.
+/// is not full, first climbs the levels at which the node has no sibling. The callers have
+/// seen that `last` is not 0; a node on the right edge is then not 0 either.
 fn is_right_child(node: &mut u64, last: &mut u64) -> bool {
     let right = *node & 1 == 1 || node == last;
-    if right && *node != 0 {
+    if right {
         let lonely = node.trailing_zeros();
         (*node, *last) = (*node >> lonely, *last >> lonely);
     }
@@ -407,7 +408,8 @@ mod tests {
                     assert!(verify_inclusion(&leaf, other, size, &proof, &root).is_err());
                 }
                 let longer = [&proof[..], &[leaf]].concat();
-                assert!(verify_inclusion(&leaf, index, size, &longer, &root).is_err());
+                let verdict = verify_inclusion(&leaf, index, size, &longer, &root);
+                assert_eq!(verdict, Err(ProofError::WrongLength));
                 if let Some((_, shorter)) = proof.split_last() {
                     let verdict = verify_inclusion(&leaf, index, size, shorter, &root);
                     assert_eq!(verdict, Err(ProofError::WrongLength));
@@ -434,7 +436,8 @@ mod tests {
                 assert_eq!(proof.is_empty(), old == 0 || old == new);
                 assert_eq!(verify_consistency(old, &a, new, &b, &proof), Ok(()));
                 let longer = [&proof[..], &[a]].concat();
-                assert!(verify_consistency(old, &a, new, &b, &longer).is_err());
+                let verdict = verify_consistency(old, &a, new, &b, &longer);
+                assert_eq!(verdict, Err(ProofError::WrongLength));
                 if let Some((_, shorter)) = proof.split_last() {
                     let verdict = verify_consistency(old, &a, new, &b, shorter);
                     assert_eq!(verdict, Err(ProofError::WrongLength));
@@ -457,6 +460,26 @@ mod tests {
             assert_eq!(tree.consistency_proof(new + 1, new), None);
         }
         assert_eq!(tree.consistency_proof(1, 21), None);
+    }
+
+    /// A root does not bind its size, so the length of the proof has to.
+    #[test]
+    fn a_root_is_not_taken_for_that_of_a_smaller_tree() {
+        let tree: Tree = leaves(4).into_iter().collect();
+        let (second, root) = (tree.leaf(1).unwrap(), tree.root_at(2).unwrap());
+        let proof = tree.inclusion_proof(1, 2).unwrap();
+        let verdict = verify_inclusion(&second, 0, 1, &proof, &root);
+        assert_eq!(verdict, Err(ProofError::WrongLength));
+        let (old, right) = (
+            tree.root_at(2).unwrap(),
+            tree.consistency_proof(2, 4).unwrap(),
+        );
+        let verdict = verify_consistency(2, &old, 2, &tree.root(), &right);
+        assert_eq!(verdict, Err(ProofError::WrongLength));
+        let fork = node_hash(&right[0], &node_hash(&old, &right[0]));
+        let twice = [right[0], right[0]];
+        let verdict = verify_consistency(2, &old, 4, &fork, &twice);
+        assert_eq!(verdict, Err(ProofError::WrongLength));
     }
 
     #[test]

@@ -401,7 +401,7 @@ mod tests {
             good.trim_end().to_owned(),
         ];
         for body in bad {
-            let error = AddCheckpoint::parse(body.as_bytes()).expect_err(&body);
+            let error = AddCheckpoint::parse(body.as_bytes()).unwrap_err();
             assert_eq!(Refuse::from(error).status(), 400);
         }
         let long = format!("{good}{}", "— x AAAAAAE=\n".repeat(MAX_REQUEST_LEN / 10));
