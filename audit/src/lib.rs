@@ -20,5 +20,6 @@ pub mod checkpoint;
 pub mod entry;
 pub mod note;
 pub mod proof;
+pub mod record;
 pub mod tree;
 pub mod witness;

@@ -1,0 +1,64 @@
+//! How the facts' events stand in log entries: the entry type names the event or, for a plain
+//! statement, its kind; the body is the event.
+
+use crate::entry::Entry;
+use escrow_core::{Envelope, Kind, Timestamp};
+use escrow_policy::{Event, Record};
+use serde_json::{Map, Value};
+
+/// Why an entry is not a record of this protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The body is no event of this version.
+    #[error("the body is no event of this version: {0}")]
+    Body(String),
+    /// The entry type contradicts body or statement.
+    #[error("type {found:?} does not go with its body, {expected:?} expected")]
+    Type {
+        /// Type found.
+        found: String,
+        /// Type that the body and statement call for.
+        expected: String,
+    },
+    /// The time is beyond what the protocol can say.
+    #[error("time out of range")]
+    Time,
+}
+
+/// The entry type of an event; `statement` is the kind of the statement beside it, if any.
+pub fn entry_type(event: &Event, statement: Option<Kind>) -> &'static str {
+    match event {
+        Event::Statement {} => statement.map_or("statement", Kind::name),
+        Event::Genesis { .. } => "genesis",
+        Event::CharterAccepted { .. } => "charter.accepted",
+        Event::Authorized { .. } => "release.authorized",
+        Event::Delivered { .. } => "release.delivered",
+        Event::Aborted { .. } => "release.aborted",
+        Event::Cosigned { .. } => "witness.cosigned",
+        Event::Refused { .. } => "refused",
+        Event::Ready { .. } => "node.ready",
+    }
+}
+
+/// The body of an event's entry.
+pub fn body(event: &Event) -> Map<String, Value> {
+    match serde_json::to_value(event) {
+        Ok(Value::Object(map)) => map,
+        // Events are structs of strings and numbers, which always serialise to objects.
+        _ => Map::new(),
+    }
+}
+
+/// Reads an entry as a record for the fold.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn read<'a>(entry: &'a Entry, statement: Option<&'a Envelope>) -> Result<Record<'a>, RecordError> {
+    let event: Event = serde_json::from_value(Value::Object(entry.body.clone())).map_err(|e| RecordError::Body(e.to_string()))?;
+    let expected = entry_type(&event, statement.map(Envelope::kind));
+    if entry.kind != expected {
+        return Err(RecordError::Type { found: entry.kind.clone(), expected: expected.to_owned() });
+    }
+    let at = i64::try_from(entry.ts).map_err(|_| RecordError::Time)?;
+    Ok(Record { seq: entry.seq, at: Timestamp::from_millis(at), entry_type: &entry.kind, statement, event })
+}

@@ -1,0 +1,113 @@
+//! Cedar: parsing, validating and evaluating one policy text on exact context bytes.
+
+use crate::context::{SCHEMA_VERSION, schema_text};
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request, Schema,
+    ValidationMode, Validator,
+};
+use escrow_core::charter::Policy;
+use escrow_core::{Code, MatterId, PersonId, Role};
+use std::str::FromStr as _;
+
+/// Version of the engine, named in verification reports: replay needs the same semantics.
+pub const ENGINE: &str = "cedar-policy 4";
+
+/// Why a policy text is unusable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Written for another context schema.
+    #[error("context schema {0} is unknown here; version {SCHEMA_VERSION} is known")]
+    Schema(u32),
+    /// Does not parse.
+    #[error("does not parse: {0}")]
+    Parse(String),
+    /// Parses, but uses what the context does not have, or compares what cannot be compared.
+    #[error("does not validate: {0}")]
+    Validate(String),
+    /// Cannot be evaluated on this context.
+    #[error("cannot be evaluated: {0}")]
+    Evaluate(String),
+}
+
+/// A parsed policy text with the schema of the charter's roles.
+pub struct Parsed {
+    set: PolicySet,
+    schema: Schema,
+}
+
+/// How an evaluation came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluated {
+    /// Allow, and not one error.
+    pub allowed: bool,
+    /// Errors of single policies, in words. Any error means that nothing is allowed.
+    pub errors: Vec<String>,
+    /// Ids of the policies that determined the answer, sorted.
+    pub determining: Vec<Code>,
+}
+
+fn schema(roles: &[Role]) -> Result<Schema, PolicyError> {
+    Schema::from_cedarschema_str(&schema_text(roles)).map(|(s, _)| s).map_err(|e| PolicyError::Parse(e.to_string()))
+}
+
+/// Parses a text without validating it, as old agreed texts are evaluated.
+///
+/// # Errors
+/// [`PolicyError::Schema`], [`PolicyError::Parse`].
+pub fn parse(policy: &Policy, roles: &[Role]) -> Result<Parsed, PolicyError> {
+    if policy.schema != SCHEMA_VERSION {
+        return Err(PolicyError::Schema(policy.schema));
+    }
+    let set = PolicySet::from_str(&policy.text).map_err(|e| PolicyError::Parse(e.to_string()))?;
+    Ok(Parsed { set, schema: schema(roles)? })
+}
+
+/// What a text must pass before it may stand in a charter.
+///
+/// # Errors
+/// [`PolicyError`].
+pub fn validate(policy: &Policy, roles: &[Role]) -> Result<(), PolicyError> {
+    let parsed = parse(policy, roles)?;
+    if parsed.set.templates().next().is_some() {
+        return Err(PolicyError::Validate("templates are not used here".into()));
+    }
+    let result = Validator::new(parsed.schema).validate(&parsed.set, ValidationMode::Strict);
+    let first = result.validation_errors().next().map(ToString::to_string);
+    first.map_or(Ok(()), |e| Err(PolicyError::Validate(e)))
+}
+
+impl Parsed {
+    /// True if the text says, by `@recipient_is_requestor("allowed")` on a permit policy, that the
+    /// requestor may be the recipient.
+    pub fn allows_requestor_as_recipient(&self) -> bool {
+        self.set.policies().any(|p| p.annotation("recipient_is_requestor") == Some("allowed"))
+    }
+
+    /// Evaluates on exact context bytes.
+    ///
+    /// # Errors
+    /// [`PolicyError::Evaluate`] if the context does not fit the schema.
+    pub fn evaluate(&self, requestor: &PersonId, matter: &MatterId, context: &[u8]) -> Result<Evaluated, PolicyError> {
+        let fail = |e: String| PolicyError::Evaluate(e);
+        let action = uid("Escrow::Action", "release")?;
+        let json = serde_json::from_slice(context).map_err(|e| fail(e.to_string()))?;
+        let context = Context::from_json_value(json, Some((&self.schema, &action))).map_err(|e| fail(e.to_string()))?;
+        let (principal, resource) = (uid("Escrow::Person", requestor.as_str())?, uid("Escrow::Matter", matter.as_str())?);
+        let request = Request::new(principal, action, resource, context, Some(&self.schema)).map_err(|e| fail(e.to_string()))?;
+        let response = Authorizer::new().is_authorized(&request, &self.set, &Entities::empty());
+        let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+        let mut determining: Vec<Code> =
+            response.diagnostics().reason().filter_map(|id| self.set.policy(id)).filter_map(name).collect();
+        determining.sort();
+        Ok(Evaluated { allowed: response.decision() == Decision::Allow && errors.is_empty(), errors, determining })
+    }
+}
+
+fn name(policy: &cedar_policy::Policy) -> Option<Code> {
+    policy.annotation("id").and_then(|id| id.parse().ok()).or_else(|| policy.id().to_string().parse().ok())
+}
+
+fn uid(kind: &str, id: &str) -> Result<EntityUid, PolicyError> {
+    let kind = EntityTypeName::from_str(kind).map_err(|e| PolicyError::Evaluate(e.to_string()))?;
+    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+}

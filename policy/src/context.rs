@@ -1,0 +1,158 @@
+//! What a policy sees: schema version 1 of the Cedar context.
+//!
+//! Serialised with its members in the order below (alphabetical), so that the same facts give the
+//! same bytes at every node and in every verifier; verdicts carry the digest of those bytes.
+
+use escrow_core::charter::Basis;
+use escrow_core::{Code, Digest, MatterId, PersonId, Role};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The schema version this engine speaks.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The numbers that more signatures or more time can raise. Policies may only use them so that
+/// more never hurts (`policy lint`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Distinct people approving in each approver role; every charter role is present.
+    pub approvals: BTreeMap<Role, u64>,
+    /// Distinct people approving in any role.
+    pub approvers: u64,
+    /// Seconds since this node first logged the request.
+    pub waited_seconds: u64,
+}
+
+/// Other participants of the requested threads, inside and outside, each person once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Participants {
+    /// Inside, with a live consent of their own.
+    pub consented: u64,
+    /// Inside, without one.
+    pub informed: u64,
+    /// Outside the organisation.
+    pub outside: u64,
+}
+
+/// Everything about a request that counters do not change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The requestor, the policy's principal.
+    pub requestor: PersonId,
+    /// The matter, the policy's resource.
+    pub matter: MatterId,
+    /// True if an authority reference is named.
+    pub authority: bool,
+    /// Basis of the request.
+    pub basis: Basis,
+    /// Bases of the consent records that the items were deposited under, sorted.
+    pub consent_bases: Vec<Basis>,
+    /// Participants other than the depositors.
+    pub consents: Participants,
+    /// Earlier requests for any of these items that were denied.
+    pub earlier_denials: u64,
+    /// Items asked for.
+    pub items: u64,
+    /// `immediate` or `delayed`.
+    pub notice: &'static str,
+    /// Purpose of the request.
+    pub purpose: Code,
+    /// True if the recipient is the requestor.
+    pub recipient_is_requestor: bool,
+    /// Days from the first to the last instant asked for, rounded up.
+    pub span_days: u64,
+    /// Threads asked for.
+    pub threads: u64,
+}
+
+#[derive(Serialize)]
+struct Bytes<'a> {
+    approvals: &'a BTreeMap<Role, u64>,
+    approvers: u64,
+    authority: bool,
+    basis: Basis,
+    consent_bases: &'a [Basis],
+    consents: Participants,
+    /// The depositor's consent is live, or the hard floor would have refused before.
+    depositor_consent: &'static str,
+    earlier_denials: u64,
+    /// Legal holds are a later statement kind; none exists yet.
+    hold: bool,
+    items: u64,
+    matter: &'a MatterId,
+    notice: &'static str,
+    purpose: &'a Code,
+    recipient_is_requestor: bool,
+    requestor: &'a PersonId,
+    span_days: u64,
+    threads: u64,
+    waited_seconds: u64,
+}
+
+/// The exact bytes handed to the policies.
+pub fn bytes(c: &Circumstances, n: &Counters) -> Vec<u8> {
+    let bytes = Bytes {
+        approvals: &n.approvals,
+        approvers: n.approvers,
+        authority: c.authority,
+        basis: c.basis,
+        consent_bases: &c.consent_bases,
+        consents: c.consents,
+        depositor_consent: "live",
+        earlier_denials: c.earlier_denials,
+        hold: false,
+        items: c.items,
+        matter: &c.matter,
+        notice: c.notice,
+        purpose: &c.purpose,
+        recipient_is_requestor: c.recipient_is_requestor,
+        requestor: &c.requestor,
+        span_days: c.span_days,
+        threads: c.threads,
+        waited_seconds: n.waited_seconds,
+    };
+    // Strings, numbers and maps with string keys always serialise.
+    serde_json::to_vec(&bytes).unwrap_or_default()
+}
+
+/// Digest of context bytes, as verdicts carry it.
+pub fn digest(bytes: &[u8]) -> Digest {
+    Digest::of(bytes)
+}
+
+/// The Cedar schema for these approver roles. Every role is an attribute, 0 when nobody approved.
+pub fn schema_text(roles: &[Role]) -> String {
+    let approvals: Vec<String> = roles.iter().map(|r| format!("\"{r}\": Long")).collect();
+    format!(
+        r#"namespace Escrow {{
+    entity Person;
+    entity Matter;
+    action "release" appliesTo {{
+        principal: [Person],
+        resource: [Matter],
+        context: {{
+            "approvals": {{ {} }},
+            "approvers": Long,
+            "authority": Bool,
+            "basis": String,
+            "consent_bases": Set<String>,
+            "consents": {{ "consented": Long, "informed": Long, "outside": Long }},
+            "depositor_consent": String,
+            "earlier_denials": Long,
+            "hold": Bool,
+            "items": Long,
+            "matter": String,
+            "notice": String,
+            "purpose": String,
+            "recipient_is_requestor": Bool,
+            "requestor": String,
+            "span_days": Long,
+            "threads": Long,
+            "waited_seconds": Long
+        }}
+    }};
+}}
+"#,
+        approvals.join(", ")
+    )
+}

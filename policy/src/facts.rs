@@ -1,0 +1,626 @@
+//! Facts: what one node's log says, folded entry by entry.
+//!
+//! One pure function, [`Facts::fold`], serves the running node and the offline verifier. A
+//! statement enters through [`crate::admit`], which checks who may say it; nothing else changes
+//! facts. Every time in here is the time at which this node first logged something.
+
+use crate::admit::{Admitted, Verified};
+use crate::charter::VerifiedCharter;
+use crate::refusal::{Refusal, Rule};
+use escrow_core::charter::{Charter, Policy, SealingKey};
+use escrow_core::consent::{Consent, PolicyRef, Withdrawal};
+use escrow_core::deal::About;
+use escrow_core::decision::{Choice, Decision};
+use escrow_core::enrolment::Revoked;
+use escrow_core::matter::{Matter, MatterAction};
+use escrow_core::request::Request;
+use escrow_core::{Code, Digest, Envelope, ItemId, Kind, MatterId, PersonId, PublicKey, SeatIndex, Timestamp, Token};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Where and when this node first logged something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// Log position.
+    pub seq: u64,
+    /// Time of the entry.
+    pub at: Timestamp,
+}
+
+/// A statement together with where it was logged.
+#[derive(Clone, Debug)]
+pub struct Fact<T> {
+    /// The statement.
+    pub statement: T,
+    /// Its digest.
+    pub digest: Digest,
+    /// Where it was logged first.
+    pub logged: Logged,
+}
+
+/// One enrolled device.
+#[derive(Clone, Debug)]
+pub struct DeviceFact {
+    /// The enrolment statement.
+    pub enrolment: Digest,
+    /// Whose device it is.
+    pub subject: Token,
+    /// Its signature key.
+    pub key: PublicKey,
+    /// Its sealing key.
+    pub sealing: SealingKey,
+    /// First instant of validity.
+    pub from: Timestamp,
+    /// First instant after validity.
+    pub until: Timestamp,
+    /// Where it was logged.
+    pub logged: Logged,
+}
+
+/// One escrowed item, without its share.
+#[derive(Clone, Debug)]
+pub struct ItemFact {
+    /// Deposit statement that brought it.
+    pub deposit: Digest,
+    /// Position in its deal.
+    pub position: u32,
+    /// Generation of its shares.
+    pub generation: u32,
+    /// The consent it came under.
+    pub consent: Digest,
+    /// Policies agreed to.
+    pub policies: Vec<PolicyRef>,
+    /// Who deposited it.
+    pub depositor: Token,
+    /// What the key is.
+    pub about: About,
+}
+
+/// A decision with the key that signed it.
+#[derive(Clone, Debug)]
+pub struct DecisionFact {
+    /// The decision.
+    pub fact: Fact<Decision>,
+    /// The key that signed.
+    pub key: PublicKey,
+}
+
+/// All that happened to one request at this node.
+#[derive(Clone, Debug, Default)]
+pub struct RequestFact {
+    /// The request and the key that signed it; none while only decisions are known.
+    pub request: Option<(Fact<Request>, PublicKey)>,
+    /// Decisions, strongest of each person first seen.
+    pub decisions: Vec<DecisionFact>,
+    /// Cancellations by whom.
+    pub cancelled: Vec<(PersonId, Digest)>,
+    /// Positions of this node's own `release.authorized` entries.
+    pub authorised: Vec<u64>,
+    /// Positions of this node's own `release.delivered` entries.
+    pub delivered: Vec<u64>,
+    /// This node's newest verdict.
+    pub verdict: Option<Digest>,
+}
+
+impl RequestFact {
+    /// The strongest choice each person ever signed, and the decision that said it.
+    pub fn strongest(&self) -> BTreeMap<&PersonId, &DecisionFact> {
+        let mut out: BTreeMap<&PersonId, &DecisionFact> = BTreeMap::new();
+        for d in &self.decisions {
+            let slot = out.entry(&d.fact.statement.by).or_insert(d);
+            if d.fact.statement.choice > slot.fact.statement.choice {
+                *slot = d;
+            }
+        }
+        out
+    }
+
+    /// The denial that ended it, if any.
+    pub fn denial(&self) -> Option<&DecisionFact> {
+        self.decisions.iter().find(|d| d.fact.statement.choice == Choice::Deny)
+    }
+}
+
+/// A matter: its statements and where they lead.
+#[derive(Clone, Debug, Default)]
+pub struct MatterFact {
+    statements: BTreeMap<Digest, Fact<Matter>>,
+    opening: Option<Digest>,
+}
+
+impl MatterFact {
+    /// The head of the chain: of two successors, `close` wins; a `close` whose predecessor is not
+    /// known here counts at once. `None` while the opening is not known.
+    pub fn head(&self) -> Option<&Fact<Matter>> {
+        let dangling = self.statements.values().find(|f| {
+            let s = &f.statement;
+            s.action == MatterAction::Close && s.previous.is_none_or(|p| !self.statements.contains_key(&p))
+        });
+        if dangling.is_some() {
+            return dangling;
+        }
+        let mut head = self.statements.get(&self.opening?)?;
+        // A chain cannot be longer than its statements; the bound also ends a cycle, which
+        // SHA-256 makes impossible.
+        for _ in 0..self.statements.len() {
+            let next = self
+                .statements
+                .values()
+                .filter(|f| f.statement.previous == Some(head.digest))
+                .min_by_key(|f| (f.statement.action != MatterAction::Close, f.digest));
+            let Some(next) = next else { break };
+            head = next;
+        }
+        Some(head)
+    }
+
+    /// All statements, for peers that missed some.
+    pub fn statements(&self) -> impl Iterator<Item = &Fact<Matter>> {
+        self.statements.values()
+    }
+}
+
+/// Entries of the log that carry no foreign statement, or more than one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// The body of an entry that only carries a statement.
+    Statement {},
+    /// First entry of a log: which seat, and the genesis charter as its statement.
+    Genesis {
+        /// The seat whose log this is.
+        seat: SeatIndex,
+    },
+    /// The operator accepted a charter version, and with it the chain up to it.
+    CharterAccepted {
+        /// Its digest.
+        charter: Digest,
+    },
+    /// A release was authorised; the statement is the release-call.
+    Authorized {
+        /// The request.
+        request: Digest,
+        /// Decisions counted, sorted.
+        decisions: Vec<Digest>,
+        /// Permits of other seats, sorted.
+        permits: Vec<Digest>,
+        /// Restriction answers of peers, sorted.
+        answers: Vec<Digest>,
+    },
+    /// A reply was delivered; the statement is this node's release.
+    Delivered {
+        /// Position of the authorisation.
+        authorized: u64,
+        /// SHA-256 of the cosigned note that covers it.
+        note: Digest,
+        /// The request.
+        request: Digest,
+        /// SHA-256 of the reply.
+        reply: Digest,
+        /// 1 for the first.
+        attempt: u64,
+    },
+    /// An authorised release was not delivered.
+    Aborted {
+        /// Position of the authorisation.
+        authorized: u64,
+        /// The request.
+        request: Digest,
+        /// The rule, or `restart`.
+        reason: Code,
+    },
+    /// This node cosigned another log's checkpoint.
+    Cosigned {
+        /// The log.
+        origin: String,
+        /// Its size.
+        size: u64,
+        /// Its root.
+        root: Digest,
+    },
+    /// A correctly signed statement was refused.
+    Refused {
+        /// Its kind.
+        kind: Kind,
+        /// Its digest.
+        statement: Digest,
+        /// Why.
+        rule: Rule,
+    },
+    /// The node became READY, proven by these peers.
+    Ready {
+        /// Peers that answered.
+        peers: Vec<SeatIndex>,
+    },
+}
+
+/// One log entry as the fold sees it.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// Position.
+    pub seq: u64,
+    /// Time.
+    pub at: Timestamp,
+    /// Entry type: a statement kind, or one of the event types of [`Event`].
+    pub entry_type: &'a str,
+    /// The statement it names, if it names one.
+    pub statement: Option<&'a Envelope>,
+    /// Its body.
+    pub event: Event,
+}
+
+/// The folded state.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub(crate) seat: Option<SeatIndex>,
+    pub(crate) charters: BTreeMap<Digest, VerifiedCharter>,
+    /// Accepted versions, genesis first.
+    pub(crate) accepted: Vec<Digest>,
+    /// When each version was accepted here.
+    pub(crate) accepted_at: BTreeMap<Digest, Timestamp>,
+    pub(crate) seen: HashMap<Digest, (Kind, Logged)>,
+    pub(crate) devices: BTreeMap<String, Vec<DeviceFact>>,
+    pub(crate) revoked: HashMap<Revoked, Digest>,
+    pub(crate) consents: BTreeMap<Digest, Fact<Consent>>,
+    pub(crate) withdrawals: BTreeMap<Digest, Fact<Withdrawal>>,
+    pub(crate) items: BTreeMap<ItemId, ItemFact>,
+    pub(crate) deals: HashMap<Digest, Digest>,
+    pub(crate) matters: BTreeMap<MatterId, MatterFact>,
+    pub(crate) requests: BTreeMap<Digest, RequestFact>,
+    /// Every statement that takes permission away, with what it needs before it.
+    pub(crate) restrictions: BTreeSet<Digest>,
+    pub(crate) size: u64,
+}
+
+impl Facts {
+    /// Facts of an empty log.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Entries folded so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The seat whose log this is.
+    pub fn seat(&self) -> Option<SeatIndex> {
+        self.seat
+    }
+
+    /// Digest of the genesis charter.
+    pub fn genesis(&self) -> Option<Digest> {
+        self.accepted.first().copied()
+    }
+
+    /// The charter in force.
+    pub fn charter(&self) -> Option<&VerifiedCharter> {
+        self.accepted.last().and_then(|d| self.charters.get(d))
+    }
+
+    /// Any known charter by digest, accepted or not.
+    pub fn known_charter(&self, digest: &Digest) -> Option<&Charter> {
+        self.charters.get(digest).map(VerifiedCharter::charter)
+    }
+
+    /// The charter that a statement names: in force now or before.
+    pub fn accepted_charter(&self, digest: &Digest) -> Option<&Charter> {
+        self.accepted.contains(digest).then(|| self.known_charter(digest)).flatten()
+    }
+
+    /// Accepted versions after `digest`, oldest first; what a stale client is told.
+    pub fn charters_after(&self, digest: &Digest) -> Vec<Digest> {
+        let at = self.accepted.iter().position(|d| d == digest).map_or(0, |i| i + 1);
+        self.accepted.iter().skip(at).copied().collect()
+    }
+
+    /// Accepted charter digests, genesis first.
+    pub fn accepted(&self) -> &[Digest] {
+        &self.accepted
+    }
+
+    /// True if a valid version newer than the one in force is known.
+    pub fn charter_unaccepted(&self) -> Option<Digest> {
+        let current = self.charter()?.charter().version;
+        self.charters.values().find(|c| c.charter().version > current).map(VerifiedCharter::digest)
+    }
+
+    /// Two valid successors of one version that no accepted version has settled.
+    pub fn charter_fork(&self) -> Option<(Digest, Digest)> {
+        let voided: BTreeSet<Digest> =
+            self.accepted.iter().filter_map(|d| self.charters.get(d)).flat_map(|c| c.charter().voided.clone()).collect();
+        let mut by_previous: BTreeMap<Digest, Digest> = BTreeMap::new();
+        for c in self.charters.values().filter(|c| !voided.contains(&c.digest())) {
+            let Some(previous) = c.charter().previous else { continue };
+            if let Some(other) = by_previous.insert(previous, c.digest()) {
+                return Some((other, c.digest()));
+            }
+        }
+        None
+    }
+
+    /// Every policy text that any accepted charter ever listed, by digest.
+    pub fn policy_text(&self, digest: &Digest) -> Option<&Policy> {
+        let charters = self.accepted.iter().rev().filter_map(|d| self.charters.get(d));
+        charters.flat_map(|c| &c.charter().policies).find(|p| p.digest() == *digest)
+    }
+
+    /// When the version after `digest` was accepted here; `None` while it is the one in force.
+    pub fn superseded(&self, digest: &Digest) -> Option<Timestamp> {
+        let next = self.accepted.iter().skip_while(|d| *d != digest).nth(1)?;
+        self.accepted_at.get(next).copied()
+    }
+
+    /// Where a statement was logged first.
+    pub fn seen(&self, digest: &Digest) -> Option<Logged> {
+        self.seen.get(digest).map(|(_, l)| *l)
+    }
+
+    /// Devices whose key has this hint.
+    pub fn devices(&self, key_id: &str) -> &[DeviceFact] {
+        self.devices.get(key_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The live enrolment of a device key at a time.
+    pub fn live_device(&self, key: &PublicKey, at: Timestamp) -> Option<&DeviceFact> {
+        self.devices(&key.id()).iter().find(|d| &d.key == key && self.device_live(d, at))
+    }
+
+    /// True if the enrolment of the device is valid at `at` and not revoked.
+    pub fn device_live(&self, d: &DeviceFact, at: Timestamp) -> bool {
+        d.from <= at && at < d.until && self.revocation(&d.key).is_none() && self.revoked_enrolment(&d.enrolment).is_none()
+    }
+
+    /// The revocation of a key, if any.
+    pub fn revocation(&self, key: &PublicKey) -> Option<Digest> {
+        self.revoked.get(&Revoked::Key(key.clone())).copied()
+    }
+
+    fn revoked_enrolment(&self, enrolment: &Digest) -> Option<Digest> {
+        self.revoked.get(&Revoked::Enrolment(*enrolment)).copied()
+    }
+
+    /// A consent.
+    pub fn consent(&self, digest: &Digest) -> Option<&Fact<Consent>> {
+        self.consents.get(digest)
+    }
+
+    /// All consents.
+    pub fn consents(&self) -> impl Iterator<Item = &Fact<Consent>> {
+        self.consents.values()
+    }
+
+    /// The withdrawal that ended a consent, if any.
+    pub fn withdrawal(&self, consent: &Digest) -> Option<&Fact<Withdrawal>> {
+        self.withdrawals.get(consent).filter(|w| {
+            self.consents.get(consent).is_none_or(|c| c.statement.subject == w.statement.subject)
+        })
+    }
+
+    /// An item.
+    pub fn item(&self, id: &ItemId) -> Option<&ItemFact> {
+        self.items.get(id)
+    }
+
+    /// All items.
+    pub fn items(&self) -> impl Iterator<Item = (&ItemId, &ItemFact)> {
+        self.items.iter()
+    }
+
+    /// A matter.
+    pub fn matter(&self, id: &MatterId) -> Option<&MatterFact> {
+        self.matters.get(id)
+    }
+
+    /// All matters.
+    pub fn matters(&self) -> impl Iterator<Item = (&MatterId, &MatterFact)> {
+        self.matters.iter()
+    }
+
+    /// A request.
+    pub fn request(&self, digest: &Digest) -> Option<&RequestFact> {
+        self.requests.get(digest)
+    }
+
+    /// All requests, also those of which only decisions are known.
+    pub fn requests(&self) -> impl Iterator<Item = (&Digest, &RequestFact)> {
+        self.requests.iter()
+    }
+
+    /// Folds one log entry: checks the statement against everything before it, then applies it.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the statement may not stand here; the facts are then unchanged.
+    pub fn fold(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let logged = Logged { seq: record.seq, at: record.at };
+        match (&record.event, record.statement) {
+            (Event::Genesis { seat }, Some(envelope)) => self.apply_genesis(*seat, envelope, record.at)?,
+            (Event::CharterAccepted { charter }, None) => self.accept_charter(charter, record.at)?,
+            (Event::Statement {}, Some(envelope)) => {
+                let admitted = crate::admit::admit(self, envelope, record.at)?;
+                self.apply(admitted, logged);
+            }
+            (Event::Authorized { request, .. }, Some(_)) => {
+                self.requests.entry(*request).or_default().authorised.push(record.seq);
+            }
+            (Event::Delivered { request, .. }, Some(_)) => {
+                self.requests.entry(*request).or_default().delivered.push(record.seq);
+            }
+            (Event::Aborted { .. } | Event::Cosigned { .. } | Event::Refused { .. } | Event::Ready { .. }, None) => {}
+            _ => return Err(Refusal::new(Rule::Malformed, "the entry's statement does not go with its type")),
+        }
+        if let Some(envelope) = record.statement {
+            self.seen.entry(envelope.digest()).or_insert((envelope.kind(), logged));
+        }
+        self.size = record.seq.saturating_add(1);
+        Ok(())
+    }
+
+    fn apply_genesis(&mut self, seat: SeatIndex, envelope: &Envelope, at: Timestamp) -> Result<(), Refusal> {
+        if self.seat.is_some() {
+            return Err(Refusal::new(Rule::CharterInvalid, "a second genesis entry"));
+        }
+        let genesis = crate::charter::verify_genesis(envelope, &envelope.digest())
+            .map_err(|e| Refusal::new(Rule::CharterInvalid, e.to_string()))?;
+        if genesis.charter().seat(seat).is_none() {
+            return Err(Refusal::new(Rule::CharterInvalid, format!("the charter has no seat {seat}")));
+        }
+        self.seat = Some(seat);
+        self.accepted.push(genesis.digest());
+        self.accepted_at.insert(genesis.digest(), at);
+        self.charters.insert(genesis.digest(), genesis);
+        Ok(())
+    }
+
+    /// The operator's acceptance takes over the whole chain up to the digest at once.
+    fn accept_charter(&mut self, digest: &Digest, at: Timestamp) -> Result<(), Refusal> {
+        let fail = |why: &str| Refusal::new(Rule::CharterInvalid, format!("charter {digest} cannot be accepted: {why}"));
+        let mut chain = Vec::new();
+        let mut base = *digest;
+        while !self.accepted.contains(&base) {
+            chain.push(base);
+            let c = self.charters.get(&base).ok_or_else(|| fail("it is not known here"))?;
+            base = c.charter().previous.ok_or_else(|| fail("another genesis"))?;
+        }
+        if self.accepted.last() != Some(&base) && !self.voids(digest, &base) {
+            return Err(fail("it branches off before the version in force and does not void that one"));
+        }
+        let keep = self.accepted.iter().position(|d| *d == base).map_or(0, |i| i + 1);
+        self.accepted.truncate(keep);
+        self.accepted_at.extend(chain.iter().map(|d| (*d, at)));
+        self.accepted.extend(chain.into_iter().rev());
+        Ok(())
+    }
+
+    fn voids(&self, digest: &Digest, branch_point: &Digest) -> bool {
+        let next = self.accepted.iter().skip_while(|d| *d != branch_point).nth(1);
+        let voided = self.charters.get(digest).map(|c| c.charter().voided.as_slice()).unwrap_or_default();
+        next.is_some_and(|n| voided.contains(n))
+    }
+
+    fn apply(&mut self, admitted: Admitted, logged: Logged) {
+        match admitted {
+            Admitted::Charter(c) => {
+                self.charters.insert(c.digest(), c);
+            }
+            Admitted::Enrolment(v) => self.apply_enrolment(&v, logged),
+            Admitted::Revocation(v) => {
+                self.restrictions.insert(v.digest());
+                self.revoked.entry(v.statement().revokes.clone()).or_insert(v.digest());
+            }
+            Admitted::Consent(v) => {
+                self.consents.insert(v.digest(), fact(v, logged));
+            }
+            Admitted::Withdrawal(v) => {
+                self.restrictions.insert(v.digest());
+                self.withdrawals.entry(v.statement().consent).or_insert_with(|| fact(v, logged));
+            }
+            Admitted::Deposit(v, deal) => {
+                self.deals.insert(deal.digest, v.digest());
+                let ids = deal.item_ids();
+                for ((position, id), item) in (0u32..).zip(ids).zip(deal.deal.items) {
+                    let fact = ItemFact {
+                        deposit: v.digest(),
+                        position,
+                        generation: deal.deal.generation,
+                        consent: deal.deal.consent,
+                        policies: deal.deal.policies.clone(),
+                        depositor: deal.deal.depositor,
+                        about: item.about,
+                    };
+                    self.items.insert(id, fact);
+                }
+            }
+            Admitted::Matter(v) => {
+                if v.statement().action == MatterAction::Close {
+                    self.restrictions.insert(v.digest());
+                }
+                let m = self.matters.entry(v.statement().matter.clone()).or_default();
+                if v.statement().action == MatterAction::Open && m.opening.is_none() {
+                    m.opening = Some(v.digest());
+                }
+                m.statements.insert(v.digest(), fact(v, logged));
+            }
+            Admitted::Request(v) => {
+                let key = v.key().clone();
+                let slot = self.requests.entry(v.digest()).or_default();
+                slot.request = Some((fact(v, logged), key));
+            }
+            Admitted::Cancellation(v) => {
+                self.restrictions.insert(v.digest());
+                let c = v.statement();
+                self.requests.entry(c.request).or_default().cancelled.push((c.by.clone(), v.digest()));
+            }
+            Admitted::Decision(v) => {
+                if v.statement().choice != Choice::Approve {
+                    self.restrictions.insert(v.digest());
+                }
+                let key = v.key().clone();
+                let slot = self.requests.entry(v.statement().request).or_default();
+                slot.decisions.push(DecisionFact { fact: fact(v, logged), key });
+            }
+            Admitted::OwnVerdict(v) => {
+                self.requests.entry(v.statement().request).or_default().verdict = Some(v.digest());
+            }
+            Admitted::Query(_) => {}
+        }
+    }
+
+    fn apply_enrolment(&mut self, v: &Verified<escrow_core::enrolment::Enrolment>, logged: Logged) {
+        let e = v.statement();
+        for d in &e.devices {
+            self.devices.entry(d.key.id()).or_default().push(DeviceFact {
+                enrolment: v.digest(),
+                subject: d.subject,
+                key: d.key.clone(),
+                sealing: d.sealing.clone(),
+                from: e.from,
+                until: e.until,
+                logged,
+            });
+        }
+    }
+
+    /// Digests of every restriction that bears on a request, sorted: its recusals, denials and
+    /// cancellations, the closing of its matter, withdrawals of its items' consents, and all
+    /// revocations. For a request that is not known here: every restriction there is.
+    pub fn restrictions_on(&self, request: Option<&Digest>) -> Vec<Digest> {
+        let known = request.and_then(|d| self.requests.get(d)).and_then(|r| Some((r, &r.request.as_ref()?.0.statement)));
+        let Some((fact, asked)) = known else {
+            return self.restrictions.iter().copied().collect();
+        };
+        let mut out: BTreeSet<Digest> = self.revoked.values().copied().collect();
+        out.extend(fact.cancelled.iter().map(|(_, d)| *d));
+        let against = fact.decisions.iter().filter(|d| d.fact.statement.choice != Choice::Approve);
+        out.extend(against.map(|d| d.fact.digest));
+        if let Some(m) = self.matters.get(&asked.matter) {
+            let closes = m.statements().filter(|f| f.statement.action == MatterAction::Close);
+            out.extend(closes.map(|f| f.digest));
+        }
+        let consents: BTreeSet<Digest> = asked.items.iter().filter_map(|i| self.items.get(i)).map(|i| i.consent).collect();
+        out.extend(consents.iter().filter_map(|c| self.withdrawals.get(c)).map(|w| w.digest));
+        out.into_iter().collect()
+    }
+
+    /// The statements a peer needs before a restriction, in order, itself last.
+    pub fn with_predecessors(&self, restriction: &Digest) -> Vec<Digest> {
+        let mut out = Vec::new();
+        if let Some(w) = self.withdrawals.values().find(|w| w.digest == *restriction) {
+            out.extend(self.consents.get(&w.statement.consent).map(|c| c.digest));
+        }
+        for m in self.matters.values() {
+            if let Some(f) = m.statements.get(restriction) {
+                let mut chain: Vec<&Fact<Matter>> = m.statements.values().filter(|s| s.logged.seq < f.logged.seq).collect();
+                chain.sort_by_key(|s| s.logged.seq);
+                out.extend(chain.iter().map(|s| s.digest));
+            }
+        }
+        out.push(*restriction);
+        out
+    }
+}
+
+fn fact<T>(v: Verified<T>, logged: Logged) -> Fact<T> {
+    let digest = v.digest();
+    Fact { statement: v.into_statement(), digest, logged }
+}

@@ -1,0 +1,399 @@
+//! The gate: permit, pending or refuse, explained.
+//!
+//! Pure: facts, a request and a time go in. The same function serves a verdict, both evaluations
+//! of a release, and the offline verifier's replay.
+
+use crate::admit::{Verified, verify_seat_statement};
+use crate::cedar::{self, Parsed};
+use crate::context::{self, Circumstances, Counters, Participants};
+use crate::facts::Facts;
+use crate::floor::{self, APPROVERS, Passed};
+use crate::refusal::{Refusal, Rule, require};
+use escrow_core::charter::{Charter, SealingKey};
+use escrow_core::deal::Participant;
+use escrow_core::release::ReleaseCall;
+use escrow_core::request::{Notice, Request};
+use escrow_core::restriction::RestrictionAnswer;
+use escrow_core::verdict::{Lacking, Outcome, PolicyResult, Verdict};
+use escrow_core::{Code, Digest, Envelope, SeatIndex, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the gate found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluation {
+    /// The answer.
+    pub outcome: Outcome,
+    /// What is lacking, when pending.
+    pub lacking: Vec<Lacking>,
+    /// Why not, when refused.
+    pub refusals: Vec<Refusal>,
+    /// Every policy text evaluated.
+    pub policies: Vec<PolicyResult>,
+    /// Decisions counted, sorted.
+    pub decisions: Vec<Digest>,
+    /// The exact context bytes; none if the floor refused before.
+    pub context: Option<Vec<u8>>,
+}
+
+impl Evaluation {
+    fn refused(refusal: Refusal) -> Self {
+        Self {
+            outcome: Outcome::Refuse,
+            lacking: vec![],
+            refusals: vec![refusal],
+            policies: vec![],
+            decisions: vec![],
+            context: None,
+        }
+    }
+
+    /// Codes of the refusals, as verdicts carry them.
+    pub fn reasons(&self) -> Vec<Code> {
+        self.refusals.iter().filter_map(|r| r.rule.code().parse().ok()).collect()
+    }
+}
+
+/// Evaluates a request at a time, from everything this node has logged.
+pub fn evaluate(facts: &Facts, request: &Digest, at: Timestamp) -> Evaluation {
+    match floor::check(facts, request, at) {
+        Ok(passed) => evaluate_passed(facts, &passed, at).unwrap_or_else(Evaluation::refused),
+        Err(refusal) => Evaluation::refused(refusal),
+    }
+}
+
+/// One policy text to evaluate.
+struct Text {
+    digest: Digest,
+    current: bool,
+    parsed: Parsed,
+}
+
+fn evaluate_passed(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Result<Evaluation, Refusal> {
+    let texts = texts(facts, passed)?;
+    if passed.recipient_is_requestor {
+        require(texts.iter().all(|t| t.parsed.allows_requestor_as_recipient()), Rule::RecipientIsRequestor, || {
+            "the policy does not allow the requestor to be the recipient; name another recipient".into()
+        })?;
+    }
+    let circumstances = circumstances(facts, passed, at);
+    let now = counters_now(passed, at);
+    let bytes = context::bytes(&circumstances, &now);
+    let decisions: BTreeSet<Digest> = passed.approvals.values().map(|(_, d)| *d).collect();
+    let judge = |n: &Counters| judge(&texts, passed.request, &context::bytes(&circumstances, n), n);
+
+    let (allowed, policies, errors) = judge(&now)?;
+    let mut evaluation = Evaluation {
+        outcome: Outcome::Permit,
+        lacking: vec![],
+        refusals: vec![],
+        policies,
+        decisions: decisions.into_iter().collect(),
+        context: Some(bytes),
+    };
+    if let Some(e) = errors.first() {
+        evaluation.outcome = Outcome::Refuse;
+        evaluation.refusals = vec![Refusal::new(Rule::PolicyError, format!("a policy could not be evaluated: {e}"))];
+    } else if !allowed {
+        let most = counters_most(passed, &now);
+        if judge(&most)?.0 {
+            evaluation.outcome = Outcome::Pending;
+            evaluation.lacking = lacking(&now, &most, &|n| judge(n).map(|j| j.0))?;
+        } else {
+            evaluation.outcome = Outcome::Refuse;
+            let detail = "the policy denies this request, and no approval or waiting would change that";
+            evaluation.refusals = vec![Refusal::new(Rule::PolicyDenies, detail)];
+        }
+    }
+    Ok(evaluation)
+}
+
+/// Each distinct text agreed at deposit for the request's policy id, then today's text.
+fn texts(facts: &Facts, passed: &Passed<'_>) -> Result<Vec<Text>, Refusal> {
+    let id = &passed.request.policy;
+    let today = passed.charter.policy(id);
+    let today = today.ok_or_else(|| Refusal::new(Rule::PolicyUnknown, format!("policy {id} is gone from the charter")))?;
+    let agreed: BTreeSet<Digest> =
+        passed.items.iter().flat_map(|i| &i.policies).filter(|p| p.id == *id).map(|p| p.digest).collect();
+    let mut out = Vec::new();
+    let ids = agreed.into_iter().map(|d| (d, false)).chain(std::iter::once((today.digest(), true)));
+    for (digest, current) in ids {
+        let text = facts.policy_text(&digest).ok_or_else(|| {
+            Refusal::new(Rule::PolicyUnknown, format!("the agreed text {} of policy {id} is not known here", digest.short()))
+        })?;
+        let parsed = cedar::parse(text, &passed.charter.approver_roles)
+            .map_err(|e| Refusal::new(Rule::PolicyError, format!("policy {id}: {e}")))?;
+        out.push(Text { digest, current, parsed });
+    }
+    Ok(out)
+}
+
+type Judgement = (bool, Vec<PolicyResult>, Vec<String>);
+
+/// True only if every text allows without error and the floor's number of approvers is met.
+fn judge(texts: &[Text], request: &Request, bytes: &[u8], n: &Counters) -> Result<Judgement, Refusal> {
+    let mut results = Vec::with_capacity(texts.len());
+    let mut errors = Vec::new();
+    for t in texts {
+        let e = t.parsed.evaluate(&request.by, &request.matter, bytes);
+        let e = e.map_err(|e| Refusal::new(Rule::PolicyError, e.to_string()))?;
+        errors.extend(e.errors);
+        results.push(PolicyResult { policy: t.digest, current: t.current, allowed: e.allowed, determining: e.determining });
+    }
+    let allowed = !results.is_empty() && results.iter().all(|r| r.allowed) && n.approvers >= APPROVERS;
+    Ok((allowed, results, errors))
+}
+
+fn circumstances(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Circumstances {
+    let r = passed.request;
+    let depositors: BTreeSet<_> = passed.items.iter().map(|i| i.depositor).collect();
+    let others: BTreeSet<&Participant> = passed
+        .items
+        .iter()
+        .flat_map(|i| &i.about.participants)
+        .filter(|p| !depositors.contains(&p.token))
+        .collect();
+    let mut consents = Participants::default();
+    for p in others {
+        let consented = || {
+            facts.consents().any(|c| {
+                c.statement.subject == p.token && at < c.statement.expires && facts.withdrawal(&c.digest).is_none()
+            })
+        };
+        match (p.inside, p.inside && consented()) {
+            (false, _) => consents.outside += 1,
+            (true, true) => consents.consented += 1,
+            (true, false) => consents.informed += 1,
+        }
+    }
+    let wanted: BTreeSet<_> = r.items.iter().collect();
+    let earlier_denials = facts
+        .requests()
+        .filter(|(_, f)| f.denial().is_some())
+        .filter_map(|(_, f)| f.request.as_ref())
+        .filter(|(q, _)| q.statement.items.iter().any(|i| wanted.contains(i)))
+        .count() as u64;
+    let bases: BTreeSet<_> = passed.items.iter().filter_map(|i| facts.consent(&i.consent)).map(|c| c.statement.basis).collect();
+    let span_ms = r.scope.to.millis().saturating_sub(r.scope.from.millis()).unsigned_abs();
+    Circumstances {
+        requestor: r.by.clone(),
+        matter: r.matter.clone(),
+        authority: r.authority.is_some(),
+        basis: r.basis,
+        consent_bases: bases.into_iter().collect(),
+        consents,
+        earlier_denials,
+        items: r.items.len() as u64,
+        notice: if matches!(r.notice, Notice::Immediate) { "immediate" } else { "delayed" },
+        purpose: r.purpose.clone(),
+        recipient_is_requestor: passed.recipient_is_requestor,
+        span_days: span_ms.div_ceil(86_400_000),
+        threads: r.scope.threads.len() as u64,
+    }
+}
+
+fn counters_now(passed: &Passed<'_>, at: Timestamp) -> Counters {
+    let mut approvals: BTreeMap<_, u64> = passed.charter.approver_roles.iter().map(|r| (r.clone(), 0)).collect();
+    for (role, _) in passed.approvals.values() {
+        *approvals.entry((*role).clone()).or_default() += 1;
+    }
+    Counters {
+        approvals,
+        approvers: passed.approvals.len() as u64,
+        waited_seconds: u64::try_from(at.seconds_since(passed.logged_at)).unwrap_or(0),
+    }
+}
+
+/// Every counter at the most it can reach before the request expires.
+fn counters_most(passed: &Passed<'_>, now: &Counters) -> Counters {
+    let wait = u64::try_from(passed.request.expires.seconds_since(passed.logged_at)).unwrap_or(0);
+    let most = |role, have: u64| passed.eligible.get(role).copied().unwrap_or(0).max(have);
+    Counters {
+        approvals: now.approvals.iter().map(|(r, have)| (r.clone(), most(r, *have))).collect(),
+        approvers: passed.eligible_people.max(now.approvers),
+        waited_seconds: wait.max(now.waited_seconds),
+    }
+}
+
+/// For each counter the least value that would do, everything else being at its most.
+fn lacking(
+    now: &Counters,
+    most: &Counters,
+    allowed: &dyn Fn(&Counters) -> Result<bool, Refusal>,
+) -> Result<Vec<Lacking>, Refusal> {
+    let mut out = Vec::new();
+    let mut look = |what: String, have: u64, top: u64, set: &dyn Fn(&mut Counters, u64)| -> Result<(), Refusal> {
+        let (mut low, mut high) = (0, top);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut n = most.clone();
+            set(&mut n, middle);
+            if allowed(&n)? { high = middle } else { low = middle + 1 }
+        }
+        if have < low
+            && let Ok(what) = what.parse()
+        {
+            out.push(Lacking { what, have, need: low });
+        }
+        Ok(())
+    };
+    for (role, have) in &now.approvals {
+        let top = most.approvals.get(role).copied().unwrap_or(0);
+        look(format!("approvals.{role}"), *have, top, &|n, v| {
+            n.approvals.insert(role.clone(), v);
+        })?;
+    }
+    look("approvers".into(), now.approvers, most.approvers, &|n, v| n.approvers = v)?;
+    look("waited_seconds".into(), now.waited_seconds, most.waited_seconds, &|n, v| n.waited_seconds = v)?;
+    Ok(out)
+}
+
+/// The right to seal one reply. Only [`authorise`] and [`deliver`] make one.
+#[derive(Debug)]
+pub struct Permit {
+    /// The request.
+    pub request: Digest,
+    /// Its items, in request order.
+    pub items: Vec<escrow_core::ItemId>,
+    /// Generation of the items.
+    pub generation: u32,
+    /// The one key that the reply may be sealed to.
+    pub recipient: SealingKey,
+    /// Decisions counted.
+    pub decisions: Vec<Digest>,
+}
+
+/// What a node has gathered before it authorises a release.
+#[derive(Debug)]
+pub struct Gathered<'a> {
+    /// Fresh permits of other seats.
+    pub permits: &'a [Envelope],
+    /// Signed answers of peers about restrictions.
+    pub answers: &'a [Envelope],
+}
+
+/// Authorises a release: enough fresh permits of other seats, enough answers of peers with every
+/// restriction they name known here, and the gate permits now.
+///
+/// # Errors
+/// [`Refusal`] naming the rule that stops it.
+pub fn authorise(
+    facts: &Facts,
+    call: &Verified<ReleaseCall>,
+    gathered: &Gathered<'_>,
+    at: Timestamp,
+) -> Result<Permit, Refusal> {
+    let permit = permit(facts, &call.statement().request, at)?;
+    let charter = floor::charter_settled(facts)?;
+    check_permits(facts, charter, &permit, gathered.permits, at)?;
+    check_answers(facts, charter, &permit, gathered.answers)?;
+    Ok(permit)
+}
+
+/// Evaluates afresh at delivery.
+///
+/// # Errors
+/// [`Refusal`] naming the rule that stops it.
+pub fn deliver(facts: &Facts, request: &Digest, at: Timestamp) -> Result<Permit, Refusal> {
+    permit(facts, request, at)
+}
+
+fn permit(facts: &Facts, request: &Digest, at: Timestamp) -> Result<Permit, Refusal> {
+    let passed = floor::check(facts, request, at)?;
+    let evaluation = evaluate_passed(facts, &passed, at)?;
+    match evaluation.outcome {
+        Outcome::Permit => Ok(Permit {
+            request: *request,
+            items: passed.request.items.clone(),
+            generation: passed.items.first().map_or(0, |i| i.generation),
+            recipient: passed.recipient.clone(),
+            decisions: evaluation.decisions,
+        }),
+        Outcome::Pending => Err(Refusal::new(Rule::Pending, describe(&evaluation.lacking))),
+        Outcome::Refuse => {
+            let first = evaluation.refusals.into_iter().next();
+            Err(first.unwrap_or_else(|| Refusal::new(Rule::PolicyDenies, "refused")))
+        }
+    }
+}
+
+/// What is lacking, in words.
+pub fn describe(lacking: &[Lacking]) -> String {
+    let one = |l: &Lacking| match l.what.as_str().strip_prefix("approvals.") {
+        Some(role) => format!("{} more approval(s) by role {role}", l.need.saturating_sub(l.have)),
+        None if l.what.as_str() == "approvers" => {
+            format!("{} more approver(s), different people", l.need.saturating_sub(l.have))
+        }
+        None => format!("{} more seconds of waiting", l.need.saturating_sub(l.have)),
+    };
+    format!("still lacking: {}", lacking.iter().map(one).collect::<Vec<_>>().join("; "))
+}
+
+/// At least t-1 permits of distinct other member seats, each for this request, under this charter
+/// version, fresh now.
+fn check_permits(
+    facts: &Facts,
+    charter: &Charter,
+    permit: &Permit,
+    permits: &[Envelope],
+    at: Timestamp,
+) -> Result<(), Refusal> {
+    let generation = charter.generation(permit.generation);
+    let generation = generation.ok_or_else(|| Refusal::new(Rule::Generation, "the items' generation is retired"))?;
+    let mut seats: BTreeSet<SeatIndex> = BTreeSet::new();
+    for envelope in permits {
+        let claimed: Verdict = envelope.decode().map_err(|e| Refusal::new(Rule::PermitInvalid, e.to_string()))?;
+        let v: Verified<Verdict> = verify_seat_statement(facts, envelope, claimed.seat)?;
+        let v = v.statement();
+        let bad = |why: String| Refusal::new(Rule::PermitInvalid, format!("permit of seat {}: {why}", v.seat));
+        let life = i64::try_from(charter.limits.permit_life_s).unwrap_or(0);
+        if Some(v.seat) == facts.seat() {
+            continue;
+        }
+        if v.outcome != Outcome::Permit || v.request != permit.request {
+            return Err(bad("not a permit for this request".into()));
+        }
+        if Some(v.charter) != facts.charter().map(crate::charter::VerifiedCharter::digest) {
+            return Err(bad("decided under another charter version".into()));
+        }
+        if v.valid_until < at || v.valid_until > v.decided.plus_seconds(life) {
+            return Err(bad(format!("stale: it was valid until {}", v.valid_until)));
+        }
+        let skew = i64::try_from(charter.limits.clock_skew_s).unwrap_or(0);
+        if v.decided > at.plus_seconds(skew) {
+            return Err(bad("decided in the future".into()));
+        }
+        if !generation.members.contains(&v.seat) {
+            return Err(bad("not a member of the items' generation".into()));
+        }
+        seats.insert(v.seat);
+    }
+    require(seats.len() >= generation.w(), Rule::PermitsMissing, || {
+        format!("{} fresh permits of other nodes presented, {} needed", seats.len(), generation.w())
+    })
+}
+
+/// At least w answers of distinct peers, for this seat and request, and nothing that they name
+/// is unknown here.
+fn check_answers(facts: &Facts, charter: &Charter, permit: &Permit, answers: &[Envelope]) -> Result<(), Refusal> {
+    let generation = charter.generation(permit.generation);
+    let generation = generation.ok_or_else(|| Refusal::new(Rule::Generation, "the items' generation is retired"))?;
+    let mut seats: BTreeSet<SeatIndex> = BTreeSet::new();
+    for envelope in answers {
+        let claimed: RestrictionAnswer = envelope.decode().map_err(|e| Refusal::new(Rule::AnswerInvalid, e.to_string()))?;
+        let a: Verified<RestrictionAnswer> = verify_seat_statement(facts, envelope, claimed.seat)?;
+        let a = a.statement();
+        let ours = Some(a.asker) == facts.seat() && Some(a.seat) != facts.seat() && a.request == Some(permit.request);
+        require(ours, Rule::AnswerInvalid, || format!("answer of seat {} to another question", a.seat))?;
+        for r in &a.restrictions {
+            require(facts.seen(r).is_some(), Rule::AnswerInvalid, || {
+                format!("seat {} knows restriction {} which it did not hand over", a.seat, r.short())
+            })?;
+        }
+        if generation.members.contains(&a.seat) {
+            seats.insert(a.seat);
+        }
+    }
+    require(seats.len() >= generation.w(), Rule::AnswerInvalid, || {
+        format!("{} of {} peers answered about restrictions", seats.len(), generation.w())
+    })
+}
