@@ -211,6 +211,10 @@ impl Dealer<'_> {
     /// [`DealError`] for a header, item or seat key that no node would accept.
     pub fn deal(mut self, keys: &[(About, ThreadKey)]) -> Result<Dealt, DealError> {
         let indices: Vec<SeatIndex> = self.seats.iter().map(|(i, _)| *i).collect();
+        let ok = |ok: bool, rule| if ok { Ok(()) } else { Err(DealError::Invalid(rule)) };
+        ok(self.header.items.is_empty(), "a header without items")?;
+        ok(usize::from(self.header.n) == indices.len(), "n seats")?;
+        ok(crate::statement::strictly_sorted(&indices), "seats ascending, no duplicates")?;
         let mut per_seat: Vec<Zeroizing<Vec<u8>>> =
             indices.iter().map(|_| Zeroizing::new(Vec::with_capacity(keys.len() * SHARE_BYTES))).collect();
         for (position, (about, key)) in keys.iter().enumerate() {

@@ -26,7 +26,7 @@ impl Digest {
 
     /// The first eight hex digits, for people; never for comparison.
     pub fn short(&self) -> String {
-        hex::encode(&self.0).chars().take(8).collect()
+        hex::encode(self.0).chars().take(8).collect()
     }
 }
 

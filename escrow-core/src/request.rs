@@ -90,6 +90,7 @@ pub struct Counts {
 /// Who will be able to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant)] // one in each request, never in a list
 pub enum Recipient {
     /// A person of the charter.
     Person(RecipientPerson),

@@ -5,6 +5,7 @@
 //! types themselves (`deny_unknown_fields`).
 
 use crate::limits::{JSON_DEPTH, JSON_INT_MAX};
+use serde::Serialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
@@ -27,11 +28,21 @@ pub enum StrictError {
 
 /// Decodes `bytes` as `T` under the strict profile.
 ///
+/// One value has one spelling but for whitespace, escapes and the order of members: serde also
+/// reads an object from a positional array and a bare word from `{"word": null}`, so the value is
+/// encoded again and compared.
+///
 /// # Errors
 /// [`StrictError`] names the rule that was broken.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, StrictError> {
+pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, StrictError> {
+    let profile = |e: serde_json::Error| StrictError::Profile(e.to_string());
     check(bytes, max)?;
-    serde_json::from_slice(bytes).map_err(|e| StrictError::Profile(e.to_string()))
+    let value: T = serde_json::from_slice(bytes).map_err(profile)?;
+    let given: serde_json::Value = serde_json::from_slice(bytes).map_err(profile)?;
+    if serde_json::to_value(&value).map_err(profile)? != given {
+        return Err(StrictError::Profile("not the one spelling of this value".to_owned()));
+    }
+    Ok(value)
 }
 
 /// Checks the profile alone.
@@ -83,7 +94,7 @@ impl<'de> Visitor<'de> for Profile {
         Ok(())
     }
     fn visit_i64<E: de::Error>(self, n: i64) -> Result<(), E> {
-        if n.abs() > JSON_INT_MAX { Err(E::custom("integer out of range")) } else { Ok(()) }
+        if n.unsigned_abs() > JSON_INT_MAX as u64 { Err(E::custom("integer out of range")) } else { Ok(()) }
     }
     fn visit_u64<E: de::Error>(self, n: u64) -> Result<(), E> {
         if n > JSON_INT_MAX as u64 { Err(E::custom("integer out of range")) } else { Ok(()) }
@@ -141,6 +152,7 @@ mod tests {
         }
         assert!(refused("9007199254740992").contains("range"));
         assert!(refused("-9007199254740992").contains("range"));
+        assert!(refused("-9223372036854775808").contains("range"));
         assert!(refused("18446744073709551616").contains("floating"));
         assert!(refused(&format!("{}1{}", "[".repeat(17), "]".repeat(17))).contains("deep"));
         assert!(refused("1 2").contains("trailing"));

@@ -150,8 +150,10 @@ pub struct ActivityInfo {
 /// Answer to [`crate::query::Question::Entries`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EntriesAnswer {
-    /// Size of the log when it answered.
+    /// Size of the log when it answered, the query's own entry included.
     pub size: u64,
+    /// The node's own signed checkpoint of exactly that size.
+    pub checkpoint: String,
     /// Entry bytes, in order.
     pub entries: Vec<Blob>,
     /// Envelopes of the statements they name.

@@ -269,6 +269,8 @@ pub struct Facts {
     pub(crate) requests: BTreeMap<Digest, RequestFact>,
     /// Every statement that takes permission away, with what it needs before it.
     pub(crate) restrictions: BTreeSet<Digest>,
+    /// Authorisations of this log that were neither delivered nor aborted yet.
+    pub(crate) open: BTreeMap<u64, Digest>,
     pub(crate) size: u64,
 }
 
@@ -442,11 +444,14 @@ impl Facts {
             }
             (Event::Authorized { request, .. }, Some(_)) => {
                 self.requests.entry(*request).or_default().authorised.push(record.seq);
+                self.open.insert(record.seq, *request);
             }
-            (Event::Delivered { request, .. }, Some(_)) => {
+            (Event::Delivered { request, authorized, .. }, Some(_)) => {
+                self.close_authorisation(*authorized, request)?;
                 self.requests.entry(*request).or_default().delivered.push(record.seq);
             }
-            (Event::Aborted { .. } | Event::Cosigned { .. } | Event::Refused { .. } | Event::Ready { .. }, None) => {}
+            (Event::Aborted { request, authorized, .. }, None) => self.close_authorisation(*authorized, request)?,
+            (Event::Cosigned { .. } | Event::Refused { .. } | Event::Ready { .. }, None) => {}
             _ => return Err(Refusal::new(Rule::Malformed, "the entry's statement does not go with its type")),
         }
         if let Some(envelope) = record.statement {
@@ -454,6 +459,22 @@ impl Facts {
         }
         self.size = record.seq.saturating_add(1);
         Ok(())
+    }
+
+    /// Each authorisation has one outcome: a reply, or none.
+    fn close_authorisation(&mut self, seq: u64, request: &Digest) -> Result<(), Refusal> {
+        match self.open.get(&seq) {
+            Some(open) if open == request => {
+                self.open.remove(&seq);
+                Ok(())
+            }
+            _ => Err(Refusal::new(Rule::Malformed, format!("entry {seq} is no open authorisation of this request"))),
+        }
+    }
+
+    /// Authorisations without an outcome yet: position and request.
+    pub fn open_authorisations(&self) -> impl Iterator<Item = (u64, Digest)> + '_ {
+        self.open.iter().map(|(seq, request)| (*seq, *request))
     }
 
     fn apply_genesis(&mut self, seat: SeatIndex, envelope: &Envelope, at: Timestamp) -> Result<(), Refusal> {
