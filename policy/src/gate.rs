@@ -9,7 +9,7 @@ use crate::context::{self, Circumstances, Counters, Participants};
 use crate::facts::Facts;
 use crate::floor::{self, APPROVERS, Passed};
 use crate::refusal::{Refusal, Rule, require};
-use escrow_core::charter::{Charter, SealingKey};
+use escrow_core::charter::{Charter, Generation, SealingKey};
 use escrow_core::deal::Participant;
 use escrow_core::release::ReleaseCall;
 use escrow_core::request::{Notice, Request};
@@ -78,7 +78,6 @@ fn evaluate_passed(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Result<
     let circumstances = circumstances(facts, passed, at);
     let now = counters_now(passed, at);
     let bytes = context::bytes(&circumstances, &now);
-    let decisions: BTreeSet<Digest> = passed.approvals.values().map(|(_, d)| *d).collect();
     let judge = |n: &Counters| judge(&texts, passed.request, &context::bytes(&circumstances, n), n);
 
     let (allowed, policies, errors) = judge(&now)?;
@@ -87,7 +86,7 @@ fn evaluate_passed(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Result<
         lacking: vec![],
         refusals: vec![],
         policies,
-        decisions: decisions.into_iter().collect(),
+        decisions: decisions(passed),
         context: Some(bytes),
     };
     if let Some(e) = errors.first() {
@@ -283,10 +282,67 @@ pub fn authorise(
     at: Timestamp,
 ) -> Result<Permit, Refusal> {
     let permit = permit(facts, &call.statement().request, at)?;
-    let charter = floor::charter_settled(facts)?;
-    check_permits(facts, charter, &permit, gathered.permits, at)?;
-    check_answers(facts, charter, &permit, gathered.answers)?;
+    check_gathered(facts, &permit.request, permit.generation, gathered, at)?;
     Ok(permit)
+}
+
+/// The part of [`authorise`] that needs no policy engine: permits of other seats and answers of
+/// peers about a request whose items are of `generation`.
+///
+/// # Errors
+/// [`Refusal`] naming the rule that stops it.
+pub fn check_gathered(
+    facts: &Facts,
+    request: &Digest,
+    generation: u32,
+    gathered: &Gathered<'_>,
+    at: Timestamp,
+) -> Result<(), Refusal> {
+    let charter = floor::charter_settled(facts)?;
+    let generation = charter.generation(generation);
+    let generation = generation.ok_or_else(|| Refusal::new(Rule::Generation, "the items' generation is retired"))?;
+    check_permits(facts, charter, request, generation, gathered.permits, at)?;
+    check_answers(facts, request, generation, gathered.answers)
+}
+
+/// What the facts say about a request that passes the hard floor, before any policy is asked:
+/// the record that a verifier can recompute without a policy engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The exact context bytes.
+    pub context: Vec<u8>,
+    /// Decisions counted, sorted.
+    pub decisions: Vec<Digest>,
+    /// Distinct people approving.
+    pub approvers: u64,
+    /// The items, in request order.
+    pub items: Vec<escrow_core::ItemId>,
+    /// Their generation.
+    pub generation: u32,
+    /// The one key that replies may be sealed to.
+    pub recipient: SealingKey,
+}
+
+/// Applies the hard floor and counts.
+///
+/// # Errors
+/// [`Refusal`] of the floor.
+pub fn count(facts: &Facts, request: &Digest, at: Timestamp) -> Result<Counted, Refusal> {
+    let passed = floor::check(facts, request, at)?;
+    let now = counters_now(&passed, at);
+    Ok(Counted {
+        context: context::bytes(&circumstances(facts, &passed, at), &now),
+        decisions: decisions(&passed),
+        approvers: now.approvers,
+        items: passed.request.items.clone(),
+        generation: passed.items.first().map_or(0, |i| i.generation),
+        recipient: passed.recipient.clone(),
+    })
+}
+
+fn decisions(passed: &Passed<'_>) -> Vec<Digest> {
+    let sorted: BTreeSet<Digest> = passed.approvals.values().map(|(_, d)| *d).collect();
+    sorted.into_iter().collect()
 }
 
 /// Evaluates afresh at delivery.
@@ -333,12 +389,11 @@ pub fn describe(lacking: &[Lacking]) -> String {
 fn check_permits(
     facts: &Facts,
     charter: &Charter,
-    permit: &Permit,
+    request: &Digest,
+    generation: &Generation,
     permits: &[Envelope],
     at: Timestamp,
 ) -> Result<(), Refusal> {
-    let generation = charter.generation(permit.generation);
-    let generation = generation.ok_or_else(|| Refusal::new(Rule::Generation, "the items' generation is retired"))?;
     let mut seats: BTreeSet<SeatIndex> = BTreeSet::new();
     for envelope in permits {
         let claimed: Verdict = envelope.decode().map_err(|e| Refusal::new(Rule::PermitInvalid, e.to_string()))?;
@@ -349,7 +404,7 @@ fn check_permits(
         if Some(v.seat) == facts.seat() {
             continue;
         }
-        if v.outcome != Outcome::Permit || v.request != permit.request {
+        if v.outcome != Outcome::Permit || v.request != *request {
             return Err(bad("not a permit for this request".into()));
         }
         if Some(v.charter) != facts.charter().map(crate::charter::VerifiedCharter::digest) {
@@ -374,15 +429,13 @@ fn check_permits(
 
 /// At least w answers of distinct peers, for this seat and request, and nothing that they name
 /// is unknown here.
-fn check_answers(facts: &Facts, charter: &Charter, permit: &Permit, answers: &[Envelope]) -> Result<(), Refusal> {
-    let generation = charter.generation(permit.generation);
-    let generation = generation.ok_or_else(|| Refusal::new(Rule::Generation, "the items' generation is retired"))?;
+fn check_answers(facts: &Facts, request: &Digest, generation: &Generation, answers: &[Envelope]) -> Result<(), Refusal> {
     let mut seats: BTreeSet<SeatIndex> = BTreeSet::new();
     for envelope in answers {
         let claimed: RestrictionAnswer = envelope.decode().map_err(|e| Refusal::new(Rule::AnswerInvalid, e.to_string()))?;
         let a: Verified<RestrictionAnswer> = verify_seat_statement(facts, envelope, claimed.seat)?;
         let a = a.statement();
-        let ours = Some(a.asker) == facts.seat() && Some(a.seat) != facts.seat() && a.request == Some(permit.request);
+        let ours = Some(a.asker) == facts.seat() && Some(a.seat) != facts.seat() && a.request == Some(*request);
         require(ours, Rule::AnswerInvalid, || format!("answer of seat {} to another question", a.seat))?;
         for r in &a.restrictions {
             require(facts.seen(r).is_some(), Rule::AnswerInvalid, || {
