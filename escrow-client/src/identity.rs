@@ -1,0 +1,342 @@
+//! Who acts: an officer of the charter, or an enrolled device. Key files are text lines, mode 0600.
+//!
+//! ```text
+//! escrow officer key v1
+//! person legal-1
+//! sign ed25519-private:...
+//! seal xwing-private:...
+//! ```
+
+use escrow_core::enrolment;
+use escrow_core::release::Caller;
+use escrow_core::sealing::{SealError, SealingSecret, Suite};
+use escrow_core::{PersonId, SigningKey, Token, TokenKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+const KEY_FILE_MAX: u64 = 64 * 1024;
+const OFFICER: &str = "escrow officer key v1";
+const DEVICE: &str = "escrow device key v1";
+const TOKEN: &str = "escrow token key v1";
+
+/// A person of the charter.
+#[derive(Debug)]
+pub struct Officer {
+    /// Id in the charter.
+    pub person: PersonId,
+    /// Signs what the person does.
+    pub signing: SigningKey,
+    /// Opens releases to the person; none if never a recipient.
+    pub sealing: Option<SealingSecret>,
+}
+
+/// An enrolled device of a subject.
+#[derive(Debug)]
+pub struct Device {
+    /// Whose it is.
+    pub subject: Token,
+    /// Signs consents, withdrawals and deposits.
+    pub signing: SigningKey,
+    /// Opens releases to the device, and its own key ring.
+    pub sealing: SealingSecret,
+}
+
+/// Who acts.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one for each process")]
+pub enum Identity {
+    /// A person of the charter.
+    Officer(Officer),
+    /// An enrolled device.
+    Device(Device),
+}
+
+/// Why a key file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyFileError {
+    /// Not there, not readable, or there already.
+    #[error("cannot {verb} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Others than the owner may read it.
+    #[error("{} can be read by others than its owner; run `chmod 600` on it, and make new keys if anybody may have read it", .0.display())]
+    Exposed(PathBuf),
+    /// Not a key file of this program.
+    #[error("{} is not {expected} of this program", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// The person or device has no such key.
+    #[error("{0}")]
+    Missing(&'static str),
+}
+
+impl Identity {
+    /// The key that signs for it.
+    pub const fn signing(&self) -> &SigningKey {
+        match self {
+            Self::Officer(o) => &o.signing,
+            Self::Device(d) => &d.signing,
+        }
+    }
+
+    /// The key that opens releases for it.
+    pub const fn sealing(&self) -> Option<&SealingSecret> {
+        match self {
+            Self::Officer(o) => o.sealing.as_ref(),
+            Self::Device(d) => Some(&d.sealing),
+        }
+    }
+
+    /// How it names itself in queries and calls.
+    pub fn caller(&self) -> Caller {
+        match self {
+            Self::Officer(o) => Caller::Person(o.person.clone()),
+            Self::Device(d) => Caller::Device(d.signing.public()),
+        }
+    }
+
+    /// The officer, if it is one.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Missing`].
+    pub const fn officer(&self) -> Result<&Officer, KeyFileError> {
+        match self {
+            Self::Officer(o) => Ok(o),
+            Self::Device(_) => Err(KeyFileError::Missing("this act needs an officer's key; the key in use is a device's")),
+        }
+    }
+
+    /// The device, if it is one.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Missing`].
+    pub const fn device(&self) -> Result<&Device, KeyFileError> {
+        match self {
+            Self::Device(d) => Ok(d),
+            Self::Officer(_) => Err(KeyFileError::Missing("this act needs a device's key; the key in use is an officer's")),
+        }
+    }
+
+    /// Reads a key file of either kind.
+    ///
+    /// # Errors
+    /// [`KeyFileError`].
+    pub fn load(path: &Path) -> Result<Self, KeyFileError> {
+        let text = read_private(path)?;
+        let fields = Fields::parse(&text);
+        let malformed = || KeyFileError::Malformed { path: path.to_owned(), expected: "an officer's or device's key file" };
+        let signing = fields.get("sign").and_then(|l| SigningKey::from_line(l).ok()).ok_or_else(malformed)?;
+        let sealing = fields.get("seal").map(SealingSecret::from_line).transpose().map_err(|_: SealError| malformed())?;
+        match fields.header {
+            OFFICER => {
+                let person = fields.get("person").and_then(|p| p.parse().ok()).ok_or_else(malformed)?;
+                Ok(Self::Officer(Officer { person, signing, sealing }))
+            }
+            DEVICE => {
+                let subject = fields.get("subject").and_then(|t| t.parse().ok()).ok_or_else(malformed)?;
+                let sealing = sealing.ok_or_else(malformed)?;
+                Ok(Self::Device(Device { subject, signing, sealing }))
+            }
+            _ => Err(malformed()),
+        }
+    }
+
+    /// Writes a new key file, mode 0600.
+    ///
+    /// # Errors
+    /// [`KeyFileError::File`], also if the file exists: keys are never overwritten.
+    pub fn save_new(&self, path: &Path) -> Result<(), KeyFileError> {
+        let (header, whose) = match self {
+            Self::Officer(o) => (OFFICER, format!("person {}", o.person)),
+            Self::Device(d) => (DEVICE, format!("subject {}", d.subject)),
+        };
+        let sign = self.signing().expose();
+        let seal = self.sealing().map(SealingSecret::expose);
+        let seal = seal.as_ref().map_or("", |s| s.as_str());
+        let capacity = header.len() + whose.len() + sign.len() + seal.len() + 32;
+        // The exact size at once: a text that grew would leave copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(capacity));
+        for part in [header, "\n", &whose, "\nsign ", &sign, "\n"] {
+            text.push_str(part);
+        }
+        if !seal.is_empty() {
+            for part in ["seal ", seal, "\n"] {
+                text.push_str(part);
+            }
+        }
+        write_private(path, text.as_bytes())
+    }
+}
+
+impl Officer {
+    /// Fresh keys; a sealing key only for somebody who may be a recipient.
+    pub fn generate(person: PersonId, recipient: Option<Suite>) -> Self {
+        Self { person, signing: SigningKey::generate_ed25519(), sealing: recipient.map(SealingSecret::generate) }
+    }
+}
+
+impl Device {
+    /// Fresh keys for a subject.
+    pub fn generate(subject: Token, suite: Suite) -> Self {
+        Self { subject, signing: SigningKey::generate_ed25519(), sealing: SealingSecret::generate(suite) }
+    }
+
+    /// What a registrar enrols.
+    pub fn public(&self) -> enrolment::Device {
+        enrolment::Device { subject: self.subject, key: self.signing.public(), sealing: self.sealing.public().clone() }
+    }
+}
+
+/// Reads the organisation's token key.
+///
+/// # Errors
+/// [`KeyFileError`].
+pub fn load_token_key(path: &Path) -> Result<TokenKey, KeyFileError> {
+    let text = read_private(path)?;
+    let fields = Fields::parse(&text);
+    let malformed = || KeyFileError::Malformed { path: path.to_owned(), expected: "a token key file" };
+    let version: u32 = fields.get("version").and_then(|v| v.parse().ok()).filter(|v| *v >= 1).ok_or_else(malformed)?;
+    let mut key = Zeroizing::new([0u8; 32]);
+    let line = fields.get("key").filter(|_| fields.header == TOKEN).ok_or_else(malformed)?;
+    let written = STANDARD.decode_slice(line, key.as_mut_slice()).map_err(|_| malformed())?;
+    if written == 32 { Ok(TokenKey::from_bytes(version, key)) } else { Err(malformed()) }
+}
+
+/// Writes the organisation's token key to a new file, mode 0600.
+///
+/// # Errors
+/// [`KeyFileError::File`], also if the file exists.
+pub fn save_token_key(key: &TokenKey, path: &Path) -> Result<(), KeyFileError> {
+    let line = Zeroizing::new(STANDARD.encode(key.expose()));
+    let head = format!("{TOKEN}\nversion {}\nkey ", key.version());
+    let mut text = Zeroizing::new(String::with_capacity(head.len() + line.len() + 1));
+    for part in [head.as_str(), &line, "\n"] {
+        text.push_str(part);
+    }
+    write_private(path, text.as_bytes())
+}
+
+struct Fields<'a> {
+    header: &'a str,
+    lines: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Fields<'a> {
+    fn parse(text: &'a str) -> Self {
+        let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+        let header = lines.next().unwrap_or("");
+        Self { header, lines: lines.filter_map(|l| l.split_once(' ')).collect() }
+    }
+
+    /// A field that stands there exactly once.
+    fn get(&self, name: &str) -> Option<&'a str> {
+        let mut found = self.lines.iter().filter(|(n, _)| *n == name);
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Some(value.trim()),
+            _ => None,
+        }
+    }
+}
+
+/// Writes a new file that only its owner may read; fails if it exists.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
+    let fault = |source| KeyFileError::File { verb: "create", path: path.to_owned(), source };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(fault)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fault)
+}
+
+/// Refuses a file that others than its owner may read.
+pub(crate) fn refuse_exposed(file: &File, path: &Path) -> Result<(), KeyFileError> {
+    #[cfg(unix)]
+    {
+        let fault = |source| KeyFileError::File { verb: "look at", path: path.to_owned(), source };
+        let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(fault)?);
+        if mode & 0o077 != 0 {
+            return Err(KeyFileError::Exposed(path.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
+    let fault = |source| KeyFileError::File { verb: "read", path: path.to_owned(), source };
+    let file = File::open(path).map_err(fault)?;
+    refuse_exposed(&file, path)?;
+    let size = file.metadata().map_err(fault)?.len().min(KEY_FILE_MAX);
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
+    file.take(KEY_FILE_MAX).read_to_string(&mut text).map_err(fault)?;
+    Ok(text)
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Officer(o) => write!(f, "{}", o.person),
+            Self::Device(d) => write!(f, "device {}", d.signing.public().id()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_files_come_back_and_others_may_not_read_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let token_key = TokenKey::generate(3);
+        let officer = Officer::generate("legal-1".parse().unwrap(), Some(Suite::XWing));
+        let plain = Officer::generate("dpo-1".parse().unwrap(), None);
+        let device = Device::generate(token_key.subject("+49 1"), Suite::MlKem768P256);
+        for (name, identity) in
+            [("o", Identity::Officer(officer)), ("p", Identity::Officer(plain)), ("d", Identity::Device(device))]
+        {
+            let path = dir.path().join(name);
+            identity.save_new(&path).unwrap();
+            assert!(identity.save_new(&path).is_err(), "keys are never overwritten");
+            let again = Identity::load(&path).unwrap();
+            assert_eq!(again.caller(), identity.caller());
+            assert_eq!(again.signing().public(), identity.signing().public());
+            assert_eq!(again.sealing().map(SealingSecret::public), identity.sealing().map(SealingSecret::public));
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+                assert!(matches!(Identity::load(&path), Err(KeyFileError::Exposed(_))));
+            }
+        }
+        let path = dir.path().join("t");
+        save_token_key(&token_key, &path).unwrap();
+        assert_eq!(load_token_key(&path).unwrap().subject("x"), token_key.subject("x"));
+        assert!(matches!(Identity::load(&path), Err(KeyFileError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_field_counts_only_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k");
+        let line = SigningKey::generate_ed25519().expose();
+        write_private(&path, format!("{OFFICER}\nperson a\nperson b\nsign {}\n", *line).as_bytes()).unwrap();
+        assert!(matches!(Identity::load(&path), Err(KeyFileError::Malformed { .. })));
+    }
+}
