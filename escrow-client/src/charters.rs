@@ -1,0 +1,178 @@
+//! The charter chain as a client holds it: a file, believed only from a pinned genesis digest on.
+
+use crate::archive::FileError;
+use crate::files;
+use escrow_core::charter::{Charter, Generation, Seat};
+use escrow_core::envelope::EnvelopeError;
+use escrow_core::{Blob, Digest, Envelope, SeatIndex};
+use escrow_policy::charter::{Chain, CharterError, VerifiedCharter, verify_successor};
+use std::path::{Path, PathBuf};
+
+const FILE_MAX: u64 = 256 * 1024 * 1024;
+
+/// Why a charter chain is not believed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChartersError {
+    /// A version breaks a rule or does not follow; its signers' or the file's fault.
+    #[error(transparent)]
+    Charter(#[from] CharterError),
+    /// Not an envelope.
+    #[error("charter file: {0}")]
+    Envelope(#[from] EnvelopeError),
+    /// Not a charter file.
+    #[error("{} is not a charter file: {why}; take it from whoever gave you the pinned digest", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The disk.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Administrators signed two successors of one version.
+    #[error("two valid successors of one charter exist, {a} and {b}: the administrators' fault; act under neither and ask the operators")]
+    Fork {
+        /// One.
+        a: Digest,
+        /// The other.
+        b: Digest,
+    },
+    /// The chain has no generation; such a charter is refused before, so this cannot be.
+    #[error("the charter names no generation")]
+    NoGeneration,
+}
+
+/// A verified chain, genesis first. The newest version is the one acted under.
+#[derive(Clone, Debug)]
+pub struct Charters {
+    pinned: Digest,
+    envelopes: Vec<Envelope>,
+    chain: Chain,
+    newest: VerifiedCharter,
+    generation: Generation,
+}
+
+impl Charters {
+    /// Verifies a chain against the pinned genesis digest.
+    ///
+    /// # Errors
+    /// [`ChartersError`] of the first version that does not hold.
+    pub fn verify(pinned: Digest, envelopes: Vec<Envelope>) -> Result<Self, ChartersError> {
+        let chain = Chain::verify(&pinned, &envelopes)?;
+        let newest = chain.newest().cloned().ok_or(ChartersError::NoGeneration)?;
+        let generation = newest.charter().current_generation().cloned().ok_or(ChartersError::NoGeneration)?;
+        Ok(Self { pinned, envelopes, chain, newest, generation })
+    }
+
+    /// Reads a charter file: one envelope, or a JSON array of base64 envelopes as nodes serve it.
+    ///
+    /// # Errors
+    /// [`ChartersError`].
+    pub fn load(path: &Path, pinned: Digest) -> Result<Self, ChartersError> {
+        Self::verify(pinned, read_envelopes(path)?)
+    }
+
+    /// Replaces the charter file.
+    ///
+    /// # Errors
+    /// [`ChartersError::File`]; the old file is then still there.
+    pub fn save(&self, path: &Path) -> Result<(), ChartersError> {
+        let blobs: Vec<Blob> = self.envelopes.iter().map(|e| Blob(e.bytes().to_vec())).collect();
+        Ok(files::replace_json(path, &blobs)?)
+    }
+
+    /// Digest of the genesis, the root of all trust.
+    pub const fn genesis(&self) -> Digest {
+        self.pinned
+    }
+
+    /// The version acted under.
+    pub fn current(&self) -> &Charter {
+        self.newest.charter()
+    }
+
+    /// Its digest, which every statement names.
+    pub fn digest(&self) -> Digest {
+        self.newest.digest()
+    }
+
+    /// The node set that new deals use.
+    pub const fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    /// A verified version by digest.
+    pub fn version(&self, digest: &Digest) -> Option<&Charter> {
+        self.chain.versions().iter().find(|v| v.digest() == *digest).map(VerifiedCharter::charter)
+    }
+
+    /// A seat of the version acted under.
+    pub fn seat(&self, index: SeatIndex) -> Option<&Seat> {
+        self.current().seat(index)
+    }
+
+    /// All versions as they were signed, genesis first.
+    pub fn envelopes(&self) -> &[Envelope] {
+        &self.envelopes
+    }
+
+    /// This chain and whatever of `offered` verifiably follows it; the rest is ignored, because
+    /// anybody may have sent it.
+    ///
+    /// # Errors
+    /// [`ChartersError::Fork`], the one thing that cannot be ignored.
+    pub fn extended(&self, offered: &[Envelope]) -> Result<Self, ChartersError> {
+        let mut out = self.clone();
+        loop {
+            let next = offered.iter().find(|e| verify_successor(&out.newest, e).is_ok());
+            let Some(next) = next else { break };
+            let mut envelopes = out.envelopes.clone();
+            envelopes.push(next.clone());
+            out = Self::verify(out.pinned, envelopes)?;
+        }
+        out.refuse_fork(offered)?;
+        Ok(out)
+    }
+
+    fn refuse_fork(&self, offered: &[Envelope]) -> Result<(), ChartersError> {
+        let versions = self.chain.versions();
+        let voided = |d: &Digest| versions.iter().any(|v| v.charter().voided.contains(d));
+        for pair in versions.windows(2) {
+            let [before, after] = pair else { continue };
+            let other = offered.iter().find(|e| {
+                let d = e.digest();
+                d != after.digest() && !voided(&d) && verify_successor(before, e).is_ok()
+            });
+            if let Some(other) = other {
+                return Err(ChartersError::Fork { a: after.digest(), b: other.digest() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The chain up to the version with this digest.
+    ///
+    /// # Errors
+    /// [`ChartersError`] if there is no such version.
+    pub fn up_to(&self, digest: &Digest) -> Result<Self, ChartersError> {
+        let at = self.envelopes.iter().position(|e| e.digest() == *digest);
+        let upto = at.and_then(|at| self.envelopes.get(..=at)).unwrap_or_default();
+        Self::verify(self.pinned, upto.to_vec())
+    }
+}
+
+/// Reads a charter file without believing anything in it.
+///
+/// # Errors
+/// [`ChartersError::Malformed`], [`ChartersError::File`].
+pub fn read_envelopes(path: &Path) -> Result<Vec<Envelope>, ChartersError> {
+    let malformed = |why: String| ChartersError::Malformed { path: path.to_owned(), why };
+    let bytes = files::read(path, FILE_MAX)?;
+    if let Ok(one) = Envelope::parse(&bytes) {
+        return Ok(vec![one]);
+    }
+    let blobs: Vec<Blob> = serde_json::from_slice(&bytes).map_err(|e| malformed(e.to_string()))?;
+    blobs.iter().map(|b| Envelope::parse(&b.0).map_err(|e| malformed(e.to_string()))).collect()
+}

@@ -1,0 +1,181 @@
+//! Exporting evidence: each node's log with everything its entries name, and every node's views
+//! of the others' logs. What is written is checked by `escrow verify`, not here: a lying node's
+//! entries belong into the bundle.
+
+use crate::client::Client;
+use crate::outcome::{NodeError, Outcomes};
+use crate::transport::{Node, fan_out};
+use escrow_audit::bundle::{BuildError, Bundle, BundleBuilder, Meta};
+use escrow_core::query::{ENTRIES_PER_ANSWER, EntryRange, Question};
+use escrow_core::request::Request;
+use escrow_core::wire::{EntriesAnswer, ViewsAnswer};
+use escrow_core::{Blob, Digest, Envelope, Kind, MatterId, Nonce, SeatIndex};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Pages read before a log counts as endless: more than any real log has.
+const PAGES_MAX: usize = 1_000_000;
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// Not one node handed its log over.
+    #[error("no node handed its log over:\n{0}")]
+    NoLog(Outcomes<u64>),
+    /// Nothing is known of what was asked for.
+    #[error("no request of matter {0} is in any log")]
+    NoRequest(MatterId),
+    /// The parts do not go together.
+    #[error("the parts do not make a bundle: {0}")]
+    Build(#[from] BuildError),
+}
+
+/// What an export is about.
+#[derive(Clone, Debug, Default)]
+pub enum About {
+    /// Everything in the logs.
+    #[default]
+    Everything,
+    /// The logs in full, and the requests of one matter named in the index.
+    Matter(MatterId),
+    /// The logs in full, and these requests named in the index.
+    Requests(Vec<Digest>),
+}
+
+/// A bundle ready to be written, and what each node gave.
+#[derive(Debug)]
+#[must_use]
+pub struct Exported {
+    /// The files.
+    pub bundle: Bundle,
+    /// Entries of each node, or why there are none.
+    pub logs: Outcomes<u64>,
+    /// Views of each node, or why there are none.
+    pub views: Outcomes<usize>,
+    /// Things that some node handed over and that do not belong into a bundle.
+    pub left_out: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Log {
+    entries: Vec<Vec<u8>>,
+    checkpoint: String,
+    statements: BTreeMap<Digest, Vec<u8>>,
+    attachments: BTreeMap<Digest, Vec<u8>>,
+}
+
+impl Client {
+    /// Asks all nodes for their views of each other's logs, then reads every log to its end: in
+    /// this order no log can be shorter than any view of it. Nodes that cannot be reached are
+    /// noted, and the verifier will say INCOMPLETE where they are missed.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub async fn export(&self, about: &About) -> Result<Exported, ExportError> {
+        let nonce = Nonce::random();
+        let views: Outcomes<ViewsAnswer> = self.ask_all(Question::Views(nonce)).await;
+        let logs = fan_out(self.nodes(), |node| {
+            let client = self.clone();
+            async move { client.read_log(&node).await }
+        })
+        .await;
+        let mut builder = BundleBuilder::new();
+        let mut left_out = Vec::new();
+        for e in self.charters().envelopes() {
+            builder.add_charter(e.bytes())?;
+        }
+        let mut requests = BTreeMap::new();
+        let logs = logs.and_then(|seat, log| {
+            let size = log.entries.len() as u64;
+            add_log(&mut builder, seat, log, &mut requests, &mut left_out)?;
+            Ok(size)
+        });
+        if logs.count() == 0 {
+            return Err(ExportError::NoLog(logs));
+        }
+        let views = views.and_then(|seat, answer| {
+            let mut added = 0;
+            for v in &answer.views {
+                match builder.add_view(&v.0) {
+                    Ok(()) => added += 1,
+                    Err(e) => left_out.push(format!("a view of node {seat}: {e}")),
+                }
+            }
+            Ok(added)
+        });
+        let requests = chosen(about, &requests)?;
+        let files = builder.finish(&Meta { export: nonce, requests })?;
+        Ok(Exported { bundle: Bundle { files }, logs, views, left_out })
+    }
+
+    /// A whole log. Each page comes with the node's checkpoint for the size at that moment; the
+    /// page that reaches it ends the log.
+    async fn read_log(&self, node: &Node) -> Result<Log, NodeError> {
+        let mut log = Log { entries: vec![], checkpoint: String::new(), statements: BTreeMap::new(), attachments: BTreeMap::new() };
+        let mut count = ENTRIES_PER_ANSWER;
+        for _ in 0..PAGES_MAX {
+            let from = log.entries.len() as u64;
+            let page: EntriesAnswer = match self.ask(node, Question::Entries(EntryRange { from, count })).await {
+                // Entries with large deposits: take smaller pages.
+                Err(NodeError::Problem(p)) if p.code == "too-large" && count > 1 => {
+                    count /= 2;
+                    continue;
+                }
+                other => other?,
+            };
+            let progress = !page.entries.is_empty();
+            log.entries.extend(page.entries.into_iter().map(|b| b.0));
+            keep(&mut log.statements, page.statements);
+            keep(&mut log.attachments, page.attachments);
+            let have = log.entries.len() as u64;
+            if have == page.size {
+                log.checkpoint = page.checkpoint;
+                return Ok(log);
+            }
+            if !progress || have > page.size {
+                return Err(NodeError::Protocol(format!("it says that its log has {} entries and handed over {have}", page.size)));
+            }
+        }
+        Err(NodeError::Protocol("its log does not end".into()))
+    }
+}
+
+fn keep(into: &mut BTreeMap<Digest, Vec<u8>>, blobs: Vec<Blob>) {
+    into.extend(blobs.into_iter().map(|b| (Digest::of(&b.0), b.0)));
+}
+
+fn add_log(
+    builder: &mut BundleBuilder,
+    seat: SeatIndex,
+    log: Log,
+    requests: &mut BTreeMap<Digest, MatterId>,
+    left_out: &mut Vec<String>,
+) -> Result<(), NodeError> {
+    let protocol = |e: BuildError| NodeError::Protocol(e.to_string());
+    builder.add_log(seat, log.entries, log.checkpoint.into_bytes()).map_err(protocol)?;
+    for bytes in log.statements.values() {
+        if let Err(e) = builder.add_statement(bytes) {
+            left_out.push(format!("a statement of node {seat}: {e}"));
+        } else if let Ok(e) = Envelope::parse(bytes)
+            && e.kind() == Kind::Request
+            && let Ok(r) = e.decode::<Request>()
+        {
+            requests.insert(e.digest(), r.matter);
+        }
+    }
+    for bytes in log.attachments.into_values() {
+        builder.add_attachment(bytes);
+    }
+    Ok(())
+}
+
+fn chosen(about: &About, requests: &BTreeMap<Digest, MatterId>) -> Result<Vec<Digest>, ExportError> {
+    match about {
+        About::Everything => Ok(requests.keys().copied().collect()),
+        About::Matter(m) => {
+            let of: BTreeSet<Digest> = requests.iter().filter(|(_, matter)| *matter == m).map(|(d, _)| *d).collect();
+            if of.is_empty() { Err(ExportError::NoRequest(m.clone())) } else { Ok(of.into_iter().collect()) }
+        }
+        About::Requests(list) => Ok(list.clone()),
+    }
+}

@@ -1,0 +1,297 @@
+//! Requests: drafting one from what is asked in people's terms, finding them again.
+
+use crate::client::Client;
+use crate::clock::now;
+use crate::consent::Outcomed;
+use crate::identity::KeyFileError;
+use crate::outcome::{NodeError, Outcomes};
+use escrow_core::charter::Basis;
+use escrow_core::consent::Authority;
+use escrow_core::decision::{Choice, Decision};
+use escrow_core::envelope::EnvelopeError;
+use escrow_core::query::Question;
+use escrow_core::request::{Cancellation, Counts, Notice, Recipient, RecipientPerson, Request, Scope};
+use escrow_core::wire::{ItemInfo, RequestInfo};
+use escrow_core::{Code, Digest, Envelope, ItemId, Kind, MatterId, Nonce, PersonId, Timestamp, Token};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The matter it belongs to.
+    pub matter: MatterId,
+    /// On what ground.
+    pub basis: Basis,
+    /// Reference and document; none only for consent.
+    pub authority: Option<Authority>,
+    /// For what purpose.
+    pub purpose: Code,
+    /// Which threads, any order.
+    pub threads: Vec<Token>,
+    /// First instant of messages asked for.
+    pub from: Timestamp,
+    /// First instant after them.
+    pub to: Timestamp,
+    /// Whose key the result is sealed to.
+    pub recipient: Recipient,
+    /// The one policy.
+    pub policy: Code,
+    /// When the subjects are told.
+    pub notice: Notice,
+    /// Life of the request, seconds.
+    pub life_s: i64,
+}
+
+/// Why no request can be drafted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DraftError {
+    /// The key in use is not an officer's.
+    #[error(transparent)]
+    Identity(#[from] KeyFileError),
+    /// Too few nodes answered to know what is escrowed.
+    #[error("{answered} nodes answered, {need} are needed to know what can be released:\n{outcomes}")]
+    BelowThreshold {
+        /// Nodes that answered.
+        answered: usize,
+        /// Nodes needed.
+        need: usize,
+        /// What each said.
+        outcomes: Outcomes<usize>,
+    },
+    /// Nodes refused to say what they hold.
+    #[error("the nodes refuse to say what they hold:\n{0}")]
+    Refused(Outcomes<usize>),
+    /// Nothing is escrowed there.
+    #[error("nothing is escrowed for these threads in this time; check thread and dates, or ask the custodians to deposit")]
+    NothingThere,
+    /// The items are of several node sets.
+    #[error("the items belong to generations {0:?}; a request names items of one: narrow the time")]
+    MixedGenerations(BTreeSet<u32>),
+    /// Not a person who can receive.
+    #[error("{0} is not in the charter or has no sealing key there, so nothing can be sealed to them")]
+    Recipient(PersonId),
+    /// A rule of requests is broken.
+    #[error(transparent)]
+    Statement(#[from] EnvelopeError),
+}
+
+/// A request that is ready to be shown and signed.
+#[derive(Debug)]
+pub struct Draft {
+    /// The request.
+    pub request: Request,
+    /// What its items are.
+    pub items: Vec<ItemInfo>,
+    /// Items that fewer than t nodes hold alike; they could not be released and are left out.
+    pub left_out: Vec<ItemId>,
+    /// Threads for which nothing is escrowed in this time; left out of the scope.
+    pub empty_threads: Vec<Token>,
+    /// Items in each node's answer.
+    pub outcomes: Outcomes<usize>,
+}
+
+/// One request as the nodes know it.
+#[derive(Clone, Debug)]
+pub struct KnownRequest {
+    /// Its digest.
+    pub digest: Digest,
+    /// The request.
+    pub request: Request,
+    /// As it was signed.
+    pub envelope: Envelope,
+    /// Nodes that know it.
+    pub nodes: usize,
+    /// First time any node logged it.
+    pub logged: Timestamp,
+    /// Decisions of all nodes, each once.
+    pub decisions: Vec<(Decision, Envelope)>,
+    /// True if any node knows a cancellation by its requestor.
+    pub cancelled: bool,
+    /// Replies delivered by all nodes together.
+    pub deliveries: u64,
+}
+
+impl KnownRequest {
+    /// The strongest choice of each person.
+    pub fn choices(&self) -> BTreeMap<&PersonId, (Choice, &Decision)> {
+        let mut out: BTreeMap<&PersonId, (Choice, &Decision)> = BTreeMap::new();
+        for (d, _) in &self.decisions {
+            let slot = out.entry(&d.by).or_insert((d.choice, d));
+            if d.choice > slot.0 {
+                *slot = (d.choice, d);
+            }
+        }
+        out
+    }
+
+    /// `open`, `denied`, `cancelled` or `expired`; what the policy says, only verdicts tell.
+    pub fn state(&self, at: Timestamp) -> &'static str {
+        if self.cancelled {
+            "cancelled"
+        } else if self.choices().values().any(|(c, _)| *c == Choice::Deny) {
+            "denied"
+        } else if self.request.expires <= at {
+            "expired"
+        } else {
+            "open"
+        }
+    }
+}
+
+impl Client {
+    /// The recipient entry for a person of the charter.
+    ///
+    /// # Errors
+    /// [`DraftError::Recipient`].
+    pub fn recipient(&self, person: &PersonId) -> Result<Recipient, DraftError> {
+        let sealing = self.charters().current().person(person).and_then(|p| p.sealing.as_ref());
+        let sealing = sealing.ok_or_else(|| DraftError::Recipient(person.clone()))?.digest();
+        Ok(Recipient::Person(RecipientPerson { id: person.clone(), sealing }))
+    }
+
+    /// Drafts a request: asks every node what it holds for the scope and takes the items that at
+    /// least t nodes hold alike, because fewer could not release them.
+    ///
+    /// # Errors
+    /// [`DraftError`].
+    pub async fn draft_request(&self, ask: Ask) -> Result<Draft, DraftError> {
+        let by = self.identity().officer()?.person.clone();
+        let mut threads = ask.threads;
+        threads.sort();
+        threads.dedup();
+        let scope = Scope { threads, from: ask.from, to: ask.to };
+        let answers: Outcomes<Vec<ItemInfo>> = self.ask_all(Question::Items(scope.clone())).await;
+        let mut held: BTreeMap<(ItemId, String), (usize, ItemInfo)> = BTreeMap::new();
+        let outcomes = answers.and_then(|_, list| {
+            let seen = list.len();
+            for info in list {
+                let a = &info.about;
+                let inside = scope.threads.contains(&a.thread) && a.from < scope.to && scope.from < a.to;
+                if inside {
+                    // Alike means alike in everything: what one node tells otherwise is another thing.
+                    let text = serde_json::to_string(&info).map_err(|e| NodeError::Protocol(e.to_string()))?;
+                    held.entry((info.item, text)).or_insert((0, info)).0 += 1;
+                }
+            }
+            Ok(seen)
+        });
+        let (answered, need) = (outcomes.count(), self.t());
+        if answered < need {
+            let refused = outcomes.present() >= need;
+            return Err(if refused { DraftError::Refused(outcomes) } else { DraftError::BelowThreshold { answered, need, outcomes } });
+        }
+        let (enough, few): (Vec<_>, Vec<_>) = held.into_values().partition(|(nodes, _)| *nodes >= need);
+        let items: Vec<ItemInfo> = enough.into_iter().map(|(_, info)| info).collect();
+        let taken: BTreeSet<ItemId> = items.iter().map(|i| i.item).collect();
+        let left_out: BTreeSet<ItemId> = few.iter().map(|(_, i)| i.item).filter(|i| !taken.contains(i)).collect();
+        if items.is_empty() {
+            return Err(DraftError::NothingThere);
+        }
+        let generations: BTreeSet<u32> = items.iter().map(|i| i.generation).collect();
+        if generations.len() > 1 {
+            return Err(DraftError::MixedGenerations(generations));
+        }
+        let found: BTreeSet<Token> = items.iter().map(|i| i.about.thread).collect();
+        let empty_threads = scope.threads.iter().filter(|t| !found.contains(t)).copied().collect();
+        let created = now();
+        let request = Request {
+            kind: Kind::Request,
+            org: self.charters().current().org.clone(),
+            nonce: Nonce::random(),
+            charter: self.charters().digest(),
+            matter: ask.matter,
+            by,
+            basis: ask.basis,
+            authority: ask.authority,
+            purpose: ask.purpose,
+            counts: Counts { items: taken.len() as u64, threads: found.len() as u64 },
+            scope: Scope { threads: found.into_iter().collect(), ..scope },
+            items: taken.into_iter().collect(),
+            recipient: ask.recipient,
+            policy: ask.policy,
+            notice: ask.notice,
+            created,
+            expires: created.plus_seconds(ask.life_s),
+        };
+        Ok(Draft { request, items, left_out: left_out.into_iter().collect(), empty_threads, outcomes })
+    }
+
+    /// Signs the cancellation of a request of one's own.
+    ///
+    /// # Errors
+    /// [`DraftError`].
+    pub fn cancellation(&self, request: Digest) -> Result<Envelope, DraftError> {
+        Ok(self.sign(&Cancellation {
+            kind: Kind::Cancellation,
+            org: self.charters().current().org.clone(),
+            nonce: Nonce::random(),
+            charter: self.charters().digest(),
+            request,
+            by: self.identity().officer()?.person.clone(),
+            at: now(),
+        })?)
+    }
+
+    /// All requests that any node knows, oldest first, with everybody's decisions.
+    pub async fn requests(&self) -> Outcomed<Vec<KnownRequest>> {
+        let answers: Outcomes<Vec<RequestInfo>> = self.ask_all(Question::Requests).await;
+        let mut known: BTreeMap<Digest, KnownRequest> = BTreeMap::new();
+        let outcomes = answers.and_then(|_, list| {
+            let seen = list.len();
+            for info in list {
+                merge(&mut known, info)?;
+            }
+            Ok(seen)
+        });
+        let mut list: Vec<_> = known.into_values().collect();
+        list.sort_by_key(|r| (r.logged, r.digest));
+        Outcomed { value: list, outcomes }
+    }
+
+    /// Requests that still wait for this officer's decision.
+    pub fn waits_for_me(&self, request: &KnownRequest) -> bool {
+        let Ok(me) = self.identity().officer().map(|o| &o.person) else { return false };
+        let recipient = matches!(&request.request.recipient, Recipient::Person(p) if p.id == *me);
+        request.state(now()) == "open"
+            && request.request.by != *me
+            && !recipient
+            && !request.choices().contains_key(me)
+            && self.charters().current().person(me).is_some_and(|p| {
+                p.roles.iter().any(|r| self.charters().current().approver_roles.contains(r))
+            })
+    }
+}
+
+fn merge(known: &mut BTreeMap<Digest, KnownRequest>, info: RequestInfo) -> Result<(), NodeError> {
+    let protocol = |e: EnvelopeError| NodeError::Protocol(e.to_string());
+    let envelope = crate::transport::envelope(&info.request, "request")?;
+    let request: Request = envelope.decode().map_err(protocol)?;
+    let digest = envelope.digest();
+    let k = known.entry(digest).or_insert_with(|| KnownRequest {
+        digest,
+        request,
+        envelope,
+        nodes: 0,
+        logged: info.logged,
+        decisions: vec![],
+        cancelled: false,
+        deliveries: 0,
+    });
+    k.nodes += 1;
+    k.logged = k.logged.min(info.logged);
+    k.deliveries += info.deliveries;
+    if let Some(blob) = &info.cancellation {
+        let c: Cancellation = crate::transport::envelope(blob, "cancellation")?.decode().map_err(protocol)?;
+        k.cancelled |= c.request == digest && c.by == k.request.by;
+    }
+    for blob in &info.decisions {
+        let envelope = crate::transport::envelope(blob, "decision")?;
+        let decision: Decision = envelope.decode().map_err(protocol)?;
+        let new = k.decisions.iter().all(|(_, e)| e.digest() != envelope.digest());
+        if decision.request == digest && new {
+            k.decisions.push((decision, envelope));
+        }
+    }
+    Ok(())
+}
