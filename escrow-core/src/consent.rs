@@ -56,6 +56,7 @@ pub struct Consent {
 
 statement!(Consent, Consent, limits::PAYLOAD_SMALL, |c| {
     rule(c.from < c.to, "covers no time")?;
+    rule(c.epochs.is_none_or(|e| e.first <= e.last), "covers no epoch")?;
     rule(!c.purposes.is_empty() && strictly_sorted(&c.purposes), "purposes: at least one, sorted, no duplicates")?;
     rule(!c.policies.is_empty() && c.policies.len() <= limits::POLICIES_PER_CONSENT, "policies: 1 to 16")?;
     rule(strictly_sorted(&c.policies.iter().map(|p| &p.id).collect::<Vec<_>>()), "policies sorted by id, no duplicates")?;

@@ -25,7 +25,7 @@ struct Nodes {
 }
 
 fn nodes(n: u8) -> Nodes {
-    let suite = |i: u8| if i % 2 == 0 { Suite::MlKem768P256 } else { Suite::XWing };
+    let suite = |i: u8| if i.is_multiple_of(2) { Suite::MlKem768P256 } else { Suite::XWing };
     let secrets: Vec<SealingSecret> = (1..=n).map(|i| SealingSecret::generate(suite(i))).collect();
     let public = (1..=n).zip(&secrets).map(|(i, s)| (seat(i), s.public().clone())).collect();
     Nodes { secrets, public }
@@ -133,12 +133,24 @@ fn a_node_acknowledges_only_shares_that_all_fit() {
     let table: Vec<(&str, Vec<u8>, Result<usize, DealError>)> = vec![
         ("as dealt", [&first[..], &second[..]].concat(), Ok(2)),
         ("items exchanged", [&second[..], &first[..]].concat(), Err(sharing(0, SharingError::Mismatch))),
-        ("second altered", [&first[..], &altered(&e.shares[0][1]).to_bytes()[..]].concat(), Err(sharing(1, SharingError::Mismatch))),
+        (
+            "second altered",
+            [&first[..], &altered(&e.shares[0][1]).to_bytes()[..]].concat(),
+            Err(sharing(1, SharingError::Mismatch)),
+        ),
         ("another seat's share", [&foreign[..], &second[..]].concat(), Err(sharing(0, SharingError::Mismatch))),
         ("not canonical", [&too_large[..], &second[..]].concat(), Err(sharing(0, SharingError::NonCanonicalScalar))),
         ("one share short", first.to_vec(), Err(DealError::BlobLength { found: 64, expected: 128 })),
-        ("one share more", [&first[..], &second[..], &first[..]].concat(), Err(DealError::BlobLength { found: 192, expected: 128 })),
-        ("one byte short", [&first[..], &second[..63]].concat(), Err(DealError::BlobLength { found: 127, expected: 128 })),
+        (
+            "one share more",
+            [&first[..], &second[..], &first[..]].concat(),
+            Err(DealError::BlobLength { found: 192, expected: 128 }),
+        ),
+        (
+            "one byte short",
+            [&first[..], &second[..63]].concat(),
+            Err(DealError::BlobLength { found: 127, expected: 128 }),
+        ),
         ("empty", Vec::new(), Err(DealError::BlobLength { found: 0, expected: 128 })),
     ];
     for (name, clear, expected) in table {
@@ -155,10 +167,9 @@ fn bad_shares_name_their_seat_and_a_quorum_of_good_ones_still_opens() {
     let bad: Vec<Share> = s.iter().map(|s| altered(s)).collect();
     let wrong_item = &e.shares[0][0];
     let seats = |list: &[u8]| list.iter().map(|i| seat(*i)).collect::<Vec<_>>();
-    let below = |have, culprits: &[u8]| {
-        Err(OpenError::BelowThreshold { have, need: 3, culprits: seats(culprits) })
-    };
-    let table: Vec<(&str, Vec<&Share>, Result<Vec<SeatIndex>, OpenError>)> = vec![
+    let below = |have, culprits: &[u8]| Err(OpenError::BelowThreshold { have, need: 3, culprits: seats(culprits) });
+    type Case<'a> = (&'a str, Vec<&'a Share>, Result<Vec<SeatIndex>, OpenError>);
+    let table: Vec<Case<'_>> = vec![
         ("t good ones", vec![s[0], s[1], s[2]], Ok(vec![])),
         ("all n good ones", s.clone(), Ok(vec![])),
         ("one bad among t + 1", vec![s[0], &bad[1], s[2], s[3]], Ok(seats(&[2]))),
@@ -190,7 +201,8 @@ fn valid_shares_that_open_nothing_are_the_depositors_fault() {
     let other = Secret::random();
     let context = e.deal.deal.item_context(0, &e.deal.deal.items[0].about);
     let (foreign, foreign_check) = wrap(&other, &e.deal.deal.nonce, &context, &thread_key(1));
-    let table: Vec<(&str, Box<dyn Fn(&mut Item)>, UnwrapError)> = vec![
+    type Case = (&'static str, Box<dyn Fn(&mut Item)>, UnwrapError);
+    let table: Vec<Case> = vec![
         ("key check flipped", Box::new(|i| i.key_check.0[0] ^= 1), UnwrapError::KeyCheck),
         ("key check of zeros", Box::new(|i| i.key_check = d(0)), UnwrapError::KeyCheck),
         ("key check of another secret", Box::new(move |i| i.key_check = foreign_check), UnwrapError::KeyCheck),
@@ -240,7 +252,11 @@ fn replies_are_bound_to_request_seat_generation_recipient_and_charter() {
         let stranger = SealingSecret::generate(suite);
         assert_eq!(open_reply(&context, &stranger, &reply, 2).map(drop), does_not_open);
         for items in [0, 1, 3] {
-            assert_eq!(open_reply(&context, &recipient, &reply, items).map(drop), Err(ReplyError::Length(128)), "{items} items");
+            assert_eq!(
+                open_reply(&context, &recipient, &reply, items).map(drop),
+                Err(ReplyError::Length(128)),
+                "{items} items"
+            );
         }
         let garbage = sealing::seal(recipient.public(), &context.aad(), &[0xff; 128]).unwrap();
         let refused = open_reply(&context, &recipient, &garbage, 2).map(drop);
@@ -310,7 +326,11 @@ fn a_deal_that_breaks_a_rule_is_refused_by_its_name() {
         ("one policy twice", set(|x| x.policies = vec![x.policies[0].clone(); 2]), invalid("policies sorted by id")),
         ("an item of no time", about(|a| a.to = a.from), invalid("an item covers no time")),
         ("an item that ends first", about(|a| a.to = at(-1)), invalid("an item covers no time")),
-        ("authenticator of 65 bytes", about(|a| a.authenticator = Blob(vec![0; 65])), invalid("an authenticator is at most 64 bytes")),
+        (
+            "authenticator of 65 bytes",
+            about(|a| a.authenticator = Blob(vec![0; 65])),
+            invalid("an authenticator is at most 64 bytes"),
+        ),
         ("no participant", about(|a| a.participants.clear()), invalid("1 to 1000 participants")),
         ("1001 participants", about(|a| a.participants = participants(1001)), invalid("1 to 1000 participants")),
         ("participants out of order", about(|a| a.participants.reverse()), invalid("participants sorted by token")),
@@ -322,7 +342,11 @@ fn a_deal_that_breaks_a_rule_is_refused_by_its_name() {
         ("wrapped key of 59 bytes", set(|x| x.items[0].wrapped.0.truncate(59)), invalid("a wrapped key is 60 bytes")),
         ("wrapped key of 61 bytes", set(|x| x.items[0].wrapped.0.push(0)), invalid("a wrapped key is 60 bytes")),
         ("no wrapped key", set(|x| x.items[0].wrapped = Blob::default()), invalid("a wrapped key is 60 bytes")),
-        ("t - 1 commitments", set(|x| x.items[0].commitments.0.truncate(POINT_BYTES)), sharing(SharingError::CommitmentCount)),
+        (
+            "t - 1 commitments",
+            set(|x| x.items[0].commitments.0.truncate(POINT_BYTES)),
+            sharing(SharingError::CommitmentCount),
+        ),
         ("t raised beyond the commitments", set(|x| x.t = 3), sharing(SharingError::CommitmentCount)),
         ("no commitment", set(|x| x.items[0].commitments = Blob::default()), sharing(SharingError::CommitmentCount)),
         ("an identity", set(|x| x.items[0].commitments.0[POINT_BYTES..].fill(0)), sharing(SharingError::Identity)),
@@ -344,10 +368,13 @@ fn a_deal_at_the_edge_of_a_rule_is_accepted() {
         ("16 policies", Box::new(|x| x.policies = policies(16))),
         ("1000 participants", Box::new(|x| x.items[0].about.participants = participants(1000))),
         ("authenticator of 64 bytes", Box::new(|x| x.items[0].about.authenticator = Blob(vec![0; 64]))),
-        ("no authenticator and no archive", Box::new(|x| {
-            x.items[0].about.authenticator = Blob::default();
-            x.items[0].about.archive = None;
-        })),
+        (
+            "no authenticator and no archive",
+            Box::new(|x| {
+                x.items[0].about.authenticator = Blob::default();
+                x.items[0].about.archive = None;
+            }),
+        ),
         ("t = n", Box::new(|x| x.n = 2)),
     ];
     for (name, change) in table {
@@ -369,6 +396,7 @@ fn deal_bytes_outside_the_strict_profile_are_refused() {
     let e = escrow(2, 3, 1);
     let text = String::from_utf8(e.dealt.deal.clone()).unwrap();
     let value: Value = serde_json::from_str(&text).unwrap();
+    assert!(OpenedDeal::parse(value.to_string().as_bytes()).is_ok(), "written again unchanged, it is taken");
     let with = |pointer: &str, new: Value| {
         let mut v = value.clone();
         *v.pointer_mut(pointer).unwrap() = new;
@@ -442,22 +470,40 @@ fn a_dealer_makes_nothing_that_a_node_would_refuse() {
     assert_eq!(refused, Err(DealError::Invalid("an item covers no time")));
 
     let twice = [seats[0].clone(), seats[1].clone(), seats[0].clone()];
-    assert_eq!(try_with(header(2, 3), &twice, &keys(1)), Err(DealError::Invalid("seats ascending, no duplicates")), "one seat twice");
+    assert_eq!(
+        try_with(header(2, 3), &twice, &keys(1)),
+        Err(DealError::Invalid("seats ascending, no duplicates")),
+        "one seat twice"
+    );
 
-    let no_key = [seats[0].clone(), (seat(2), SealingKey { suite: Suite::XWing, public: Blob(vec![0; 10]) }), seats[2].clone()];
+    let no_key =
+        [seats[0].clone(), (seat(2), SealingKey { suite: Suite::XWing, public: Blob(vec![0; 10]) }), seats[2].clone()];
     assert_eq!(try_with(header(2, 3), &no_key, &keys(1)), Err(DealError::Blob(SealError::BadKey)), "not a sealing key");
-    let wrong_suite = [seats[0].clone(), (seat(2), SealingKey { suite: Suite::XWing, ..seats[1].1.clone() }), seats[2].clone()];
-    assert_eq!(try_with(header(2, 3), &wrong_suite, &keys(1)), Err(DealError::Blob(SealError::BadKey)), "key of another suite");
+    let wrong_suite =
+        [seats[0].clone(), (seat(2), SealingKey { suite: Suite::XWing, ..seats[1].1.clone() }), seats[2].clone()];
+    assert_eq!(
+        try_with(header(2, 3), &wrong_suite, &keys(1)),
+        Err(DealError::Blob(SealError::BadKey)),
+        "key of another suite"
+    );
 
     // What no node of the generation would accept although it parses.
     for n in [2, 4, 5] {
         assert_eq!(try_with(header(2, n), seats, &keys(1)), Err(DealError::Invalid("n seats")), "n = {n} for 3 seats");
     }
     let descending = [seats[2].clone(), seats[1].clone(), seats[0].clone()];
-    assert_eq!(try_with(header(2, 3), &descending, &keys(1)), Err(DealError::Invalid("seats ascending, no duplicates")), "descending");
+    assert_eq!(
+        try_with(header(2, 3), &descending, &keys(1)),
+        Err(DealError::Invalid("seats ascending, no duplicates")),
+        "descending"
+    );
     let mut not_empty = header(2, 3);
     not_empty.items = escrow(2, 3, 1).deal.deal.items;
-    assert_eq!(try_with(not_empty, seats, &keys(1)), Err(DealError::Invalid("a header without items")), "a header with items");
+    assert_eq!(
+        try_with(not_empty, seats, &keys(1)),
+        Err(DealError::Invalid("a header without items")),
+        "a header with items"
+    );
 }
 
 #[test]

@@ -20,8 +20,8 @@ use secret_sharing_and_dkg::common::{Share as ArkShare, Shares as ArkShares};
 use secret_sharing_and_dkg::shamir_ss;
 use sha2::{Digest as _, Sha256};
 use vsss_rs::{
-    DefaultShare, IdentifierPrimeField, Pedersen as _, PedersenResult as _, PedersenVerifierSet,
-    ReadableShareSet as _, ShareElement as _, StdVsss, ValueGroup, pedersen::PedersenOptions, shamir,
+    DefaultShare, IdentifierPrimeField, Pedersen as _, PedersenResult as _, PedersenVerifierSet, ReadableShareSet as _,
+    ShareElement as _, StdVsss, ValueGroup, pedersen::PedersenOptions, shamir,
 };
 
 type VField = IdentifierPrimeField<Scalar>;
@@ -189,7 +189,11 @@ fn rfc_9380_j_1_1_holds_for_the_library_function_and_for_the_derivation_by_hand(
         let published = format!("04{x}{y}");
         let library = NistP256::hash_from_bytes(&[msg.as_bytes()], &[dst]).unwrap();
         assert_eq!(hex::encode(uncompressed(&library)), published, "library, {msg:?}");
-        assert_eq!(hex::encode(uncompressed(&hash_to_curve_by_hand(msg.as_bytes(), dst))), published, "by hand, {msg:?}");
+        assert_eq!(
+            hex::encode(uncompressed(&hash_to_curve_by_hand(msg.as_bytes(), dst))),
+            published,
+            "by hand, {msg:?}"
+        );
     }
 }
 
@@ -446,8 +450,18 @@ fn a_share_that_is_not_of_this_seat_item_and_deal_does_not_fit() {
         ("value and blinding exchanged", 2, blinding, value),
         ("both negated", 2, -value, -blinding),
         ("nothing", 2, Scalar::ZERO, Scalar::ZERO),
-        ("the same seat's share of another item", 2, value_and_blinding(&other_item[1]).0, value_and_blinding(&other_item[1]).1),
-        ("the same secret dealt again, as to another generation", 2, value_and_blinding(&other_deal[1]).0, value_and_blinding(&other_deal[1]).1),
+        (
+            "the same seat's share of another item",
+            2,
+            value_and_blinding(&other_item[1]).0,
+            value_and_blinding(&other_item[1]).1,
+        ),
+        (
+            "the same secret dealt again, as to another generation",
+            2,
+            value_and_blinding(&other_deal[1]).0,
+            value_and_blinding(&other_deal[1]).1,
+        ),
     ];
     for (name, index, value, blinding) in table {
         assert_eq!(commitments.verify(&share(index, &value, &blinding)), Err(SharingError::Mismatch), "{name}");

@@ -94,7 +94,9 @@ fn changes() -> Vec<(&'static str, &'static str, Change)> {
         ("participants", "another token", |_, a| a.participants[1].token = subject("carol")),
         ("participants", "the other side", |_, a| a.participants[1].inside = !a.participants[1].inside),
         ("participants", "one less", |_, a| a.participants.truncate(1)),
-        ("participants", "one more", |_, a| a.participants.push(Participant { token: subject("carol"), inside: false })),
+        ("participants", "one more", |_, a| {
+            a.participants.push(Participant { token: subject("carol"), inside: false })
+        }),
         ("participants", "exchanged", |_, a| a.participants.reverse()),
     ]
 }
@@ -184,13 +186,8 @@ fn a_ciphertext_that_opens_to_another_length_is_refused() {
 /// The KEK as `docs/protocol.md` defines it, computed without `wrap.rs`.
 fn kek_of(secret: &Secret, salt: &[u8], context: &[u8]) -> [u8; 32] {
     let label = b"escrow/v1/kek";
-    let info = [
-        &(label.len() as u64).to_be_bytes()[..],
-        label,
-        &(context.len() as u64).to_be_bytes()[..],
-        context,
-    ]
-    .concat();
+    let info =
+        [&(label.len() as u64).to_be_bytes()[..], label, &(context.len() as u64).to_be_bytes()[..], context].concat();
     let mut kek = [0u8; 32];
     hkdf::Hkdf::<sha2::Sha256>::new(Some(salt), secret.to_bytes().as_slice()).expand(&info, &mut kek).unwrap();
     kek

@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use escrow_core::charter::{
-    Basis, BasisSigners, Charter, Generation, Limits, Person, PersonKey, Policy, Seat, SealingKey, Subject,
+    Basis, BasisSigners, Charter, Generation, Limits, Person, PersonKey, Policy, SealingKey, Seat, Subject,
 };
 use escrow_core::consent::{
     Authority, Consent, Coverage, Epochs, Floor, NoticeText, Party, PolicyRef, Record, Withdrawal,
@@ -336,11 +336,7 @@ pub(crate) fn request() -> Request {
         basis: Basis::Order,
         authority: Some(Authority { reference: w("Case 24-cv-123"), document: d(0x41) }),
         purpose: w("investigation"),
-        scope: Scope {
-            threads: sorted(vec![thread("general"), thread("random")]),
-            from: at(0),
-            to: at(3_600),
-        },
+        scope: Scope { threads: sorted(vec![thread("general"), thread("random")]), from: at(0), to: at(3_600) },
         items: vec![d(0x80), d(0x81), d(0x82)],
         counts: Counts { items: 3, threads: 2 },
         recipient: Recipient::Person(RecipientPerson { id: w("rev-one"), sealing: d(0x83) }),
@@ -511,6 +507,9 @@ pub(crate) fn entries_query() -> Query {
     query(Question::Entries(EntryRange { from: 5, count: 100 }))
 }
 
+/// Signs one statement with the keys given.
+type Sign = Box<dyn Fn(&[&SigningKey]) -> Envelope>;
+
 /// A valid statement with its kind forgotten, so that one loop treats all of them.
 pub(crate) struct Example {
     /// Kind, and which variant of it.
@@ -523,7 +522,7 @@ pub(crate) struct Example {
     /// Decodes an envelope as this kind.
     pub(crate) decode: fn(&Envelope) -> Result<(), EnvelopeError>,
     /// Signs it with the crate's own function.
-    pub(crate) sign: Box<dyn Fn(&[&SigningKey]) -> Envelope>,
+    pub(crate) sign: Sign,
 }
 
 impl Example {
@@ -567,7 +566,10 @@ pub(crate) fn examples() -> Vec<Example> {
         Example::of("request to a device", device_request()),
         Example::of("pending verdict", pending()),
         Example::of("refusing verdict", refusal()),
-        Example::of("release call by a device", ReleaseCall { by: Caller::Device(es256(0x61).public()), ..release_call() }),
+        Example::of(
+            "release call by a device",
+            ReleaseCall { by: Caller::Device(es256(0x61).public()), ..release_call() },
+        ),
         Example::of("revocation of an enrolment", Revocation { revokes: Revoked::Enrolment(d(0x22)), ..revocation() }),
         Example::of("query for a verdict", query(Question::Evaluate(d(0x91)))),
         Example::of("query for items", query(Question::Items(request().scope))),
