@@ -1,1 +1,31 @@
-//! Under construction.
+//! One custodian of the escrow: a seat that holds one share of every key and decides for itself.
+//!
+//! **How it is built.** [`engine`] decides and does no I/O: statements, time and randomness go
+//! in, log entries and rows come out. [`writer`] is the one thread that owns the engine; it runs
+//! what is queued, commits entries and rows in one SQLite transaction, re-reads and recomputes
+//! them with the verifier's code, and only then lets answers out. [`http`] moves bytes;
+//! [`peers`] talks to the other seats; [`release`] is the one path on which a share leaves.
+//!
+//! **Promises.** Nothing is acknowledged before it is durable (P4, P8). A share leaves only after
+//! its authorisation is in the log and countersigned by t-1 peers. Shares are in clear only in
+//! memory, between the permit and the seal (P6).
+//!
+//! **Not here.** Key recovery for people, message content, anything that could open a share alone.
+
+pub mod config;
+pub mod engine;
+pub mod http;
+pub mod init;
+pub mod keys;
+pub mod metrics;
+pub mod node;
+pub mod peers;
+pub mod release;
+pub mod start;
+pub mod store;
+pub mod unlock;
+pub mod vault;
+pub mod writer;
+
+pub use config::Config;
+pub use node::{Node, run};

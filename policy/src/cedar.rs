@@ -80,7 +80,8 @@ impl Parsed {
     /// True if the text says, by `@recipient_is_requestor("allowed")` on a permit policy, that the
     /// requestor may be the recipient.
     pub fn allows_requestor_as_recipient(&self) -> bool {
-        self.set.policies().any(|p| p.annotation("recipient_is_requestor") == Some("allowed"))
+        let says = |p: &cedar_policy::Policy| p.annotation("recipient_is_requestor") == Some("allowed");
+        self.set.policies().any(|p| p.effect() == cedar_policy::Effect::Permit && says(p))
     }
 
     /// Evaluates on exact context bytes.

@@ -89,7 +89,7 @@ pub fn verify_genesis(envelope: &Envelope, pinned: &Digest) -> Result<VerifiedCh
     }
     check(&charter)?;
     let signers = envelope.signers(|id| keys_with_id(&[&charter], id))?;
-    admin_quorum(&charter, &signers)?;
+    admin_quorum(&charter, &signers, charter.issued)?;
     Ok(VerifiedCharter { charter, digest })
 }
 
@@ -98,6 +98,16 @@ pub fn verify_genesis(envelope: &Envelope, pinned: &Digest) -> Result<VerifiedCh
 /// # Errors
 /// [`CharterError`].
 pub fn verify_successor(previous: &VerifiedCharter, envelope: &Envelope) -> Result<VerifiedCharter, CharterError> {
+    verify_successor_without(previous, envelope, |_| false)
+}
+
+/// The same, where signatures by keys that are known to be revoked count for nothing. The same
+/// version can always be submitted again with other administrators' signatures.
+pub(crate) fn verify_successor_without(
+    previous: &VerifiedCharter,
+    envelope: &Envelope,
+    revoked: impl Fn(&PublicKey) -> bool,
+) -> Result<VerifiedCharter, CharterError> {
     let old = &previous.charter;
     let charter: Charter = envelope.decode()?;
     if charter.previous != Some(previous.digest) || charter.version != old.version.saturating_add(1) {
@@ -112,9 +122,10 @@ pub fn verify_successor(previous: &VerifiedCharter, envelope: &Envelope) -> Resu
     rule(charter.demo == old.demo, "the demo mark cannot change")?;
     check(&charter)?;
     check_succession(old, &charter)?;
-    let signers = envelope.signers(|id| keys_with_id(&[old, &charter], id))?;
-    admin_quorum(old, &signers)?;
-    admin_quorum(&charter, &signers)?;
+    let mut signers = envelope.signers(|id| keys_with_id(&[old, &charter], id))?;
+    signers.retain(|k| !revoked(k));
+    admin_quorum(old, &signers, charter.issued)?;
+    admin_quorum(&charter, &signers, charter.issued)?;
     Ok(VerifiedCharter { charter, digest: envelope.digest() })
 }
 
@@ -123,10 +134,12 @@ fn keys_with_id(charters: &[&Charter], id: &str) -> Vec<PublicKey> {
     keys.filter(|k| k.key.id() == id).map(|k| k.key.clone()).collect()
 }
 
-fn admin_quorum(charter: &Charter, signers: &[PublicKey]) -> Result<(), CharterError> {
+/// Keys count that are valid when the version signed was issued: a node or a client that comes
+/// later must find the same, so this is not the time at which it first saw the version.
+fn admin_quorum(charter: &Charter, signers: &[PublicKey], issued: Timestamp) -> Result<(), CharterError> {
     let admins: BTreeSet<_> = signers
         .iter()
-        .filter_map(|k| charter.holder(k).filter(|p| p.has_role("admin") && p.key_valid(k, charter.issued)))
+        .filter_map(|k| charter.holder(k).filter(|p| p.has_role("admin") && p.key_valid(k, issued)))
         .map(|p| &p.id)
         .collect();
     if admins.len() >= charter.admin_quorum as usize {
@@ -299,6 +312,7 @@ fn check_policies(c: &Charter) -> Result<(), CharterError> {
 
 /// Rules between two versions: what is once in a log cannot change its meaning.
 fn check_succession(old: &Charter, new: &Charter) -> Result<(), CharterError> {
+    rule(new.issued >= old.issued, "issued before the version it follows")?;
     for g in &old.generations {
         if let Some(same) = new.generation(g.number) {
             rule(same.t == g.t && same.members == g.members, format!("generation {} changed; make a new one", g.number))?;
@@ -308,6 +322,8 @@ fn check_succession(old: &Charter, new: &Charter) -> Result<(), CharterError> {
     for g in new.generations.iter().filter(|g| old.generation(g.number).is_none()) {
         rule(g.number > newest, format!("generation {} is older than the current one", g.number))?;
     }
+    let still = new.generations.last().map_or(0, |g| g.number);
+    rule(still >= newest, format!("generation {newest} is gone and no newer one takes its place"))?;
     let old_seats: BTreeMap<_, _> = old.seats.iter().map(|s| (s.index, s)).collect();
     for s in &new.seats {
         let Some(before) = old_seats.get(&s.index) else { continue };

@@ -96,8 +96,8 @@ pub struct RequestFact {
     pub cancelled: Vec<(PersonId, Digest)>,
     /// Positions of this node's own `release.authorized` entries.
     pub authorised: Vec<u64>,
-    /// Positions of this node's own `release.delivered` entries.
-    pub delivered: Vec<u64>,
+    /// This node's own `release.delivered` entries.
+    pub delivered: Vec<Logged>,
     /// This node's newest verdict.
     pub verdict: Option<Digest>,
 }
@@ -129,15 +129,14 @@ pub struct MatterFact {
 }
 
 impl MatterFact {
-    /// The head of the chain: of two successors, `close` wins; a `close` whose predecessor is not
-    /// known here counts at once. `None` while the opening is not known.
+    /// The head of the chain. Every `close` counts, wherever it hangs and whatever came first, until
+    /// a statement follows that very one. `None` while nothing is closed and the opening is not known.
     pub fn head(&self) -> Option<&Fact<Matter>> {
-        let dangling = self.statements.values().find(|f| {
-            let s = &f.statement;
-            s.action == MatterAction::Close && s.previous.is_none_or(|p| !self.statements.contains_key(&p))
-        });
-        if dangling.is_some() {
-            return dangling;
+        let followed: BTreeSet<Digest> = self.statements.values().filter_map(|f| f.statement.previous).collect();
+        let standing =
+            self.statements.values().find(|f| f.statement.action == MatterAction::Close && !followed.contains(&f.digest));
+        if standing.is_some() {
+            return standing;
         }
         let mut head = self.statements.get(&self.opening?)?;
         // A chain cannot be longer than its statements; the bound also ends a cycle, which
@@ -152,6 +151,11 @@ impl MatterFact {
             head = next;
         }
         Some(head)
+    }
+
+    /// The statement that opened it, if it is known here.
+    pub(crate) fn opening(&self) -> Option<Digest> {
+        self.opening
     }
 
     /// All statements, for peers that missed some.
@@ -256,13 +260,16 @@ pub struct Facts {
     pub(crate) charters: BTreeMap<Digest, VerifiedCharter>,
     /// Accepted versions, genesis first.
     pub(crate) accepted: Vec<Digest>,
+    /// Those of them that were taken over on the way to a later one and were never in force.
+    pub(crate) skipped: BTreeSet<Digest>,
     /// When each version was accepted here.
     pub(crate) accepted_at: BTreeMap<Digest, Timestamp>,
     pub(crate) seen: HashMap<Digest, (Kind, Logged)>,
     pub(crate) devices: BTreeMap<String, Vec<DeviceFact>>,
     pub(crate) revoked: HashMap<Revoked, Digest>,
     pub(crate) consents: BTreeMap<Digest, Fact<Consent>>,
-    pub(crate) withdrawals: BTreeMap<Digest, Fact<Withdrawal>>,
+    /// By consent and subject: a stranger's withdrawal that arrives first takes nobody's place.
+    pub(crate) withdrawals: BTreeMap<(Digest, Token), Fact<Withdrawal>>,
     pub(crate) items: BTreeMap<ItemId, ItemFact>,
     pub(crate) deals: HashMap<Digest, Digest>,
     pub(crate) matters: BTreeMap<MatterId, MatterFact>,
@@ -305,9 +312,11 @@ impl Facts {
         self.charters.get(digest).map(VerifiedCharter::charter)
     }
 
-    /// The charter that a statement names: in force now or before.
+    /// The charter that a statement names: in force now or before. A version that the operator
+    /// skipped never was.
     pub fn accepted_charter(&self, digest: &Digest) -> Option<&Charter> {
-        self.accepted.contains(digest).then(|| self.known_charter(digest)).flatten()
+        let in_force = self.accepted.contains(digest) && !self.skipped.contains(digest);
+        in_force.then(|| self.known_charter(digest)).flatten()
     }
 
     /// Accepted versions after `digest`, oldest first; what a stale client is told.
@@ -394,9 +403,8 @@ impl Facts {
 
     /// The withdrawal that ended a consent, if any.
     pub fn withdrawal(&self, consent: &Digest) -> Option<&Fact<Withdrawal>> {
-        self.withdrawals.get(consent).filter(|w| {
-            self.consents.get(consent).is_none_or(|c| c.statement.subject == w.statement.subject)
-        })
+        let subject = self.consents.get(consent)?.statement.subject;
+        self.withdrawals.get(&(*consent, subject))
     }
 
     /// An item.
@@ -448,7 +456,7 @@ impl Facts {
             }
             (Event::Delivered { request, authorized, .. }, Some(_)) => {
                 self.close_authorisation(*authorized, request)?;
-                self.requests.entry(*request).or_default().delivered.push(record.seq);
+                self.requests.entry(*request).or_default().delivered.push(logged);
             }
             (Event::Aborted { request, authorized, .. }, None) => self.close_authorisation(*authorized, request)?,
             (Event::Cosigned { .. } | Event::Refused { .. } | Event::Ready { .. }, None) => {}
@@ -506,8 +514,13 @@ impl Facts {
         if self.accepted.last() != Some(&base) && !self.voids(digest, &base) {
             return Err(fail("it branches off before the version in force and does not void that one"));
         }
+        if let Some(target) = self.charters.get(digest) {
+            crate::admit::keeps_live_items(self, target.charter())?;
+        }
         let keep = self.accepted.iter().position(|d| *d == base).map_or(0, |i| i + 1);
         self.accepted.truncate(keep);
+        self.skipped.extend(chain.iter().skip(1));
+        self.skipped.remove(digest);
         self.accepted_at.extend(chain.iter().map(|d| (*d, at)));
         self.accepted.extend(chain.into_iter().rev());
         Ok(())
@@ -534,7 +547,8 @@ impl Facts {
             }
             Admitted::Withdrawal(v) => {
                 self.restrictions.insert(v.digest());
-                self.withdrawals.entry(v.statement().consent).or_insert_with(|| fact(v, logged));
+                let of = (v.statement().consent, v.statement().subject);
+                self.withdrawals.entry(of).or_insert_with(|| fact(v, logged));
             }
             Admitted::Deposit(v, deal) => {
                 self.deals.insert(deal.digest, v.digest());
@@ -611,7 +625,7 @@ impl Facts {
             return self.restrictions.iter().copied().collect();
         };
         let mut out: BTreeSet<Digest> = self.revoked.values().copied().collect();
-        out.extend(fact.cancelled.iter().map(|(_, d)| *d));
+        out.extend(fact.cancelled.iter().filter(|(who, _)| *who == asked.by).map(|(_, d)| *d));
         let against = fact.decisions.iter().filter(|d| d.fact.statement.choice != Choice::Approve);
         out.extend(against.map(|d| d.fact.digest));
         if let Some(m) = self.matters.get(&asked.matter) {
@@ -619,7 +633,7 @@ impl Facts {
             out.extend(closes.map(|f| f.digest));
         }
         let consents: BTreeSet<Digest> = asked.items.iter().filter_map(|i| self.items.get(i)).map(|i| i.consent).collect();
-        out.extend(consents.iter().filter_map(|c| self.withdrawals.get(c)).map(|w| w.digest));
+        out.extend(consents.iter().filter_map(|c| self.withdrawal(c)).map(|w| w.digest));
         out.into_iter().collect()
     }
 

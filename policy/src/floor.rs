@@ -82,6 +82,9 @@ pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Pas
         return Err(Refusal::new(Rule::Denied, detail).by(Kind::Decision, d.fact.digest));
     }
 
+    require(facts.accepted_charter(&request.charter).is_some(), Rule::CharterUnknown, || {
+        "the request was made under a charter that was voided".into()
+    })?;
     let requestor = charter.person(&request.by);
     let requestor = requestor.ok_or_else(|| Refusal::new(Rule::NotEntitled, "the requestor is no longer in the charter"))?;
     require(requestor.has_role("requestor"), Rule::NotEntitled, || format!("{} is no longer a requestor", requestor.id))?;
@@ -100,20 +103,23 @@ pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Pas
     })?;
     let (recipient, recipient_person) = recipient(facts, charter, request, &scope, at)?;
 
-    let mut approvals = BTreeMap::new();
+    let mut approvals: BTreeMap<&PersonId, (&Role, Digest)> = BTreeMap::new();
     let strongest = fact.strongest();
     let excluded = |p: &Person| p.id == request.by || Some(&p.id) == recipient_person || in_scope(p, &scope);
-    for (id, d) in &strongest {
+    // Of several approvals of one person the one signed first counts, in whatever order they came.
+    let mut decisions: Vec<_> = fact.decisions.iter().collect();
+    decisions.sort_by_key(|d| (d.fact.statement.at, d.fact.digest));
+    for d in decisions {
         let s = &d.fact.statement;
-        let counts = s.choice == Choice::Approve
+        let counts = strongest.get(&s.by).is_some_and(|d| d.fact.statement.choice == Choice::Approve)
             && charter.approver_roles.contains(&s.role)
             && facts.revocation(&d.key).is_none()
-            && charter.person(id).is_some_and(|p| {
+            && charter.person(&s.by).is_some_and(|p| {
                 p.roles.contains(&s.role) && p.key_valid(&d.key, d.fact.logged.at) && !excluded(p)
             })
-            && facts.accepted_charter(&s.charter).and_then(|c| c.person(id)).is_some_and(|p| p.roles.contains(&s.role));
+            && facts.accepted_charter(&s.charter).and_then(|c| c.person(&s.by)).is_some_and(|p| p.roles.contains(&s.role));
         if counts {
-            approvals.insert(&s.by, (&s.role, d.fact.digest));
+            approvals.entry(&s.by).or_insert((&s.role, d.fact.digest));
         }
     }
 
@@ -229,8 +235,16 @@ fn recipient<'a>(
             let listed = listed.filter(|f| facts.device_live(f, at));
             let listed = listed.ok_or_else(|| changed("the recipient device's enrolment is not live"))?;
             require(listed.sealing.digest() == d.sealing, Rule::RecipientKey, || "not the device's sealing key".into())?;
-            require(!scope.contains(&listed.subject), Rule::RecipientInScope, || "the device's subject is in scope".into())?;
-            Ok((&listed.sealing, None))
+            // The charter lists everybody's tokens under the versions in use, and under no other for sure.
+            require(charter.token_versions.contains(&listed.subject.version), Rule::RecipientKey, || {
+                "the device is enrolled under a token-key version that is no longer in use".into()
+            })?;
+            let apart = scope.iter().all(|t| t.version == listed.subject.version && *t != listed.subject);
+            require(apart, Rule::RecipientInScope, || {
+                "the device's subject is in scope, or cannot be shown not to be".into()
+            })?;
+            let owns = |p: &&Person| matches!(&p.subject, Subject::Tokens(own) if own.contains(&listed.subject));
+            Ok((&listed.sealing, charter.people.iter().find(owns).map(|p| &p.id)))
         }
     }
 }

@@ -95,10 +95,10 @@ fn evaluate_passed(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Result<
     } else if !allowed {
         let most = counters_most(passed, &now);
         if judge(&most)?.0 {
-            evaluation.outcome = Outcome::Pending;
             evaluation.lacking = lacking(&now, &most, &|n| judge(n).map(|j| j.0))?;
-        } else {
-            evaluation.outcome = Outcome::Refuse;
+        }
+        evaluation.outcome = if evaluation.lacking.is_empty() { Outcome::Refuse } else { Outcome::Pending };
+        if evaluation.lacking.is_empty() {
             let detail = "the policy denies this request, and no approval or waiting would change that";
             evaluation.refusals = vec![Refusal::new(Rule::PolicyDenies, detail)];
         }
@@ -213,20 +213,36 @@ fn counters_most(passed: &Passed<'_>, now: &Counters) -> Counters {
     }
 }
 
-/// For each counter the least value that would do, everything else being at its most.
+/// For each counter the least value that would do, everything else being at its most. Where a
+/// policy leaves a choice (one of two offices) no counter is lacking by that measure; then one way
+/// is named: each is lowered in turn and stays low.
 fn lacking(
     now: &Counters,
     most: &Counters,
     allowed: &dyn Fn(&Counters) -> Result<bool, Refusal>,
 ) -> Result<Vec<Lacking>, Refusal> {
+    let alone = lowered(now, most, allowed, false)?;
+    if alone.is_empty() { lowered(now, most, allowed, true) } else { Ok(alone) }
+}
+
+fn lowered(
+    now: &Counters,
+    most: &Counters,
+    allowed: &dyn Fn(&Counters) -> Result<bool, Refusal>,
+    stay: bool,
+) -> Result<Vec<Lacking>, Refusal> {
     let mut out = Vec::new();
+    let mut rest = most.clone();
     let mut look = |what: String, have: u64, top: u64, set: &dyn Fn(&mut Counters, u64)| -> Result<(), Refusal> {
         let (mut low, mut high) = (0, top);
         while low < high {
             let middle = low + (high - low) / 2;
-            let mut n = most.clone();
+            let mut n = rest.clone();
             set(&mut n, middle);
             if allowed(&n)? { high = middle } else { low = middle + 1 }
+        }
+        if stay {
+            set(&mut rest, low);
         }
         if have < low
             && let Ok(what) = what.parse()

@@ -24,8 +24,13 @@ pub(super) fn matter(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Resul
     let key = person(facts, envelope, &charters, &m.by, requestor, at)?;
     if m.action != MatterAction::Close {
         not_future(charters.current, m.at, at)?;
-        let head = facts.matter(&m.matter).and_then(|f| f.head());
-        require(head.map(|h| h.digest) == m.previous, Rule::MatterChain, || match head {
+        let known = facts.matter(&m.matter);
+        let head = known.and_then(|f| f.head());
+        let follows = match m.action {
+            MatterAction::Open => known.is_none_or(|f| f.opening().is_none()),
+            _ => head.map(|h| h.digest) == m.previous,
+        };
+        require(follows, Rule::MatterChain, || match head {
             Some(h) => format!("matter {} exists; its head is {}", m.matter, h.digest.short()),
             None => format!("matter {} is not known here; submit its earlier statements first", m.matter),
         })?;

@@ -8,7 +8,7 @@
 mod case;
 mod subject;
 
-use crate::charter::{VerifiedCharter, verify_successor};
+use crate::charter::{VerifiedCharter, verify_successor_without};
 use crate::facts::Facts;
 use crate::refusal::{Refusal, Rule, require};
 use escrow_core::charter::Charter;
@@ -83,7 +83,7 @@ pub enum Admitted {
 /// [`Refusal`] naming the rule; nothing is changed either way.
 pub fn admit(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Admitted, Refusal> {
     match envelope.kind() {
-        Kind::Charter => charter(facts, envelope).map(Admitted::Charter),
+        Kind::Charter => charter(facts, envelope, at).map(Admitted::Charter),
         Kind::Enrolment => subject::enrolment(facts, envelope, at).map(Admitted::Enrolment),
         Kind::Revocation => subject::revocation(facts, envelope, at).map(Admitted::Revocation),
         Kind::Consent => subject::consent(facts, envelope, at).map(Admitted::Consent),
@@ -101,18 +101,26 @@ pub fn admit(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Admitt
     }
 }
 
-fn charter(facts: &Facts, envelope: &Envelope) -> Result<VerifiedCharter, Refusal> {
+fn charter(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<VerifiedCharter, Refusal> {
     let invalid = |e: String| Refusal::new(Rule::CharterInvalid, e);
     let next: Charter = decode(facts, envelope)?;
     let previous = next.previous.and_then(|d| facts.charters.get(&d));
     let previous = previous.ok_or_else(|| invalid("its predecessor is not known here; submit the versions in order".into()))?;
-    let verified = verify_successor(previous, envelope).map_err(|e| invalid(e.to_string()))?;
+    let revoked = |k: &PublicKey| facts.revocation(k).is_some();
+    let verified = verify_successor_without(previous, envelope, revoked).map_err(|e| invalid(e.to_string()))?;
+    not_future(verified.charter(), next.issued, at)?;
+    keeps_live_items(facts, &next)?;
+    Ok(verified)
+}
+
+/// A charter that drops a generation with live items would strand them.
+pub(crate) fn keeps_live_items(facts: &Facts, next: &Charter) -> Result<(), Refusal> {
     for item in facts.items.values() {
         require(next.generation(item.generation).is_some(), Rule::CharterInvalid, || {
             format!("generation {} still holds live items and must stay listed", item.generation)
         })?;
     }
-    Ok(verified)
+    Ok(())
 }
 
 fn own_verdict(facts: &Facts, envelope: &Envelope) -> Result<Verified<Verdict>, Refusal> {
@@ -200,7 +208,8 @@ impl<'a> Charters<'a> {
             Refusal::new(Rule::CharterUnknown, format!("charter {} is not in force here and never was", named.short()))
         };
         let current = facts.charter().ok_or_else(unknown)?.charter();
-        let named = facts.accepted_charter(named).ok_or_else(unknown)?;
+        let skipped = facts.skipped.contains(named);
+        let named = facts.accepted_charter(named).or(skipped.then_some(current)).ok_or_else(unknown)?;
         Ok(Self { current, named, restriction: true })
     }
 

@@ -1,0 +1,91 @@
+//! The configuration file: where to listen, where data lies, where the passphrase is.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// `escrow-node.toml`. Relative paths are relative to the file's own folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Folder of database, sealed keys and key files; mode 0700.
+    pub data_dir: PathBuf,
+    /// File whose first line is the passphrase of the storage key; mode 0600.
+    pub passphrase_file: PathBuf,
+    /// Log filter, e.g. `info` or `escrow_node=debug`.
+    #[serde(default = "default_filter")]
+    pub log_filter: String,
+    /// `text` or `json`.
+    #[serde(default)]
+    pub log_format: LogFormat,
+    /// Requests in flight above which new ones are turned away.
+    #[serde(default = "default_in_flight")]
+    pub max_in_flight: usize,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn default_filter() -> String {
+    "info".into()
+}
+
+const fn default_in_flight() -> usize {
+    256
+}
+
+/// Why a configuration file is unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Cannot be read.
+    #[error("cannot read {0}: {1}")]
+    Read(PathBuf, std::io::Error),
+    /// Not valid.
+    #[error("{0} is not a valid configuration: {1}")]
+    Parse(PathBuf, Box<toml::de::Error>),
+}
+
+impl Config {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the line at fault.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::Read(path.into(), e))?;
+        let mut config: Self = toml::from_str(&text).map_err(|e| ConfigError::Parse(path.into(), Box::new(e)))?;
+        let base = path.parent().unwrap_or_else(|| Path::new("."));
+        config.data_dir = base.join(&config.data_dir);
+        config.passphrase_file = base.join(&config.passphrase_file);
+        Ok(config)
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.data_dir.join("node.db")
+    }
+
+    /// The seat's private keys, sealed by the storage key.
+    pub fn key_file(&self) -> PathBuf {
+        self.data_dir.join("seat.keys")
+    }
+
+    /// One small sealed file a deposit, apart from the database and its backups.
+    pub fn deposit_keys(&self) -> PathBuf {
+        self.data_dir.join("deposit-keys")
+    }
+
+    /// What the seat tells the world about itself.
+    pub fn descriptor(&self) -> PathBuf {
+        self.data_dir.join("seat.json")
+    }
+}

@@ -1,0 +1,262 @@
+//! The engine decides and does no I/O. Statements and time come in; log entries, rows and signed
+//! answers come out, held back by the writer until they are durable.
+
+mod decide;
+mod submit;
+mod witness;
+
+pub use decide::{Authorised, Delivered, SealedReply};
+pub use submit::Submitted;
+pub use witness::{AddAnswer, RestrictionAnswers};
+
+use crate::keys::SeatKeys;
+use crate::store::{Batch, EntryRow, PeerHead};
+use escrow_audit::checkpoint::{Checkpoint, CheckpointError, VerifiedCheckpoint};
+use escrow_audit::entry::{Chain, Entry, StatementRef};
+use escrow_audit::note::{KeyKind, NoteError, NoteSigner, VerifierKey};
+use escrow_audit::proof::TlogProof;
+use escrow_audit::record;
+use escrow_audit::tree::{Hash, Tree};
+use escrow_core::charter::{Charter, Seat};
+use escrow_core::envelope::EnvelopeError;
+use escrow_core::{Digest, Envelope, PublicKey, SeatIndex, Timestamp};
+use escrow_policy::{Event, Facts, Refusal, Rule};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The state of one seat, folded from its log.
+pub struct Engine {
+    pub(crate) seat: SeatIndex,
+    pub(crate) keys: Arc<SeatKeys>,
+    origin: String,
+    facts: Facts,
+    chain: Chain,
+    tree: Tree,
+    /// Envelope that was logged first for a payload.
+    envelopes: HashMap<Digest, Digest>,
+    peers: BTreeMap<String, PeerHead>,
+    batch: Batch,
+    now: Timestamp,
+    /// Size up to which something other than cosignatures has been appended.
+    significant: u64,
+}
+
+/// Why a stored log cannot be taken up again.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The chain is broken.
+    #[error("the log is damaged: {0}")]
+    Chain(String),
+    /// An entry that no rule allows.
+    #[error("log entry {seq} breaks a rule: {rule}")]
+    Entry {
+        /// Position.
+        seq: u64,
+        /// The rule.
+        rule: String,
+    },
+    /// A statement that an entry names is missing.
+    #[error("log entry {0} names a statement that the database does not hold")]
+    Statement(u64),
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine(seat {}, {} entries)", self.seat, self.tree.size())
+    }
+}
+
+impl Engine {
+    /// An engine over an empty log.
+    pub fn new(seat: SeatIndex, origin: String, keys: Arc<SeatKeys>) -> Self {
+        Self {
+            seat,
+            keys,
+            chain: Chain::new(&origin),
+            origin,
+            facts: Facts::new(),
+            tree: Tree::new(),
+            envelopes: HashMap::new(),
+            peers: BTreeMap::new(),
+            batch: Batch::default(),
+            now: Timestamp::EPOCH,
+            significant: 0,
+        }
+    }
+
+    /// Takes up one stored entry, checked as the verifier would.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load(&mut self, bytes: &[u8], envelope: impl Fn(&Digest) -> Option<Vec<u8>>) -> Result<(), LoadError> {
+        let seq = self.tree.size();
+        let entry = self.chain.push(bytes).map_err(|e| LoadError::Chain(e.to_string()))?;
+        let statement = match &entry.statement {
+            None => None,
+            Some(r) => {
+                let bytes = envelope(&Digest(r.env)).ok_or(LoadError::Statement(seq))?;
+                Some(Envelope::parse(&bytes).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?)
+            }
+        };
+        self.fold(&entry, statement.as_ref()).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?;
+        self.tree.append(escrow_audit::entry::leaf_hash(bytes));
+        Ok(())
+    }
+
+    /// Takes up the stored heads of other logs.
+    pub fn load_peers(&mut self, peers: impl IntoIterator<Item = (String, PeerHead)>) {
+        self.peers.extend(peers);
+    }
+
+    fn fold(&mut self, entry: &Entry, statement: Option<&Envelope>) -> Result<(), Refusal> {
+        let malformed = |e: record::RecordError| Refusal::new(Rule::Malformed, e.to_string());
+        let record = record::read(entry, statement).map_err(malformed)?;
+        self.facts.fold(&record)?;
+        if let Some(e) = statement {
+            self.envelopes.entry(e.digest()).or_insert_with(|| e.envelope_digest());
+        }
+        if !matches!(record.event, Event::Cosigned { .. }) {
+            self.significant = entry.seq.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// Starts a batch: time never runs backwards in a log.
+    pub(crate) fn begin(&mut self, now: Timestamp) {
+        let last = i64::try_from(self.chain.ts()).unwrap_or(i64::MAX);
+        self.now = now.max(Timestamp::from_millis(last));
+    }
+
+    /// Hands over what the batch must write.
+    pub(crate) fn take_batch(&mut self) -> Batch {
+        let mut batch = std::mem::take(&mut self.batch);
+        if !batch.entries.is_empty() {
+            batch.root = Some((self.tree.size(), self.tree.root()));
+        }
+        batch
+    }
+
+    /// The time at which everything in this batch is decided and logged.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The facts.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Entries so far.
+    pub fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// The tree over the entries.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Origin of the log.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Size that peers should cosign; entries after it are only cosignatures.
+    pub fn significant(&self) -> u64 {
+        self.significant
+    }
+
+    /// The charter in force.
+    ///
+    /// # Errors
+    /// [`Rule::CharterUnknown`] before the genesis entry.
+    pub fn charter(&self) -> Result<&Charter, Refusal> {
+        let c = self.facts.charter().map(escrow_policy::charter::VerifiedCharter::charter);
+        c.ok_or_else(|| Refusal::new(Rule::CharterUnknown, "this node has no charter yet"))
+    }
+
+    pub(crate) fn charter_digest(&self) -> Digest {
+        self.facts.charter().map_or(Digest([0; 32]), escrow_policy::charter::VerifiedCharter::digest)
+    }
+
+    /// Appends one entry: checks, folds, and queues the rows.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was appended.
+    pub(crate) fn append(&mut self, event: &Event, statement: Option<&Envelope>) -> Result<u64, Refusal> {
+        let kind = record::entry_type(event, statement.map(Envelope::kind));
+        let reference = statement.map(|e| StatementRef { stmt: e.digest().0, env: e.envelope_digest().0 });
+        let now = u64::try_from(self.now.millis()).unwrap_or(0);
+        let entry = self.chain.draft(now, kind, reference, record::body(event));
+        let malformed = |e: String| Refusal::new(Rule::Malformed, e);
+        let bytes = entry.encode().map_err(|e| malformed(e.to_string()))?;
+        self.fold(&entry, statement)?;
+        // The same check that a stored entry passes; cannot fail for what draft just made.
+        self.chain.push(&bytes).map_err(|e| malformed(e.to_string()))?;
+        let leaf = escrow_audit::entry::leaf_hash(&bytes);
+        self.tree.append(leaf);
+        self.batch.entries.push(EntryRow { seq: entry.seq, bytes, leaf });
+        if let Some(e) = statement {
+            self.keep(e);
+        }
+        Ok(entry.seq)
+    }
+
+    /// Queues a statement that entries name only by digest.
+    pub(crate) fn keep(&mut self, e: &Envelope) {
+        self.batch.statements.push((e.envelope_digest(), e.digest(), e.bytes().to_vec()));
+    }
+
+    pub(crate) fn log_signer(&self) -> Result<NoteSigner<'_>, NoteError> {
+        NoteSigner::new(&self.origin, &self.keys.log)
+    }
+
+    /// Signs the head of the log. Only the writer calls it, after commit and recomputation.
+    pub(crate) fn checkpoint(&self) -> Result<VerifiedCheckpoint, CheckpointError> {
+        let signer = self.log_signer().map_err(CheckpointError::Note)?;
+        Checkpoint::new(&self.origin, self.tree.size(), self.tree.root())?.sign(&signer)
+    }
+
+    /// The tlog-proof of an entry under a checkpoint of this log.
+    pub fn proof(&self, seq: u64, checkpoint: &VerifiedCheckpoint) -> Option<String> {
+        let hashes = self.tree.inclusion_proof(seq, checkpoint.size())?;
+        let proof = TlogProof { extra: None, index: seq, hashes, checkpoint: checkpoint.note().clone() };
+        String::from_utf8(proof.to_bytes()).ok()
+    }
+
+    /// Leaf hash of an entry.
+    pub fn leaf(&self, seq: u64) -> Option<Hash> {
+        self.tree.leaf(seq)
+    }
+
+    /// Envelope that was logged first for a payload.
+    pub fn first_envelope(&self, payload: &Digest) -> Option<Digest> {
+        self.envelopes.get(payload).copied()
+    }
+}
+
+/// The verifier key of a seat's log.
+pub(crate) fn log_key(seat: &Seat) -> Option<VerifierKey> {
+    note_key(&seat.log_origin, KeyKind::Log, &seat.log_key)
+}
+
+/// The verifier key of a seat's cosignatures; its name is the seat's log origin.
+pub(crate) fn witness_key(seat: &Seat) -> Option<VerifierKey> {
+    note_key(&witness_name(seat), KeyKind::Cosigner, &seat.witness_key)
+}
+
+/// Name under which a seat cosigns.
+pub(crate) fn witness_name(seat: &Seat) -> String {
+    format!("{}/witness", seat.log_origin)
+}
+
+fn note_key(name: &str, kind: KeyKind, key: &PublicKey) -> Option<VerifierKey> {
+    match key {
+        PublicKey::Ed25519(k) => VerifierKey::new(name, kind, k).ok(),
+        PublicKey::Es256(_) => None,
+    }
+}
+
+pub(crate) fn unsigned(e: EnvelopeError) -> Refusal {
+    Refusal::new(Rule::Malformed, format!("this node could not sign its own statement: {e}"))
+}

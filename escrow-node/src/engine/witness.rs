@@ -1,0 +1,149 @@
+//! What this seat does for the others: cosigning their checkpoints, answering about restrictions,
+//! telling what it holds of their logs.
+
+use super::submit::submittable;
+use super::{Engine, log_key, unsigned, witness_name};
+use crate::store::PeerHead;
+use escrow_audit::note;
+use escrow_audit::witness::{AddCheckpoint, Refuse, decide};
+use escrow_core::restriction::RestrictionAnswer;
+use escrow_core::view::View;
+use escrow_core::wire::RestrictionAsk;
+use escrow_core::{Digest, Envelope, Kind, Nonce, SeatIndex};
+use escrow_policy::{Event, Refusal, Rule};
+
+/// Answer to add-checkpoint: the cosignature line, or the refusal with its HTTP status and body.
+#[derive(Debug)]
+pub enum AddAnswer {
+    /// One signature line, to be sent after commit.
+    Cosigned(String),
+    /// The witness protocol's refusal.
+    Refused(Refuse),
+}
+
+/// Restrictions for a peer: the signed answer, and digests of the statements to send with it.
+#[derive(Debug)]
+pub struct RestrictionAnswers {
+    /// Envelope of the answer; none from a node that is not READY.
+    pub answer: Option<Envelope>,
+    /// Statements in the order in which the peer can log them.
+    pub statements: Vec<Digest>,
+}
+
+impl Engine {
+    /// Decides on another log's checkpoint. Compare-and-swap on the old size; the new head and
+    /// the `witness.cosigned` entry are durable before the cosignature leaves.
+    ///
+    /// # Errors
+    /// [`Refusal`] only for a fault of this node itself.
+    pub fn add_checkpoint(&mut self, request: &AddCheckpoint) -> Result<AddAnswer, Refusal> {
+        let origin = request.claimed_origin().to_owned();
+        let charter = self.charter()?;
+        let own = charter.seat(self.seat).map(witness_name);
+        let log = charter.seats.iter().find(|s| s.log_origin == origin && s.index != self.seat).and_then(log_key);
+        let (Some(log), Some(own)) = (log, own) else { return Ok(AddAnswer::Refused(Refuse::UnknownOrigin)) };
+        let stored = self.peers.get(&origin).cloned();
+        let accept = match decide(request, stored.as_ref().map(|h| (h.size, h.root)), &log) {
+            Ok(accept) => accept,
+            Err(refuse) => {
+                if let (Refuse::Conflict { .. }, Some(head)) = (&refuse, &stored) {
+                    tracing::error!(%origin, "a log signed two heads of one size; both notes are kept as evidence");
+                    let theirs = String::from_utf8_lossy(&request.to_bytes()).into_owned();
+                    self.batch.misbehaviour.push((origin, head.note.clone(), theirs));
+                }
+                return Ok(AddAnswer::Refused(refuse));
+            }
+        };
+        let note = String::from_utf8(accept.checkpoint().to_bytes())
+            .map_err(|_| Refusal::new(Rule::Malformed, "a checkpoint that is not UTF-8"))?;
+        let head = PeerHead { size: accept.size(), root: *accept.root(), note };
+        if stored.as_ref().is_none_or(|s| s.size != head.size) {
+            let event = Event::Cosigned { origin: origin.clone(), size: head.size, root: Digest(head.root) };
+            self.append(&event, None)?;
+            self.peers.insert(origin.clone(), head.clone());
+            self.batch.peers.push((origin, head));
+        }
+        let seconds = u64::try_from(self.now.millis() / 1000).unwrap_or(0);
+        let line = note::cosign(&own, &self.keys.witness, seconds, accept.checkpoint().note().text())
+            .map_err(|e| Refusal::new(Rule::Malformed, e.to_string()))?;
+        Ok(AddAnswer::Cosigned(format!("{line}\n")))
+    }
+
+    /// The newest note of a log that this node cosigned.
+    pub fn witnessed(&self, origin: &str) -> Option<&PeerHead> {
+        self.peers.get(origin)
+    }
+
+    /// Restrictions that bear on what a peer asks about. Only a READY node signs.
+    ///
+    /// # Errors
+    /// [`Refusal`] if signing fails.
+    pub fn restrictions(&self, asker: SeatIndex, ask: &RestrictionAsk, ready: bool) -> Result<RestrictionAnswers, Refusal> {
+        let restrictions = self.facts.restrictions_on(ask.request.as_ref());
+        let mut statements: Vec<Digest> = Vec::new();
+        for r in &restrictions {
+            for s in self.facts.with_predecessors(r) {
+                if !statements.contains(&s) {
+                    statements.push(s);
+                }
+            }
+        }
+        // In the order in which they were logged here, predecessors come first.
+        statements.sort_by_key(|d| self.facts.seen(d).map(|l| l.seq));
+        if !ready {
+            return Ok(RestrictionAnswers { answer: None, statements });
+        }
+        let answer = RestrictionAnswer {
+            kind: Kind::RestrictionAnswer,
+            org: self.charter()?.org.clone(),
+            nonce: Nonce::random(),
+            charter: self.charter_digest(),
+            seat: self.seat,
+            asker,
+            asked: ask.nonce,
+            request: ask.request,
+            restrictions,
+            at: self.now,
+        };
+        let answer = Envelope::sign(&answer, &[&self.keys.statement]).map_err(unsigned)?;
+        Ok(RestrictionAnswers { answer: Some(answer), statements })
+    }
+
+    /// Signed views of every other log in the charter.
+    ///
+    /// # Errors
+    /// [`Refusal`] if signing fails.
+    pub fn views(&self, export: Nonce) -> Result<Vec<Envelope>, Refusal> {
+        let charter = self.charter()?;
+        let others = charter.seats.iter().filter(|s| s.index != self.seat);
+        others
+            .map(|s| {
+                let view = View {
+                    kind: Kind::View,
+                    org: charter.org.clone(),
+                    nonce: Nonce::random(),
+                    charter: self.charter_digest(),
+                    seat: self.seat,
+                    log: s.log_origin.clone(),
+                    note: self.peers.get(&s.log_origin).map(|h| h.note.clone()),
+                    export,
+                    at: self.now,
+                };
+                Envelope::sign(&view, &[&self.keys.statement]).map_err(unsigned)
+            })
+            .collect()
+    }
+
+    /// Takes in statements that a peer handed over: what can be logged is logged, the rest is
+    /// ignored (a lying peer must not stop a release by sending rubbish).
+    pub fn take_over(&mut self, statements: &[Envelope]) -> usize {
+        let mut taken = 0;
+        for e in statements {
+            let known = !submittable(e.kind()) || self.facts.seen(&e.digest()).is_some();
+            if !known && self.append(&Event::Statement {}, Some(e)).is_ok() {
+                taken += 1;
+            }
+        }
+        taken
+    }
+}

@@ -1,0 +1,103 @@
+//! What other seats ask: heads, restrictions, cosignatures.
+
+use super::problem::{Answer, Fault};
+use super::tls::ClientPin;
+use crate::engine::AddAnswer;
+use crate::metrics;
+use crate::node::{Node, State};
+use axum::body::Bytes;
+use axum::extract::{FromRequestParts, Query, State as Shared};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use escrow_audit::witness::{AddCheckpoint, MAX_REQUEST_LEN, SIZE_CONTENT_TYPE};
+use escrow_core::wire::{RestrictionAsk, RestrictionReply, Witnessed};
+use escrow_core::{Blob, SeatIndex};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The seat whose pinned TLS key the caller proved to hold.
+pub(crate) struct PeerSeat(SeatIndex);
+
+impl FromRequestParts<Arc<Node>> for PeerSeat {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Fault> {
+        let pin = Extension::<ClientPin>::from_request_parts(parts, node).await.ok().and_then(|Extension(p)| p.0);
+        let charter = node.charter();
+        let seat = charter.seats.iter().find(|s| Some(s.tls_pin) == pin && s.index != node.seat);
+        seat.map(|s| Self(s.index)).ok_or(Fault::NotAPeer)
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Origin {
+    origin: String,
+}
+
+/// Answered in any state but POISONED and ROLLBACK, so that nodes which start together can prove
+/// each other.
+pub(crate) async fn witnessed(
+    Shared(node): Shared<Arc<Node>>,
+    _: PeerSeat,
+    Query(q): Query<Origin>,
+) -> Answer<Json<Witnessed>> {
+    refuse_if_stuck(&node)?;
+    let note = node.writer.run(move |e| e.witnessed(&q.origin).map(|h| h.note.clone())).await?.into_inner();
+    Ok(Json(Witnessed { note }))
+}
+
+pub(crate) async fn restrictions(
+    Shared(node): Shared<Arc<Node>>,
+    PeerSeat(asker): PeerSeat,
+    Json(ask): Json<RestrictionAsk>,
+) -> Answer<Json<RestrictionReply>> {
+    refuse_if_stuck(&node)?;
+    let ready = node.state() == State::Ready;
+    let known = node.writer.run(move |e| e.restrictions(asker, &ask, ready)).await?.into_inner()?;
+    let statements = known.statements.iter().filter_map(|d| node.statement(d)).map(Blob).collect();
+    let answer = known.answer.map(|a| Blob(a.bytes().to_vec()));
+    Ok(Json(RestrictionReply { answer, statements }))
+}
+
+/// C2SP tlog-witness add-checkpoint. Content-blind; a DEGRADED node still witnesses.
+pub(crate) async fn add_checkpoint(Shared(node): Shared<Arc<Node>>, body: Bytes) -> Result<Response, Fault> {
+    if !node.state().works() {
+        return Err(not_ready(&node));
+    }
+    if body.len() > MAX_REQUEST_LEN {
+        return Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response());
+    }
+    let Ok(request) = AddCheckpoint::parse(&body) else {
+        metrics::cosignature("malformed");
+        return Ok((StatusCode::BAD_REQUEST, "malformed add-checkpoint request\n").into_response());
+    };
+    let answer = node.writer.run(move |e| e.add_checkpoint(&request)).await?.into_inner()?;
+    Ok(match answer {
+        AddAnswer::Cosigned(line) => {
+            metrics::cosignature("cosigned");
+            (StatusCode::OK, line).into_response()
+        }
+        AddAnswer::Refused(refuse) => {
+            metrics::cosignature("refused");
+            let status = StatusCode::from_u16(refuse.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            match refuse.body() {
+                Some(size) => (status, [(header::CONTENT_TYPE, SIZE_CONTENT_TYPE)], size).into_response(),
+                None => (status, format!("{refuse}\n")).into_response(),
+            }
+        }
+    })
+}
+
+fn refuse_if_stuck(node: &Node) -> Result<(), Fault> {
+    match node.state() {
+        State::Poisoned(_) | State::Rollback(_) => Err(not_ready(node)),
+        _ => Ok(()),
+    }
+}
+
+fn not_ready(node: &Node) -> Fault {
+    let state = node.state();
+    Fault::NotReady(state.name(), state.reason())
+}

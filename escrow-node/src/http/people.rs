@@ -1,0 +1,383 @@
+//! What people's machines send: statements, deposits, queries, release calls.
+
+use super::problem::{Fault, with_seat};
+use crate::engine::{Engine, Submitted};
+use crate::metrics;
+use crate::node::Node;
+use crate::release;
+use crate::store::DepositRow;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::response::{IntoResponse, Response};
+use escrow_core::deal::OpenedDeal;
+use escrow_core::deposit::Deposit;
+use escrow_core::query::{Question, Query};
+use escrow_core::release::Caller;
+use escrow_core::request::Scope;
+use escrow_core::verdict::Verdict;
+use escrow_core::wire::{
+    ActivityInfo, ConsentInfo, DepositBody, EntriesAnswer, ItemInfo, MatterInfo, Receipted, ReleaseBody, Released,
+    RequestInfo, VerdictAnswer, ViewsAnswer,
+};
+use escrow_core::{Blob, Digest, Envelope, Nonce, Token};
+use escrow_policy::{Admitted, Event, Refusal, Rule};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+type Shut = Shared<Arc<Node>>;
+
+/// Bytes of entries, statements and attachments after which a page of the log ends.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+pub(crate) async fn statements(Shared(node): Shut, body: Bytes) -> Response {
+    finish(&node, submit(&node, &body).await)
+}
+
+pub(crate) async fn deposits(Shared(node): Shut, Json(body): Json<DepositBody>) -> Response {
+    finish(&node, deposit(&node, body).await)
+}
+
+pub(crate) async fn queries(Shared(node): Shut, body: Bytes) -> Response {
+    finish(&node, query(&node, &body).await)
+}
+
+pub(crate) async fn releases(Shared(node): Shut, Json(body): Json<ReleaseBody>) -> Response {
+    finish(&node, answer_release(&node, body).await)
+}
+
+fn finish<T: IntoResponse>(node: &Node, outcome: Result<T, Fault>) -> Response {
+    outcome.map_or_else(|fault| with_seat(fault, node.seat), IntoResponse::into_response)
+}
+
+fn working(node: &Node) -> Result<(), Fault> {
+    let state = node.state();
+    if state.works() { Ok(()) } else { Err(Fault::NotReady(state.name(), state.reason())) }
+}
+
+fn parse(bytes: &[u8]) -> Result<Envelope, Fault> {
+    Envelope::parse(bytes).map_err(|e| Refusal::new(Rule::Malformed, e.to_string()).into())
+}
+
+/// A stale client is told the newer charters.
+async fn refused(node: &Node, refusal: Refusal, named: Option<Digest>) -> Fault {
+    if refusal.rule != Rule::CharterStale {
+        return refusal.into();
+    }
+    let newer = node.writer.run(move |e| named.map(|d| e.facts().charters_after(&d)).unwrap_or_default()).await;
+    let newer = newer.map(crate::writer::Committed::into_inner).unwrap_or_default();
+    let charters = newer.iter().filter_map(|d| node.statement(d)).map(Blob).collect();
+    Fault::Refused(refusal, charters)
+}
+
+/// The charter digest that a payload names, without trusting the payload.
+fn named_charter(envelope: &Envelope) -> Option<Digest> {
+    let value: serde_json::Value = serde_json::from_slice(envelope.payload()).ok()?;
+    value.get("charter")?.as_str()?.parse().ok()
+}
+
+async fn submit(node: &Arc<Node>, body: &[u8]) -> Result<Json<Receipted>, Fault> {
+    working(node)?;
+    let envelope = parse(body)?;
+    let (kind, named) = (envelope.kind(), named_charter(&envelope));
+    let outcome = node.writer.run(move |e| e.submit(&envelope)).await?.into_inner();
+    metrics::statement(kind.name(), outcome.as_ref().map_or_else(|r| r.rule.code(), |_| "accepted"));
+    match outcome {
+        Ok(s) => receipted(node, s).await,
+        Err(r) => Err(refused(node, r, named).await),
+    }
+}
+
+async fn receipted(node: &Arc<Node>, s: Submitted) -> Result<Json<Receipted>, Fault> {
+    let proof = node.proof(s.seq).await?;
+    Ok(Json(Receipted { receipt: Blob(s.receipt.bytes().to_vec()), proof }))
+}
+
+/// Checks who deposits before spending effort on the shares; verifies every share before anything
+/// is stored; then one transaction takes items and log entry.
+async fn deposit(node: &Arc<Node>, body: DepositBody) -> Result<Json<Receipted>, Fault> {
+    working(node)?;
+    let envelope = parse(&body.deposit.0)?;
+    let named = named_charter(&envelope);
+    let checked = envelope.clone();
+    let admitted = node.writer.run(move |e| admit_deposit(e, &checked)).await?.into_inner();
+    let opened = match admitted {
+        Ok(opened) => opened,
+        Err(r) => {
+            metrics::statement("deposit", r.rule.code());
+            return Err(refused(node, r, named).await);
+        }
+    };
+    let row = match opened {
+        None => None,
+        Some((deposit, deal)) => {
+            let node = Arc::clone(node);
+            let digest = envelope.digest();
+            let verify = move || verify_and_seal(&node, digest, &deposit, &deal, &body.blob.0);
+            let row = tokio::task::spawn_blocking(verify).await.map_err(|e| Fault::Internal(e.to_string()))?;
+            Some(row.inspect_err(|_| metrics::statement("deposit", Rule::DealInvalid.code()))?)
+        }
+    };
+    let outcome = node.writer.run(move |e| e.deposit(&envelope, row)).await?.into_inner();
+    metrics::statement("deposit", outcome.as_ref().map_or_else(|r| r.rule.code(), |_| "accepted"));
+    match outcome {
+        Ok(s) => receipted(node, s).await,
+        Err(r) => Err(refused(node, r, named).await),
+    }
+}
+
+type Opened = Option<(Deposit, OpenedDeal)>;
+
+/// `None` if the deposit was logged before: the same bytes get the same receipt.
+fn admit_deposit(e: &Engine, envelope: &Envelope) -> Result<Opened, Refusal> {
+    if e.facts().seen(&envelope.digest()).is_some() {
+        return Ok(None);
+    }
+    match escrow_policy::admit::admit(e.facts(), envelope, e.now())? {
+        Admitted::Deposit(v, deal) => Ok(Some((v.into_statement(), deal))),
+        _ => Err(Refusal::new(Rule::NotSubmittable, "a deposit is expected here")),
+    }
+}
+
+fn verify_and_seal(node: &Node, digest: Digest, deposit: &Deposit, deal: &OpenedDeal, blob: &[u8]) -> Result<DepositRow, Fault> {
+    let invalid = |e: String| Fault::from(Refusal::new(Rule::DealInvalid, e));
+    let listed = deposit.blobs.iter().find(|b| b.seat == node.seat);
+    if listed.is_none_or(|b| b.sha256 != Digest::of(blob)) {
+        return Err(invalid("the blob is not the one that the deposit lists for this seat".into()));
+    }
+    let shares = deal.verify_blob(node.seat, &node.keys.sealing, blob).map_err(|e| invalid(e.to_string()))?;
+    let shares: Vec<_> = deal.item_ids().into_iter().zip(shares).collect();
+    let (key, shares) = node.vault.seal(deal.deal.generation, &shares).map_err(|e| Fault::Internal(e.to_string()))?;
+    Ok(DepositRow { deposit: digest, key, shares })
+}
+
+async fn answer_release(node: &Arc<Node>, body: ReleaseBody) -> Result<Json<Released>, Fault> {
+    let delivered = release::release(node, &body).await?;
+    let proof = node.proof(delivered.seq).await?;
+    let statement: escrow_core::release::Release =
+        delivered.release.decode().map_err(|e| Fault::Internal(e.to_string()))?;
+    let deposits = node.writer.run(move |e| {
+        let of = statement.items.iter().filter_map(|i| e.facts().item(i)).map(|i| i.deposit);
+        of.collect::<BTreeSet<Digest>>()
+    });
+    let deposits = deposits.await?.into_inner();
+    Ok(Json(Released {
+        reply: Blob(delivered.reply),
+        release: Blob(delivered.release.bytes().to_vec()),
+        proof,
+        deposits: deposits.iter().filter_map(|d| node.statement(d)).map(Blob).collect(),
+    }))
+}
+
+/// Every read by a person: verified, logged, then answered.
+async fn query(node: &Arc<Node>, body: &[u8]) -> Result<Response, Fault> {
+    working(node)?;
+    let envelope = parse(body)?;
+    let named = named_charter(&envelope);
+    let logged = node.writer.run(move |e| {
+        e.append(&Event::Statement {}, Some(&envelope))?;
+        let query: Query = envelope.decode().map_err(|e| Refusal::new(Rule::Malformed, e.to_string()))?;
+        Ok::<_, Refusal>(query)
+    });
+    let query = match logged.await?.into_inner() {
+        Ok(q) => q,
+        Err(r) => {
+            metrics::statement("query", r.rule.code());
+            return Err(refused(node, r, named).await);
+        }
+    };
+    metrics::statement("query", "accepted");
+    Ok(match query.what {
+        Question::Evaluate(request) => Json(evaluate(node, request).await?).into_response(),
+        Question::Matters => Json(matters(node).await?).into_response(),
+        Question::Requests => Json(requests(node).await?).into_response(),
+        Question::Activity => Json(activity(node, &query.by).await?).into_response(),
+        Question::Items(scope) => Json(items(node, scope).await?).into_response(),
+        Question::Consents => Json(consents(node, &query.by).await?).into_response(),
+        Question::Entries(range) => Json(entries(node, range.from, range.count).await?).into_response(),
+        Question::Views(nonce) => Json(views(node, nonce).await?).into_response(),
+    })
+}
+
+async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fault> {
+    let last = node.writer.run(move |e| e.facts().request(&request).and_then(|r| r.verdict)).await?.into_inner();
+    let last = last.and_then(|d| node.statement(&d)).and_then(|b| Envelope::parse(&b).ok());
+    let last = last.and_then(|e| e.decode::<Verdict>().ok().map(|v| (v, e)));
+    let (verdict, seq) = node.writer.run(move |e| e.verdict(&request, last)).await?.into_inner()?;
+    if let Ok(v) = verdict.decode::<Verdict>() {
+        metrics::verdict(v.outcome.name());
+    }
+    Ok(VerdictAnswer { verdict: Blob(verdict.bytes().to_vec()), proof: node.proof(seq).await? })
+}
+
+async fn matters(node: &Node) -> Result<Vec<MatterInfo>, Fault> {
+    let list = node.writer.run(|e| {
+        let info = |(id, m): (&escrow_core::MatterId, &escrow_policy::facts::MatterFact)| {
+            let head = m.head()?;
+            Some(MatterInfo {
+                matter: id.clone(),
+                state: head.statement.action,
+                head: head.digest,
+                by: head.statement.by.clone(),
+                logged: head.logged.at,
+                title: head.statement.title,
+            })
+        };
+        e.facts().matters().filter_map(info).collect()
+    });
+    Ok(list.await?.into_inner())
+}
+
+async fn requests(node: &Node) -> Result<Vec<RequestInfo>, Fault> {
+    let list = node.writer.run(|e| {
+        let info = |(digest, r): (&Digest, &escrow_policy::facts::RequestFact)| {
+            let (asked, _) = r.request.as_ref()?;
+            let decisions: Vec<Digest> = r.decisions.iter().map(|d| d.fact.digest).collect();
+            let cancelled = r.cancelled.first().map(|(_, d)| *d);
+            Some((*digest, asked.logged.at, decisions, cancelled, r.verdict, r.delivered.len() as u64))
+        };
+        e.facts().requests().filter_map(info).collect::<Vec<_>>()
+    });
+    let envelope = |d: &Digest| node.statement(d).map(Blob);
+    let full = |(digest, logged, decisions, cancelled, verdict, deliveries): (Digest, _, Vec<Digest>, Option<Digest>, Option<Digest>, _)| {
+        Some(RequestInfo {
+            request: envelope(&digest)?,
+            logged,
+            decisions: decisions.iter().filter_map(envelope).collect(),
+            cancellation: cancelled.as_ref().and_then(envelope),
+            verdict: verdict.as_ref().and_then(envelope),
+            deliveries,
+        })
+    };
+    Ok(list.await?.into_inner().into_iter().filter_map(full).collect())
+}
+
+/// Requests and releases that touched the asking subject's own threads. Held back while a notice
+/// delay with an end date is in force.
+async fn activity(node: &Node, by: &Caller) -> Result<Vec<ActivityInfo>, Fault> {
+    let by = by.clone();
+    let list = node.writer.run(move |e| {
+        let Some(subject) = subject_of(e, &by) else { return vec![] };
+        let facts = e.facts();
+        let mut out = Vec::new();
+        for (digest, r) in facts.requests() {
+            let Some((asked, _)) = &r.request else { continue };
+            let delayed = matches!(&asked.statement.notice, escrow_core::request::Notice::Delayed(d) if e.now() < d.until);
+            let touches = |i: &&Digest| {
+                facts.item(i).is_some_and(|i| {
+                    i.depositor == subject || i.about.participants.iter().any(|p| p.token == subject)
+                })
+            };
+            let items = asked.statement.items.iter().filter(touches).count() as u64;
+            if items == 0 || delayed {
+                continue;
+            }
+            let event = |what: &str, seq, at| ActivityInfo {
+                at,
+                seq,
+                what: what.to_owned(),
+                request: *digest,
+                matter: asked.statement.matter.clone(),
+                basis: asked.statement.basis,
+                items,
+            };
+            out.push(event("request", asked.logged.seq, asked.logged.at));
+            out.extend(r.decisions.iter().map(|d| event(d.fact.statement.choice.name(), d.fact.logged.seq, d.fact.logged.at)));
+            out.extend(r.delivered.iter().map(|l| event("release", l.seq, l.at)));
+        }
+        out.sort_by_key(|a| a.seq);
+        out
+    });
+    Ok(list.await?.into_inner())
+}
+
+fn subject_of(e: &Engine, by: &Caller) -> Option<Token> {
+    match by {
+        Caller::Device(key) => e.facts().live_device(key, e.now()).map(|d| d.subject),
+        Caller::Person(_) => None,
+    }
+}
+
+async fn items(node: &Node, scope: Scope) -> Result<Vec<ItemInfo>, Fault> {
+    let list = node.writer.run(move |e| {
+        let wanted = |a: &escrow_core::deal::About| {
+            scope.threads.binary_search(&a.thread).is_ok() && a.from < scope.to && scope.from < a.to
+        };
+        let items = e.facts().items().filter(|(_, i)| wanted(&i.about));
+        let info = |(id, i): (&Digest, &escrow_policy::facts::ItemFact)| ItemInfo {
+            item: *id,
+            generation: i.generation,
+            depositor: i.depositor,
+            consent: i.consent,
+            policies: i.policies.iter().map(|p| p.id.clone()).collect(),
+            about: i.about.clone(),
+        };
+        items.map(info).collect()
+    });
+    Ok(list.await?.into_inner())
+}
+
+async fn consents(node: &Node, by: &Caller) -> Result<Vec<ConsentInfo>, Fault> {
+    let by = by.clone();
+    let list = node.writer.run(move |e| {
+        let own = subject_of(e, &by);
+        let officer = matches!(by, Caller::Person(_));
+        let visible = e.facts().consents().filter(|c| officer || Some(c.statement.subject) == own);
+        visible.map(|c| (c.digest, c.logged.at, e.facts().withdrawal(&c.digest).map(|w| w.logged.at))).collect::<Vec<_>>()
+    });
+    let full = |(digest, logged, withdrawn)| Some(ConsentInfo { consent: Blob(node.statement(&digest)?), logged, withdrawn });
+    Ok(list.await?.into_inner().into_iter().filter_map(full).collect())
+}
+
+/// A page of the log with everything that its entries name, and the checkpoint of its size.
+async fn entries(node: &Node, from: u64, count: u64) -> Result<EntriesAnswer, Fault> {
+    let head = node.writer.head().ok_or_else(|| Fault::Internal("no checkpoint".into()))?;
+    let mut answer = EntriesAnswer {
+        size: head.size(),
+        checkpoint: String::from_utf8_lossy(&head.to_bytes()).into_owned(),
+        entries: vec![],
+        statements: vec![],
+        attachments: vec![],
+    };
+    let mut bytes = 0;
+    for entry in node.read(|s| s.entries(from, count))? {
+        let parsed = escrow_audit::entry::Entry::decode(&entry).map_err(|e| Fault::Internal(e.to_string()))?;
+        bytes += entry.len();
+        if let Some(r) = &parsed.statement
+            && let Some(e) = node.read(|s| s.envelope(&Digest(r.env)))?
+        {
+            bytes += e.len();
+            if let Some(context) = Envelope::parse(&e).ok().and_then(|e| e.decode::<Verdict>().ok()).and_then(|v| v.context) {
+                answer.attachments.extend(node.read(|s| s.attachment(&context))?.map(Blob));
+            }
+            answer.statements.push(Blob(e));
+        }
+        let event: Option<Event> = serde_json::from_value(serde_json::Value::Object(parsed.body)).ok();
+        match event {
+            Some(Event::Authorized { permits, answers, .. }) => {
+                for digest in permits.iter().chain(&answers) {
+                    answer.statements.extend(node.statement(digest).map(Blob));
+                }
+            }
+            Some(Event::Delivered { note, .. }) => answer.attachments.extend(node.read(|s| s.attachment(&note))?.map(Blob)),
+            _ => {}
+        }
+        answer.entries.push(Blob(entry));
+        if bytes > PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+async fn views(node: &Arc<Node>, nonce: Nonce) -> Result<ViewsAnswer, Fault> {
+    // Peers get the head first, so that their views cover what is being exported.
+    let size = node.writer.head().map_or(0, |h| h.size());
+    node.cosign_round(size, usize::MAX).await;
+    let views = node.writer.run(move |e| e.views(nonce)).await?.into_inner()?;
+    let note = node.cosigned().ok_or_else(|| Fault::Internal("no checkpoint".into()))?;
+    Ok(ViewsAnswer {
+        checkpoint: String::from_utf8_lossy(&note.to_bytes()).into_owned(),
+        views: views.iter().map(|v| Blob(v.bytes().to_vec())).collect(),
+    })
+}

@@ -1,0 +1,57 @@
+//! What anybody may ask: is it alive, is it ready, metrics, status, the charter chain.
+
+use super::problem::{Answer, Fault};
+use crate::metrics as node_metrics;
+use crate::node::{Node, State, clock};
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use escrow_core::wire::Status;
+use escrow_core::{Blob, Digest};
+use std::sync::Arc;
+
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+pub(crate) async fn readyz(Shared(node): Shared<Arc<Node>>) -> (StatusCode, String) {
+    let state = node.state();
+    let code = if state == State::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, format!("{} {}\n", state.name(), state.reason()))
+}
+
+pub(crate) async fn metrics() -> String {
+    node_metrics::install().map(|h| h.render()).unwrap_or_default()
+}
+
+pub(crate) async fn status(Shared(node): Shared<Arc<Node>>) -> Answer<Json<Status>> {
+    let state = node.state();
+    let facts = node.writer.run(|e| {
+        let version = e.charter().map_or(0, |c| c.version);
+        (e.charter_digest(), version, e.origin().to_owned(), e.size())
+    });
+    let (charter, charter_version, log, size) = facts.await?.into_inner();
+    Ok(Json(Status {
+        seat: node.seat,
+        state: state.name().into(),
+        reason: state.reason(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        charter,
+        charter_version,
+        log,
+        size,
+        at: clock(),
+    }))
+}
+
+/// Accepted versions, genesis first, then newer ones that this operator has not accepted.
+pub(crate) async fn charters(Shared(node): Shared<Arc<Node>>) -> Answer<Json<Vec<Blob>>> {
+    let digests = node.writer.run(|e| {
+        let mut out: Vec<Digest> = e.facts().accepted().to_vec();
+        out.extend(e.facts().charter_unaccepted());
+        out
+    });
+    let digests = digests.await?.into_inner();
+    let envelope = |d: &Digest| node.statement(d).map(Blob).ok_or_else(|| Fault::Internal(format!("charter {d} is not stored")));
+    Ok(Json(digests.iter().map(envelope).collect::<Result<_, _>>()?))
+}

@@ -1,0 +1,375 @@
+//! A running node: state, writer, peers, and the loops that keep its log countersigned.
+
+use crate::config::{Config, ConfigError};
+use crate::engine::{Engine, LoadError};
+use crate::http;
+use crate::init::InitError;
+use crate::keys::SeatKeys;
+use crate::metrics;
+use crate::peers::{CosignAnswer, PeerError, Peers, add_cosignature};
+use crate::start;
+use crate::store::{Store, StoreError};
+use crate::unlock::{PassphraseFile, UnlockError};
+use crate::vault::Vault;
+use crate::writer::{Stopped, Writer};
+use escrow_audit::checkpoint::VerifiedCheckpoint;
+use escrow_audit::entry::Chain;
+use escrow_core::charter::{Charter, Seat};
+use escrow_core::{Digest, SeatIndex, Timestamp};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Where a node stands. Only READY and DEGRADED nodes append and sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Started; peers have not proven yet that this log is the newest one.
+    Unproven(String),
+    /// Everything works.
+    Ready,
+    /// Too few peers cosign: nothing is released until they are back.
+    Degraded(String),
+    /// A peer cosigned a newer log than this one: a restored backup. Signs nothing.
+    Rollback(String),
+    /// An I/O error; the process ends.
+    Poisoned(String),
+}
+
+impl State {
+    /// The word in status and health answers.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unproven(_) => "UNPROVEN",
+            Self::Ready => "READY",
+            Self::Degraded(_) => "DEGRADED",
+            Self::Rollback(_) => "ROLLBACK",
+            Self::Poisoned(_) => "POISONED",
+        }
+    }
+
+    /// Why, and the way out.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Ready => String::new(),
+            Self::Unproven(r) | Self::Degraded(r) | Self::Rollback(r) | Self::Poisoned(r) => r.clone(),
+        }
+    }
+
+    /// True if the node may append and sign.
+    pub const fn works(&self) -> bool {
+        matches!(self, Self::Ready | Self::Degraded(_))
+    }
+}
+
+/// Why a node cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Keys.
+    #[error(transparent)]
+    Keys(#[from] UnlockError),
+    /// Initialisation.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// Database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Stored log.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Charter.
+    #[error("{0}")]
+    Charter(String),
+    /// TLS or socket.
+    #[error("{0}")]
+    Net(String),
+    /// The writer stopped.
+    #[error("the node stopped: {0}")]
+    Poisoned(String),
+}
+
+/// The parts that handlers share.
+pub struct Node {
+    /// Which seat this is.
+    pub seat: SeatIndex,
+    pub(crate) writer: Writer,
+    pub(crate) peers: Peers,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) keys: Arc<SeatKeys>,
+    reader: Mutex<Store>,
+    charter: RwLock<Arc<Charter>>,
+    state: watch::Sender<State>,
+    /// Newest checkpoint with the cosignatures it has.
+    cosigned: RwLock<Option<VerifiedCheckpoint>>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Node(seat {})", self.seat)
+    }
+}
+
+/// The wall clock.
+pub fn clock() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Opens data folder, keys and log; gives the node, the charter chain that its operator accepted,
+/// and a receiver that hears when the writer is poisoned.
+///
+/// # Errors
+/// [`NodeError`].
+pub fn open(config: &Config) -> Result<(Arc<Node>, start::Accepted), NodeError> {
+    let store = Store::open(&config.database())?;
+    let accepted = start::Accepted::load(&store)?;
+    let newest = accepted.newest()?.clone();
+    let (keys, storage) = SeatKeys::load(&config.key_file(), &PassphraseFile(config.passphrase_file.clone()))?;
+    let keys = Arc::new(keys);
+    let own = keys.statement.public();
+    let seat = newest.seats.iter().find(|s| s.statement_key == own);
+    let seat = seat.ok_or_else(|| NodeError::Charter("the accepted charter has no seat with this node's keys".into()))?;
+    let (index, origin) = (seat.index, seat.log_origin.clone());
+
+    let reader = Store::open_reader(&config.database())?;
+    let mut engine = Engine::new(index, origin.clone(), Arc::clone(&keys));
+    let mut verified = Chain::new(&origin);
+    loop {
+        let page = reader.entries(verified.size(), 1_000)?;
+        for bytes in &page {
+            engine.load(bytes, |d| reader.envelope(d).ok().flatten())?;
+            verified.push(bytes).map_err(|e| LoadError::Chain(e.to_string()))?;
+        }
+        if page.is_empty() {
+            break;
+        }
+    }
+    if store.last_root()?.is_some_and(|(size, root)| size != engine.size() || root != engine.tree().root()) {
+        return Err(LoadError::Chain("its root is not the one recorded at the last commit".into()).into());
+    }
+    engine.load_peers(store.peers()?);
+
+    let (state, _) = watch::channel(State::Unproven("waiting for the other nodes to prove this log".into()));
+    let poison = state.clone();
+    let second = Store::open_reader(&config.database())?;
+    let (writer, _thread) = Writer::start(engine, store, second, verified, clock, move |reason| {
+        tracing::error!(%reason, "poisoned: the node stops; fix the cause and start it again");
+        poison.send_replace(State::Poisoned(reason));
+    })
+    .map_err(|e| NodeError::Net(e.to_string()))?;
+    let peers = Peers::new(&keys).map_err(NodeError::Net)?;
+    let node = Node {
+        seat: index,
+        writer,
+        peers,
+        vault: Arc::new(Vault::new(config.deposit_keys(), storage, index)),
+        keys,
+        reader: Mutex::new(reader),
+        charter: RwLock::new(Arc::new(newest)),
+        state,
+        cosigned: RwLock::new(None),
+    };
+    Ok((Arc::new(node), accepted))
+}
+
+/// Runs a node until SIGTERM, SIGINT or a poisoned writer.
+///
+/// # Errors
+/// [`NodeError`].
+pub async fn run(config: Config) -> Result<(), NodeError> {
+    let (node, accepted) = open(&config)?;
+    metrics::ready(false);
+    let mut states = node.state.subscribe();
+    let server = http::serve(&config, Arc::clone(&node))?;
+    tracing::info!(seat = %node.seat, listen = %config.listen, "listening; proving the log to the other nodes");
+    let proof = tokio::spawn(start::prove(Arc::clone(&node), accepted));
+    let follow = tokio::spawn(follow(Arc::clone(&node)));
+    let poisoned = async {
+        let stopped = states.wait_for(|s| matches!(s, State::Poisoned(_))).await;
+        stopped.map_or_else(|_| String::new(), |s| s.reason())
+    };
+    let outcome = tokio::select! {
+        reason = poisoned => Err(NodeError::Poisoned(reason)),
+        () = signalled() => Ok(()),
+    };
+    tracing::info!("stopping");
+    proof.abort();
+    follow.abort();
+    server.stop().await;
+    outcome
+}
+
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = term.recv() => (), _ = int.recv() => () }
+}
+
+/// Keeps the log countersigned: whenever something other than a cosignature was appended, all
+/// peers are asked within a few seconds. Cosignatures alone never start a round.
+async fn follow(node: Arc<Node>) {
+    let mut grown = node.writer.grown();
+    let mut done = 0;
+    loop {
+        let wanted = *grown.borrow_and_update();
+        if wanted > done && node.state().works() {
+            let (note, peers) = node.cosign_round(wanted, usize::MAX).await;
+            let all = node.members().map_or(0, |m| m.len());
+            if peers == all {
+                done = note.as_ref().map_or(done, VerifiedCheckpoint::size);
+            }
+            node.judge_quorum(peers);
+        }
+        let pause = tokio::time::sleep(Duration::from_secs(2));
+        tokio::select! { changed = grown.changed() => if changed.is_err() { return }, () = pause => () }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+impl Node {
+    /// Where the node stands.
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    pub(crate) fn set_state(&self, next: State) {
+        let last = self.state.borrow().clone();
+        let stuck = matches!(last, State::Poisoned(_) | State::Rollback(_));
+        if last != next && !stuck {
+            tracing::info!(from = last.name(), to = next.name(), reason = %next.reason(), "state");
+            metrics::ready(next == State::Ready);
+            self.state.send_replace(next);
+        }
+    }
+
+    fn judge_quorum(&self, cosigned: usize) {
+        let need = self.charter().current_generation().map_or(usize::MAX, escrow_core::charter::Generation::w);
+        match self.state() {
+            State::Ready if cosigned < need => {
+                self.set_state(State::Degraded(format!(
+                    "{cosigned} of the {need} peers needed cosign this log; nothing is released until they are back"
+                )));
+            }
+            State::Degraded(_) if cosigned >= need => self.set_state(State::Ready),
+            _ => {}
+        }
+    }
+
+    /// The charter in force, or before the first start the one that will be.
+    pub fn charter(&self) -> Arc<Charter> {
+        self.charter.read().map_or_else(|e| Arc::clone(&e.into_inner()), |c| Arc::clone(&c))
+    }
+
+    pub(crate) fn set_charter(&self, charter: Charter) {
+        if let Ok(mut slot) = self.charter.write() {
+            *slot = Arc::new(charter);
+        }
+    }
+
+    /// The other member seats of the newest generation.
+    pub(crate) fn members(&self) -> Option<Vec<Seat>> {
+        let charter = self.charter();
+        let members = &charter.current_generation()?.members;
+        let seats = members.iter().filter(|m| **m != self.seat).filter_map(|m| charter.seat(*m));
+        Some(seats.cloned().collect())
+    }
+
+    /// Reads from the database, apart from the writer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn read<T>(&self, f: impl FnOnce(&Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let reader = self.reader.lock().map_err(|_| StoreError::Row("reader poisoned"))?;
+        f(&reader)
+    }
+
+    /// A statement's envelope by payload digest.
+    pub(crate) fn statement(&self, payload: &Digest) -> Option<Vec<u8>> {
+        self.read(|s| s.statement(payload)).ok().flatten()
+    }
+
+    /// The newest checkpoint of this log with the cosignatures it has.
+    pub(crate) fn cosigned(&self) -> Option<VerifiedCheckpoint> {
+        self.cosigned.read().ok().and_then(|c| c.clone())
+    }
+
+    /// Asks all peers to cosign the newest checkpoint, which covers at least `size`; returns when
+    /// `enough` have, or all have answered. Gives the note and how many cosigned it.
+    pub(crate) async fn cosign_round(self: &Arc<Self>, size: u64, enough: usize) -> (Option<VerifiedCheckpoint>, usize) {
+        let Some(head) = self.writer.head().filter(|h| h.size() >= size) else { return (None, 0) };
+        let mut round = self
+            .each_peer(|node, seat| {
+                let head = Arc::clone(&head);
+                async move { node.cosign_by(&seat, &head).await.map(|lines| (seat, lines)) }
+            })
+            .await;
+        let mut note = VerifiedCheckpoint::clone(&head);
+        let mut count = 0;
+        while count < enough {
+            let Some(answer) = round.join_next().await else { break };
+            match answer {
+                Ok((_, Ok((seat, lines)))) if add_cosignature(&mut note, &lines, &seat) => count += 1,
+                Ok((seat, Ok(_))) => tracing::warn!(%seat, "a peer answered with something else than its cosignature"),
+                Ok((_, Err(e))) => tracing::debug!(error = %e, "no cosignature"),
+                Err(e) => tracing::debug!(error = %e, "no cosignature"),
+            }
+        }
+        if let Ok(mut slot) = self.cosigned.write()
+            && slot.as_ref().is_none_or(|s| s.size() <= note.size())
+        {
+            *slot = Some(note.clone());
+        }
+        (Some(note), count)
+    }
+
+    async fn cosign_by(&self, seat: &Seat, head: &VerifiedCheckpoint) -> Result<Vec<u8>, PeerError> {
+        let odd = |e: &str| PeerError::Protocol(seat.index, e.to_owned());
+        let size = head.size();
+        let mut old = self.peers.cosigned(seat.index);
+        // A 409 tells the size the witness has; other rounds of ours may move it meanwhile.
+        for _ in 0..4 {
+            if old > size {
+                return Err(odd("has cosigned a newer checkpoint meanwhile"));
+            }
+            let proof = self.writer.run(move |e| e.tree().consistency_proof(old, size)).await;
+            let proof = proof.ok().and_then(crate::writer::Committed::into_inner);
+            let proof = proof.ok_or_else(|| odd("claims a size that this log never had"))?;
+            match self.peers.cosign(seat, head, old, proof).await? {
+                CosignAnswer::Cosigned(lines) => return Ok(lines),
+                CosignAnswer::Has(other) => old = other,
+            }
+        }
+        Err(odd("its size keeps changing"))
+    }
+
+    /// tlog-proof of an entry against the newest own checkpoint.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub(crate) async fn proof(&self, seq: u64) -> Result<String, Stopped> {
+        let head = self.writer.head().ok_or(Stopped)?;
+        let proof = self.writer.run(move |e| e.proof(seq, &head)).await?.into_inner();
+        proof.ok_or(Stopped)
+    }
+
+    /// Peers in parallel, each with its own answer.
+    pub(crate) async fn each_peer<T, F, Fut>(self: &Arc<Self>, f: F) -> JoinSet<(SeatIndex, T)>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<Self>, Seat) -> Fut,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        let mut set = JoinSet::new();
+        for seat in self.members().unwrap_or_default() {
+            let index = seat.index;
+            let task = f(Arc::clone(self), seat);
+            set.spawn(async move { (index, task.await) });
+        }
+        set
+    }
+}

@@ -1,0 +1,174 @@
+//! The release round of one node, the only path on which a share leaves: collect, authorise,
+//! deliver (section 6 of the design).
+
+use crate::engine::{Authorised, Delivered};
+use crate::metrics;
+use crate::node::{Node, State};
+use crate::writer::Stopped;
+use escrow_core::charter::Generation;
+use escrow_core::restriction::RestrictionAnswer;
+use escrow_core::sharing::Share;
+use escrow_core::wire::{ReleaseBody, RestrictionAsk};
+use escrow_core::{Digest, Envelope, Nonce};
+use escrow_policy::admit::{verify_call, verify_seat_statement};
+use escrow_policy::gate::Gathered;
+use escrow_policy::{Permit, Refusal, Rule};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// After enough peers have answered, the others get this long.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// Why a release does not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// A rule of the gate.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The node cannot work now.
+    #[error("the node is {0}: {1}")]
+    NotReady(&'static str, String),
+    /// Too few peers answered or cosigned.
+    #[error("{have} of {need} other nodes {what}; try again when more are up")]
+    Peers {
+        /// Peers that did.
+        have: usize,
+        /// Needed.
+        need: usize,
+        /// What they should have done.
+        what: &'static str,
+    },
+    /// An envelope of the call is malformed.
+    #[error("malformed release call: {0}")]
+    Malformed(String),
+    /// The writer stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Runs the round.
+///
+/// # Errors
+/// [`ReleaseError`]; whatever was decided is in the log.
+pub async fn release(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, ReleaseError> {
+    let outcome = round(node, body).await;
+    metrics::release(match &outcome {
+        Ok(_) => "delivered",
+        Err(ReleaseError::Refused(r)) => r.rule.code(),
+        Err(ReleaseError::NotReady(..)) => "not-ready",
+        Err(ReleaseError::Peers { .. }) => "peers-missing",
+        Err(ReleaseError::Malformed(_)) => "malformed",
+        Err(ReleaseError::Stopped(_)) => "stopped",
+    });
+    outcome
+}
+
+async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, ReleaseError> {
+    match node.state() {
+        s if s.works() => {}
+        s => return Err(ReleaseError::NotReady(s.name(), s.reason())),
+    }
+    let parse = |b: &escrow_core::Blob| Envelope::parse(&b.0).map_err(|e| ReleaseError::Malformed(e.to_string()));
+    let call = parse(&body.call)?;
+    let permits: Vec<Envelope> = body.permits.iter().map(parse).collect::<Result<_, _>>()?;
+    let mut presented = vec![parse(&body.request)?];
+    for d in &body.decisions {
+        presented.push(parse(d)?);
+    }
+
+    // A statement that this node missed is taken in from whoever presents it.
+    let opening = call.clone();
+    let asked = node.writer.run(move |e| {
+        e.take_over(&presented);
+        verify_call(e.facts(), &opening, e.now()).map(|c| c.statement().request)
+    });
+    let request = asked.await?.into_inner()?;
+    let need = node.charter().current_generation().map_or(usize::MAX, Generation::w);
+
+    let since = Instant::now();
+    let answers = collect(node, request, need).await?;
+    let authorise = node.writer.run(move |e| {
+        let gathered = Gathered { permits: &permits, answers: &answers };
+        e.authorise(&call, &gathered, since)
+    });
+    let authorised = authorise.await?.into_inner()?;
+
+    let (note, cosigned) = node.cosign_round(authorised.seq.saturating_add(1), need).await;
+    let Some(note) = note.filter(|_| cosigned >= need) else {
+        node.writer.run(move |e| e.abort(&authorised, "peers-missing")).await?;
+        return Err(ReleaseError::Peers { have: cosigned, need, what: "cosigned the authorisation" });
+    };
+    deliver(node, authorised, note.to_bytes()).await
+}
+
+/// Collect: restrictions from the peers, verified and logged. The first `need` signed answers are
+/// waited for, the rest get a short grace.
+async fn collect(node: &Arc<Node>, request: Digest, need: usize) -> Result<Vec<Envelope>, ReleaseError> {
+    let ask = RestrictionAsk { nonce: Nonce::random(), request: Some(request) };
+    let mut replies = node
+        .each_peer(|node, seat| {
+            let ask = ask.clone();
+            async move { node.peers.restrictions(&seat, &ask).await }
+        })
+        .await;
+    let mut answers: BTreeMap<Digest, Envelope> = BTreeMap::new();
+    let mut deadline = None;
+    loop {
+        let next = match deadline {
+            None => replies.join_next().await,
+            Some(at) => tokio::time::timeout_at(at, replies.join_next()).await.unwrap_or(None),
+        };
+        let Some(reply) = next else { break };
+        let Ok((seat, Ok(reply))) = reply else { continue };
+        let Some(answer) = reply.answer.and_then(|b| Envelope::parse(&b.0).ok()) else { continue };
+        let statements: Vec<Envelope> = reply.statements.iter().filter_map(|b| Envelope::parse(&b.0).ok()).collect();
+        let (asked, checked) = (ask.nonce, answer.clone());
+        let good = node.writer.run(move |e| {
+            e.take_over(&statements);
+            let a = verify_seat_statement::<RestrictionAnswer>(e.facts(), &checked, seat);
+            // A peer that names a restriction and withholds it proves nothing.
+            a.is_ok_and(|a| {
+                let a = a.statement();
+                a.asked == asked
+                    && a.asker == e.seat
+                    && a.request == Some(request)
+                    && a.restrictions.iter().all(|r| e.facts().seen(r).is_some())
+            })
+        });
+        if good.await?.into_inner() {
+            answers.insert(answer.digest(), answer);
+        } else {
+            tracing::warn!(%seat, "a peer's answer about restrictions is not usable");
+        }
+        if answers.len() >= need && deadline.is_none() {
+            deadline = Some(tokio::time::Instant::now() + GRACE);
+        }
+    }
+    if answers.len() < need {
+        return Err(ReleaseError::Peers { have: answers.len(), need, what: "answered about restrictions" });
+    }
+    Ok(answers.into_values().collect())
+}
+
+/// Deliver: one job evaluates afresh, opens the shares after the permit, seals, and logs; the
+/// reply comes out only when that is durable.
+async fn deliver(node: &Arc<Node>, authorised: Authorised, note: Vec<u8>) -> Result<Delivered, ReleaseError> {
+    if let State::Rollback(r) | State::Poisoned(r) = node.state() {
+        return Err(ReleaseError::NotReady("stopped", r));
+    }
+    let shared = Arc::clone(node);
+    let delivered = node.writer.run(move |e| e.deliver(&authorised, &note, |permit| shares(&shared, permit))).await?;
+    Ok(delivered.transpose()?.send())
+}
+
+/// This node's shares of the permitted items, opened in memory.
+fn shares(node: &Node, permit: &Permit) -> Result<Vec<Share>, Refusal> {
+    let lost = |item: &Digest| Refusal::new(Rule::ItemUnknown, format!("the share of item {} is not in the live store", item.short()));
+    let open = |item: &Digest| {
+        let row = node.read(|s| s.share(item)).ok().flatten().ok_or_else(|| lost(item))?;
+        let (key, row) = row;
+        node.vault.open(&key, permit.generation, &row).map_err(|_| lost(item))
+    };
+    permit.items.iter().map(open).collect()
+}

@@ -1,0 +1,211 @@
+//! Start-up: an UNPROVEN node asks its peers for the newest note of its log that they cosigned.
+//!
+//! Every returned note must lie on this log's tree, else ROLLBACK; only then are restrictions
+//! pulled and logged; READY when n-t+1 peers have answered. Until then nothing is appended,
+//! signed or cosigned. A first boot and a power cut of all nodes end by themselves, because
+//! UNPROVEN nodes answer each other.
+
+use crate::engine::log_key;
+use crate::node::{Node, NodeError, State};
+use crate::store::Store;
+use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
+use escrow_core::charter::{Charter, Generation, Seat};
+use escrow_core::wire::RestrictionAsk;
+use escrow_core::{Digest, Envelope, Nonce, SeatIndex};
+use escrow_policy::charter::Chain;
+use escrow_policy::{Event, Refusal};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The charter chain that the operator accepted, genesis first.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    chain: Chain,
+    envelopes: Vec<Envelope>,
+}
+
+impl Accepted {
+    /// Reads what `charter accept` recorded, and verifies it again.
+    ///
+    /// # Errors
+    /// [`NodeError::Charter`].
+    pub fn load(store: &Store) -> Result<Self, NodeError> {
+        let mut envelopes = Vec::new();
+        for bytes in store.accepted_charters()? {
+            envelopes.push(Envelope::parse(&bytes).map_err(|e| NodeError::Charter(e.to_string()))?);
+        }
+        let genesis = envelopes.first().map(Envelope::digest);
+        let genesis = genesis.ok_or_else(|| {
+            NodeError::Charter("no charter accepted yet; run: escrow-node charter accept DIGEST --file FILE".into())
+        })?;
+        Self::new(&genesis, envelopes)
+    }
+
+    fn new(genesis: &Digest, envelopes: Vec<Envelope>) -> Result<Self, NodeError> {
+        let chain = Chain::verify(genesis, &envelopes).map_err(|e| NodeError::Charter(e.to_string()))?;
+        Ok(Self { chain, envelopes })
+    }
+
+    /// The newest version of it.
+    ///
+    /// # Errors
+    /// [`NodeError::Charter`].
+    pub fn newest(&self) -> Result<&Charter, NodeError> {
+        self.chain.newest().map(|c| c.charter()).ok_or_else(|| NodeError::Charter("an empty charter chain".into()))
+    }
+}
+
+/// `charter accept`: the operator accepts the version with this digest, and the chain up to it.
+/// Works offline; the running node takes it over at its next start.
+///
+/// # Errors
+/// [`NodeError::Charter`], if the chain does not verify or does not end in the digest.
+pub fn accept(store: &mut Store, digest: &Digest, envelopes: Vec<Envelope>) -> Result<Accepted, NodeError> {
+    let charter = |e: String| NodeError::Charter(e);
+    let before = store.accepted_charters()?;
+    let mut chain = Vec::new();
+    for bytes in &before {
+        chain.push(Envelope::parse(bytes).map_err(|e| charter(e.to_string()))?);
+    }
+    for e in envelopes {
+        if chain.iter().all(|known| known.digest() != e.digest()) {
+            chain.push(e);
+        }
+    }
+    if chain.last().map(Envelope::digest) != Some(*digest) {
+        return Err(charter(format!("the chain in the file does not end in {digest}; check the digest with the administrators")));
+    }
+    let genesis = chain.first().map_or(*digest, Envelope::digest);
+    let accepted = Accepted::new(&genesis, chain)?;
+    let bytes: Vec<Vec<u8>> = accepted.envelopes.iter().map(|e| e.bytes().to_vec()).collect();
+    store.accept_charters(&bytes)?;
+    Ok(accepted)
+}
+
+/// Runs until the node is READY or found to be rolled back.
+pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
+    let charter = node.charter();
+    let Some(need) = charter.current_generation().map(Generation::start_quorum) else { return };
+    let Some(own) = charter.seat(node.seat).cloned() else { return };
+    let mut on_tree: BTreeSet<SeatIndex> = BTreeSet::new();
+    let mut answered: BTreeSet<SeatIndex> = BTreeSet::new();
+    loop {
+        if on_tree.len() < need
+            && let Err(reason) = heads(&node, &own, &mut on_tree).await
+        {
+            tracing::error!(%reason, "this log is behind what its peers have seen");
+            node.set_state(State::Rollback(reason));
+            return;
+        }
+        if on_tree.len() >= need {
+            let learnt = restrictions(&node, &mut answered).await;
+            if answered.len() >= need {
+                match become_ready(&node, &accepted, learnt, answered.iter().copied().collect()).await {
+                    Ok(()) => node.set_state(State::Ready),
+                    Err(e) => node.set_state(State::Unproven(format!("cannot take over the accepted charter: {e}"))),
+                }
+                return;
+            }
+        }
+        let have = on_tree.len().min(need);
+        node.set_state(State::Unproven(format!("{have} of {need} other nodes have proven this log; waiting for more")));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Asks every peer for its newest note of this log.
+async fn heads(node: &Arc<Node>, own: &Seat, on_tree: &mut BTreeSet<SeatIndex>) -> Result<(), String> {
+    let origin = own.log_origin.clone();
+    let mut answers = node
+        .each_peer(|node, seat| {
+            let origin = origin.clone();
+            async move { node.peers.witnessed(&seat, &origin).await }
+        })
+        .await;
+    while let Some(answer) = answers.join_next().await {
+        let Ok((seat, Ok(witnessed))) = answer else { continue };
+        if let Some(note) = witnessed.note {
+            match verified(own, &note) {
+                Some(head) if !lies_on_tree(node, &head).await => {
+                    return Err(format!(
+                        "seat {seat} cosigned size {} of this log, which is not on this database's log: it was restored \
+                         from a backup. The way out is a charter that gives this seat a new log origin",
+                        head.size()
+                    ));
+                }
+                Some(_) => {}
+                // Not signed by this log's key: the peer lies or is confused; it proves nothing.
+                None => continue,
+            }
+        }
+        on_tree.insert(seat);
+    }
+    Ok(())
+}
+
+fn verified(own: &Seat, note: &str) -> Option<VerifiedCheckpoint> {
+    Checkpoint::verify(note.as_bytes(), &own.log_origin, &log_key(own)?).ok()
+}
+
+async fn lies_on_tree(node: &Arc<Node>, head: &VerifiedCheckpoint) -> bool {
+    let (size, root) = (head.size(), *head.root());
+    let own = node.writer.run(move |e| e.tree().root_at(size)).await;
+    own.is_ok_and(|r| r.into_inner() == Some(root))
+}
+
+/// Pulls all restrictions; the answers of nodes that are themselves UNPROVEN are taken too.
+async fn restrictions(node: &Arc<Node>, answered: &mut BTreeSet<SeatIndex>) -> Vec<Envelope> {
+    let ask = RestrictionAsk { nonce: Nonce::random(), request: None };
+    let mut answers = node
+        .each_peer(|node, seat| {
+            let ask = ask.clone();
+            async move { node.peers.restrictions(&seat, &ask).await }
+        })
+        .await;
+    let mut learnt = Vec::new();
+    while let Some(answer) = answers.join_next().await {
+        let Ok((seat, Ok(reply))) = answer else { continue };
+        learnt.extend(reply.statements.iter().filter_map(|b| Envelope::parse(&b.0).ok()));
+        answered.insert(seat);
+    }
+    learnt
+}
+
+/// The first entries of a proven node: an accepted charter, the restrictions it missed, and
+/// aborts for authorisations that a stop interrupted.
+async fn become_ready(
+    node: &Arc<Node>,
+    accepted: &Accepted,
+    learnt: Vec<Envelope>,
+    peers: Vec<SeatIndex>,
+) -> Result<(), String> {
+    let envelopes = accepted.envelopes.clone();
+    let ready = node.writer.run(move |e| -> Result<Option<Charter>, Refusal> {
+        for envelope in &envelopes {
+            if e.facts().seen(&envelope.digest()).is_none() {
+                let genesis = e.size() == 0;
+                let event = if genesis { Event::Genesis { seat: e.seat } } else { Event::Statement {} };
+                e.append(&event, Some(envelope))?;
+            }
+        }
+        let newest = envelopes.last().map(Envelope::digest);
+        if let Some(charter) = newest.filter(|d| !e.facts().accepted().contains(d)) {
+            e.append(&Event::CharterAccepted { charter }, None)?;
+        }
+        e.take_over(&learnt);
+        e.abort_leftovers();
+        e.append(&Event::Ready { peers }, None)?;
+        Ok(e.facts().charter().map(|c| c.charter().clone()))
+    });
+    match ready.await.map(crate::writer::Committed::into_inner) {
+        Ok(Ok(charter)) => {
+            if let Some(c) = charter {
+                node.set_charter(c);
+            }
+            Ok(())
+        }
+        Ok(Err(refusal)) => Err(refusal.to_string()),
+        Err(stopped) => Err(stopped.to_string()),
+    }
+}

@@ -1,0 +1,318 @@
+//! SQLite on disk: log entries, statements, attachments, share rows, peers' heads.
+//!
+//! WAL with `synchronous=FULL`: what was committed survives a power cut. Nothing in here decides
+//! anything; triggers that refuse UPDATE and DELETE of entries guard against accidents, not
+//! against an operator.
+
+use crate::vault::KeyName;
+use escrow_audit::tree::Hash;
+use escrow_core::{Digest, ItemId};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::path::Path;
+
+/// One log entry as written.
+#[derive(Debug, Clone)]
+pub struct EntryRow {
+    /// Position.
+    pub seq: u64,
+    /// Bytes.
+    pub bytes: Vec<u8>,
+    /// Leaf hash.
+    pub leaf: Hash,
+}
+
+/// One sealed share.
+#[derive(Debug, Clone)]
+pub struct ShareRow {
+    /// The item.
+    pub item: ItemId,
+    /// Nonce, ciphertext, tag.
+    pub sealed: Vec<u8>,
+}
+
+/// The shares of one deposit with the name of its key file.
+#[derive(Debug, Clone)]
+pub struct DepositRow {
+    /// Deposit statement.
+    pub deposit: Digest,
+    /// Key file.
+    pub key: KeyName,
+    /// Shares.
+    pub shares: Vec<ShareRow>,
+}
+
+/// The newest head of another log that this node cosigned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerHead {
+    /// Size.
+    pub size: u64,
+    /// Root.
+    pub root: Hash,
+    /// The note as it came, log signature included.
+    pub note: String,
+}
+
+/// Everything that one commit writes.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Entries, in order.
+    pub entries: Vec<EntryRow>,
+    /// Envelope digest, payload digest, bytes.
+    pub statements: Vec<(Digest, Digest, Vec<u8>)>,
+    /// Contexts and cosigned notes.
+    pub attachments: Vec<Vec<u8>>,
+    /// Share rows.
+    pub deposits: Vec<DepositRow>,
+    /// Heads of other logs.
+    pub peers: Vec<(String, PeerHead)>,
+    /// Origin and two signed notes that contradict each other.
+    pub misbehaviour: Vec<(String, String, String)>,
+    /// Root after the batch, and the size it is the root of.
+    pub root: Option<(u64, Hash)>,
+}
+
+impl Batch {
+    /// True if there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+            && self.statements.is_empty()
+            && self.attachments.is_empty()
+            && self.deposits.is_empty()
+            && self.peers.is_empty()
+            && self.misbehaviour.is_empty()
+    }
+}
+
+/// A database error. The writer never goes on after one.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite's words.
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A row that this program did not write.
+    #[error("database holds a row this program did not write: {0}")]
+    Row(&'static str),
+    /// Another process has it open.
+    #[error("the database is in use by another process")]
+    InUse,
+}
+
+/// The database, opened for the one writer or for reading.
+#[derive(Debug)]
+pub struct Store(Connection);
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS entry (seq INTEGER PRIMARY KEY CHECK (seq >= 0), bytes BLOB NOT NULL, leaf BLOB NOT NULL CHECK (length(leaf) = 32)) STRICT;
+CREATE TABLE IF NOT EXISTS root (size INTEGER PRIMARY KEY, root BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS statement (envelope BLOB PRIMARY KEY, payload BLOB NOT NULL, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS statement_payload ON statement (payload);
+CREATE TABLE IF NOT EXISTS attachment (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deposit_key (deposit BLOB PRIMARY KEY, name BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS share (item BLOB PRIMARY KEY, deposit BLOB NOT NULL REFERENCES deposit_key, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS peer (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS misbehaviour (id INTEGER PRIMARY KEY, origin TEXT NOT NULL, a TEXT NOT NULL, b TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS accepted_charter (position INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+CREATE TRIGGER IF NOT EXISTS entry_stays BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'log entries are never changed'); END;
+CREATE TRIGGER IF NOT EXISTS entry_keeps BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'log entries are never deleted'); END;
+CREATE TRIGGER IF NOT EXISTS root_stays BEFORE UPDATE ON root BEGIN SELECT RAISE(ABORT, 'one root for one size'); END;
+";
+
+impl Store {
+    /// Opens or creates the database for the one writer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let c = Connection::open(path)?;
+        c.pragma_update(None, "journal_mode", "WAL")?;
+        c.pragma_update(None, "synchronous", "FULL")?;
+        c.pragma_update(None, "secure_delete", "ON")?;
+        c.pragma_update(None, "trusted_schema", "OFF")?;
+        c.pragma_update(None, "foreign_keys", "ON")?;
+        c.busy_timeout(std::time::Duration::from_secs(2))?;
+        c.execute_batch(SCHEMA)?;
+        Ok(Self(c))
+    }
+
+    /// Opens it for reading only.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_reader(path: &Path) -> Result<Self, StoreError> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let c = Connection::open_with_flags(path, flags)?;
+        c.busy_timeout(std::time::Duration::from_secs(2))?;
+        Ok(Self(c))
+    }
+
+    /// Writes a batch in one transaction, durably.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the caller must then stop.
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let tx = self.0.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        for e in &batch.entries {
+            tx.prepare_cached("INSERT INTO entry (seq, bytes, leaf) VALUES (?1, ?2, ?3)")?
+                .execute(params![int(e.seq)?, e.bytes, e.leaf.as_slice()])?;
+        }
+        for (envelope, payload, bytes) in &batch.statements {
+            tx.prepare_cached("INSERT OR IGNORE INTO statement (envelope, payload, bytes) VALUES (?1, ?2, ?3)")?
+                .execute(params![envelope.as_bytes(), payload.as_bytes(), bytes])?;
+        }
+        for bytes in &batch.attachments {
+            tx.prepare_cached("INSERT OR IGNORE INTO attachment (digest, bytes) VALUES (?1, ?2)")?
+                .execute(params![Digest::of(bytes).as_bytes(), bytes])?;
+        }
+        for d in &batch.deposits {
+            tx.execute("INSERT INTO deposit_key (deposit, name) VALUES (?1, ?2)", params![d.deposit.as_bytes(), d.key.as_slice()])?;
+            for s in &d.shares {
+                tx.prepare_cached("INSERT INTO share (item, deposit, sealed) VALUES (?1, ?2, ?3)")?
+                    .execute(params![s.item.as_bytes(), d.deposit.as_bytes(), s.sealed])?;
+            }
+        }
+        for (origin, head) in &batch.peers {
+            tx.prepare_cached("INSERT OR REPLACE INTO peer (origin, size, root, note) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![origin, int(head.size)?, head.root.as_slice(), head.note])?;
+        }
+        for (origin, a, b) in &batch.misbehaviour {
+            tx.execute("INSERT INTO misbehaviour (origin, a, b) VALUES (?1, ?2, ?3)", params![origin, a, b])?;
+        }
+        if let Some((size, root)) = &batch.root {
+            tx.execute("INSERT INTO root (size, root) VALUES (?1, ?2)", params![int(*size)?, root.as_slice()])?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Entry bytes from `from` on, at most `count`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn entries(&self, from: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut q = self.0.prepare_cached("SELECT bytes FROM entry WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?;
+        let rows = q.query_map(params![int(from)?, int(count)?], |r| r.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The newest recorded size and root.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn last_root(&self) -> Result<Option<(u64, Hash)>, StoreError> {
+        let row = self.0.query_row("SELECT size, root FROM root ORDER BY size DESC LIMIT 1", [], |r| {
+            Ok((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?))
+        });
+        match row.optional()? {
+            None => Ok(None),
+            Some((size, root)) => {
+                let root = root.try_into().map_err(|_| StoreError::Row("root"))?;
+                Ok(Some((u64::try_from(size).map_err(|_| StoreError::Row("root size"))?, root)))
+            }
+        }
+    }
+
+    /// An envelope by its own digest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn envelope(&self, envelope: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut q = self.0.prepare_cached("SELECT bytes FROM statement WHERE envelope = ?1")?;
+        Ok(q.query_row([envelope.as_bytes()], |r| r.get(0)).optional()?)
+    }
+
+    /// An envelope by its payload's digest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn statement(&self, payload: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut q = self.0.prepare_cached("SELECT bytes FROM statement WHERE payload = ?1 LIMIT 1")?;
+        Ok(q.query_row([payload.as_bytes()], |r| r.get(0)).optional()?)
+    }
+
+    /// An attachment.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn attachment(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut q = self.0.prepare_cached("SELECT bytes FROM attachment WHERE digest = ?1")?;
+        Ok(q.query_row([digest.as_bytes()], |r| r.get(0)).optional()?)
+    }
+
+    /// A sealed share with the name of its deposit's key file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn share(&self, item: &ItemId) -> Result<Option<(KeyName, ShareRow)>, StoreError> {
+        let sql = "SELECT k.name, s.sealed FROM share s JOIN deposit_key k ON k.deposit = s.deposit WHERE s.item = ?1";
+        let mut q = self.0.prepare_cached(sql)?;
+        let row = q.query_row([item.as_bytes()], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?))).optional()?;
+        let Some((name, sealed)) = row else { return Ok(None) };
+        let name = name.try_into().map_err(|_| StoreError::Row("deposit key name"))?;
+        Ok(Some((name, ShareRow { item: *item, sealed })))
+    }
+
+    /// All items with a share here.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn share_items(&self) -> Result<Vec<ItemId>, StoreError> {
+        let mut q = self.0.prepare("SELECT item FROM share")?;
+        let rows = q.query_map([], |r| r.get::<_, Vec<u8>>(0))?;
+        rows.map(|r| r?.try_into().map(Digest).map_err(|_| StoreError::Row("item id"))).collect()
+    }
+
+    /// Replaces a sealed share row, as an operator with the key files can.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn replace_share(&mut self, row: &ShareRow) -> Result<(), StoreError> {
+        self.0.execute("UPDATE share SET sealed = ?2 WHERE item = ?1", params![row.item.as_bytes(), row.sealed])?;
+        Ok(())
+    }
+
+    /// Heads of other logs that this node cosigned.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn peers(&self) -> Result<Vec<(String, PeerHead)>, StoreError> {
+        let mut q = self.0.prepare("SELECT origin, size, root, note FROM peer")?;
+        let rows = q.query_map([], |r| {
+            Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?, r.get::<_, Vec<u8>>(2)?, r.get::<_, String>(3)?))
+        })?;
+        rows.map(|r| {
+            let (origin, size, root, note) = r?;
+            let size = u64::try_from(size).map_err(|_| StoreError::Row("peer size"))?;
+            let root = root.try_into().map_err(|_| StoreError::Row("peer root"))?;
+            Ok((origin, PeerHead { size, root, note }))
+        })
+        .collect()
+    }
+
+    /// The chain that the operator accepted, genesis first: envelope bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn accepted_charters(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut q = self.0.prepare("SELECT bytes FROM accepted_charter ORDER BY position")?;
+        let rows = q.query_map([], |r| r.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Records the chain that the operator accepts; taken over when the node is READY.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn accept_charters(&mut self, chain: &[Vec<u8>]) -> Result<(), StoreError> {
+        let tx = self.0.transaction()?;
+        tx.execute("DELETE FROM accepted_charter", [])?;
+        for (position, bytes) in (0i64..).zip(chain) {
+            tx.execute("INSERT INTO accepted_charter (position, bytes) VALUES (?1, ?2)", params![position, bytes])?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+}
+
+fn int(n: u64) -> Result<i64, StoreError> {
+    i64::try_from(n).map_err(|_| StoreError::Row("number above 2^63"))
+}
