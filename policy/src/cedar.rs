@@ -6,8 +6,10 @@ use cedar_policy::{
     ValidationMode, Validator,
 };
 use escrow_core::charter::Policy;
-use escrow_core::{Code, MatterId, PersonId, Role};
+use escrow_core::{Code, Digest, MatterId, PersonId, Role};
+use std::collections::HashMap;
 use std::str::FromStr as _;
+use std::sync::{Arc, LazyLock, Mutex};
 
 /// Version of the engine, named in verification reports: replay needs the same semantics.
 pub const ENGINE: &str = "cedar-policy 4";
@@ -30,7 +32,10 @@ pub enum PolicyError {
 }
 
 /// A parsed policy text with the schema of the charter's roles.
-pub struct Parsed {
+#[derive(Clone)]
+pub struct Parsed(Arc<Inner>);
+
+struct Inner {
     set: PolicySet,
     schema: Schema,
 }
@@ -50,16 +55,52 @@ fn schema(roles: &[Role]) -> Result<Schema, PolicyError> {
     Schema::from_cedarschema_str(&schema_text(roles)).map(|(s, _)| s).map_err(|e| PolicyError::Parse(e.to_string()))
 }
 
+/// What only text and roles decide, kept: a text is parsed at every evaluation and validated with
+/// every charter, and both take a hundred times longer than anything else there.
+#[derive(Clone)]
+struct Kept {
+    parsed: Parsed,
+    valid: Option<Result<(), PolicyError>>,
+}
+
+/// Key: digest of schema version and text, and the roles in the charter's order.
+type Cache = HashMap<(Digest, Vec<Role>), Kept>;
+
+/// Texts kept at the most; a charter has a handful.
+const KEPT_MAX: usize = 128;
+static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
+
+/// Gives `f` the cache; a thread that panicked in here left whole entries behind.
+fn with_cache<T>(f: impl FnOnce(&mut Cache) -> T) -> T {
+    f(&mut CACHE.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+fn kept(policy: &Policy, roles: &[Role]) -> Result<Kept, PolicyError> {
+    if policy.schema != SCHEMA_VERSION {
+        return Err(PolicyError::Schema(policy.schema));
+    }
+    let key = (policy.digest(), roles.to_vec());
+    if let Some(kept) = with_cache(|c| c.get(&key).cloned()) {
+        return Ok(kept);
+    }
+    let set = PolicySet::from_str(&policy.text).map_err(|e| PolicyError::Parse(e.to_string()))?;
+    let parsed = Parsed(Arc::new(Inner { set, schema: schema(roles)? }));
+    let kept = Kept { parsed, valid: None };
+    with_cache(|c| {
+        if c.len() >= KEPT_MAX {
+            c.clear();
+        }
+        c.insert(key, kept.clone());
+    });
+    Ok(kept)
+}
+
 /// Parses a text without validating it, as old agreed texts are evaluated.
 ///
 /// # Errors
 /// [`PolicyError::Schema`], [`PolicyError::Parse`].
 pub fn parse(policy: &Policy, roles: &[Role]) -> Result<Parsed, PolicyError> {
-    if policy.schema != SCHEMA_VERSION {
-        return Err(PolicyError::Schema(policy.schema));
-    }
-    let set = PolicySet::from_str(&policy.text).map_err(|e| PolicyError::Parse(e.to_string()))?;
-    Ok(Parsed { set, schema: schema(roles)? })
+    kept(policy, roles).map(|k| k.parsed)
 }
 
 /// What a text must pass before it may stand in a charter.
@@ -67,13 +108,25 @@ pub fn parse(policy: &Policy, roles: &[Role]) -> Result<Parsed, PolicyError> {
 /// # Errors
 /// [`PolicyError`].
 pub fn validate(policy: &Policy, roles: &[Role]) -> Result<(), PolicyError> {
-    let parsed = parse(policy, roles)?;
-    if parsed.set.templates().next().is_some() {
-        return Err(PolicyError::Validate("templates are not used here".into()));
+    let kept = kept(policy, roles)?;
+    if let Some(valid) = kept.valid {
+        return valid;
     }
-    let result = Validator::new(parsed.schema).validate(&parsed.set, ValidationMode::Strict);
-    let first = result.validation_errors().next().map(ToString::to_string);
-    first.map_or(Ok(()), |e| Err(PolicyError::Validate(e)))
+    let valid = kept.parsed.0.validate();
+    let key = (policy.digest(), roles.to_vec());
+    with_cache(|c| c.entry(key).and_modify(|k| k.valid = Some(valid.clone())));
+    valid
+}
+
+impl Inner {
+    fn validate(&self) -> Result<(), PolicyError> {
+        if self.set.templates().next().is_some() {
+            return Err(PolicyError::Validate("templates are not used here".into()));
+        }
+        let result = Validator::new(self.schema.clone()).validate(&self.set, ValidationMode::Strict);
+        let first = result.validation_errors().next().map(ToString::to_string);
+        first.map_or(Ok(()), |e| Err(PolicyError::Validate(e)))
+    }
 }
 
 impl Parsed {
@@ -81,7 +134,7 @@ impl Parsed {
     /// requestor may be the recipient.
     pub fn allows_requestor_as_recipient(&self) -> bool {
         let says = |p: &cedar_policy::Policy| p.annotation("recipient_is_requestor") == Some("allowed");
-        self.set.policies().any(|p| p.effect() == cedar_policy::Effect::Permit && says(p))
+        self.0.set.policies().any(|p| p.effect() == cedar_policy::Effect::Permit && says(p))
     }
 
     /// Evaluates on exact context bytes.
@@ -92,13 +145,13 @@ impl Parsed {
         let fail = |e: String| PolicyError::Evaluate(e);
         let action = uid("Escrow::Action", "release")?;
         let json = serde_json::from_slice(context).map_err(|e| fail(e.to_string()))?;
-        let context = Context::from_json_value(json, Some((&self.schema, &action))).map_err(|e| fail(e.to_string()))?;
+        let context = Context::from_json_value(json, Some((&self.0.schema, &action))).map_err(|e| fail(e.to_string()))?;
         let (principal, resource) = (uid("Escrow::Person", requestor.as_str())?, uid("Escrow::Matter", matter.as_str())?);
-        let request = Request::new(principal, action, resource, context, Some(&self.schema)).map_err(|e| fail(e.to_string()))?;
-        let response = Authorizer::new().is_authorized(&request, &self.set, &Entities::empty());
+        let request = Request::new(principal, action, resource, context, Some(&self.0.schema)).map_err(|e| fail(e.to_string()))?;
+        let response = Authorizer::new().is_authorized(&request, &self.0.set, &Entities::empty());
         let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
         let mut determining: Vec<Code> =
-            response.diagnostics().reason().filter_map(|id| self.set.policy(id)).filter_map(name).collect();
+            response.diagnostics().reason().filter_map(|id| self.0.set.policy(id)).filter_map(name).collect();
         determining.sort();
         Ok(Evaluated { allowed: response.decision() == Decision::Allow && errors.is_empty(), errors, determining })
     }

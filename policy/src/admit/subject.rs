@@ -9,8 +9,8 @@ use escrow_core::consent::{Consent, Coverage, Withdrawal};
 use escrow_core::deal::{Item, OpenedDeal};
 use escrow_core::deposit::Deposit;
 use escrow_core::enrolment::{Enrolment, Revocation};
-use escrow_core::{Digest, Envelope, Kind, PublicKey, Timestamp, Token, sealing};
-use std::collections::BTreeSet;
+use escrow_core::{Digest, Envelope, Kind, PersonId, PublicKey, Role, Timestamp, Token, sealing};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn enrolment(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Verified<Enrolment>, Refusal> {
     let e: Enrolment = decode(facts, envelope)?;
@@ -84,19 +84,36 @@ fn signers_of_basis(
         Refusal::new(Rule::NotEntitled, format!("the charter names nobody who may sign on basis {}", basis.name()))
     })?;
     let signers = envelope.signers(|id| charters.keys(id)).map_err(signature)?;
-    let mut people = BTreeSet::new();
-    for role in &demanded.roles {
-        let signer = signers.iter().find_map(|key| {
-            not_revoked(facts, key).ok()?;
-            let id = charters.entitled(key, |_, p| p.has_role(role.as_str()), at).ok()?;
-            (!people.contains(id)).then(|| id.clone())
-        });
-        let id = signer.ok_or_else(|| {
-            Refusal::new(Rule::QuorumMissing, format!("basis {} also needs the signature of role {role}", basis.name()))
+    let holders = |role: &Role| -> BTreeSet<PersonId> {
+        let live = signers.iter().filter(|key| not_revoked(facts, key).is_ok());
+        live.filter_map(|key| charters.entitled(key, |_, p| p.has_role(role.as_str()), at).ok().cloned()).collect()
+    };
+    let holders: BTreeMap<&Role, BTreeSet<PersonId>> = demanded.roles.iter().map(|r| (r, holders(r))).collect();
+    let mut signed_for = BTreeMap::new();
+    for role in holders.keys() {
+        require(assign(role, &holders, &mut signed_for, &mut BTreeSet::new()), Rule::QuorumMissing, || {
+            format!("basis {} needs more signatures, among them one of role {role}", basis.name())
         })?;
-        people.insert(id);
     }
     signers.into_iter().next().ok_or_else(|| Refusal::new(Rule::BadSignature, "no signature"))
+}
+
+/// Finds a person for the role, moving those found before to other roles they hold if that helps.
+fn assign<'a>(
+    role: &'a Role,
+    holders: &'a BTreeMap<&'a Role, BTreeSet<PersonId>>,
+    signed_for: &mut BTreeMap<&'a PersonId, &'a Role>,
+    tried: &mut BTreeSet<&'a PersonId>,
+) -> bool {
+    for person in holders.get(role).into_iter().flatten() {
+        let free = tried.insert(person)
+            && signed_for.get(person).copied().is_none_or(|other| assign(other, holders, signed_for, tried));
+        if free {
+            signed_for.insert(person, role);
+            return true;
+        }
+    }
+    false
 }
 
 pub(super) fn withdrawal(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Verified<Withdrawal>, Refusal> {

@@ -21,7 +21,7 @@ use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::sealing::{SealingSecret, Suite};
 use escrow_core::verdict::{Outcome, Verdict};
 use escrow_core::{
-    Blob, Digest, Envelope, ItemId, Kind, Nonce, Org, PublicKey, SeatIndex, SigningKey, Statement, ThreadKey, Timestamp,
+    Blob, Digest, Envelope, ItemId, Kind, Nonce, PublicKey, SeatIndex, SigningKey, Statement, ThreadKey, Timestamp,
     Token, TokenKey,
 };
 use escrow_policy::gate::{self, Evaluation};
@@ -255,12 +255,14 @@ pub fn resign(e: &Envelope, by: &[&str], change: impl FnOnce(&mut serde_json::Va
 pub struct Node {
     pub facts: Facts,
     pub now: Timestamp,
+    /// Statements admitted, in order, without the genesis.
+    pub history: Vec<Envelope>,
 }
 
 impl Node {
     /// The log of seat 1.
     pub fn new(genesis: &Envelope) -> Self {
-        let mut node = Self { facts: Facts::new(), now: t0() };
+        let mut node = Self { facts: Facts::new(), now: t0(), history: vec![] };
         node.record(Some(genesis), Event::Genesis { seat: seat_index(1) }).unwrap();
         node
     }
@@ -281,7 +283,9 @@ impl Node {
     }
 
     pub fn fold(&mut self, statement: &Envelope) -> Result<(), Refusal> {
-        self.record(Some(statement), Event::Statement {})
+        self.record(Some(statement), Event::Statement {})?;
+        self.history.push(statement.clone());
+        Ok(())
     }
 
     /// Folds a statement that must be admitted.
