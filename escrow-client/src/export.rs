@@ -32,7 +32,7 @@ pub enum ExportError {
 
 /// What an export is about.
 #[derive(Clone, Debug, Default)]
-pub enum About {
+pub enum Scope {
     /// Everything in the logs.
     #[default]
     Everything,
@@ -71,7 +71,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ExportError`].
-    pub async fn export(&self, about: &About) -> Result<Exported, ExportError> {
+    pub async fn export(&self, about: &Scope) -> Result<Exported, ExportError> {
         let nonce = Nonce::random();
         let views: Outcomes<ViewsAnswer> = self.ask_all(Question::Views(nonce)).await;
         let logs = fan_out(self.nodes(), |node| {
@@ -169,13 +169,13 @@ fn add_log(
     Ok(())
 }
 
-fn chosen(about: &About, requests: &BTreeMap<Digest, MatterId>) -> Result<Vec<Digest>, ExportError> {
+fn chosen(about: &Scope, requests: &BTreeMap<Digest, MatterId>) -> Result<Vec<Digest>, ExportError> {
     match about {
-        About::Everything => Ok(requests.keys().copied().collect()),
-        About::Matter(m) => {
+        Scope::Everything => Ok(requests.keys().copied().collect()),
+        Scope::Matter(m) => {
             let of: BTreeSet<Digest> = requests.iter().filter(|(_, matter)| *matter == m).map(|(d, _)| *d).collect();
             if of.is_empty() { Err(ExportError::NoRequest(m.clone())) } else { Ok(of.into_iter().collect()) }
         }
-        About::Requests(list) => Ok(list.clone()),
+        Scope::Requests(list) => Ok(list.clone()),
     }
 }

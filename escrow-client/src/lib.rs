@@ -43,7 +43,10 @@ mod consent;
 mod decision;
 mod deposit;
 mod enrolment;
+pub mod export;
 mod files;
+#[cfg(test)]
+mod fixture;
 mod identity;
 mod matter;
 mod open;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Schema of the file.
-pub const SCHEMA: &str = "escrow.replies.v1";
+pub(crate) const SCHEMA: &str = "escrow.replies.v1";
 const FILE_MAX: u64 = 1024 * 1024 * 1024;
 
 /// One node's reply.

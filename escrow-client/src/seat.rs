@@ -150,3 +150,7 @@ pub fn verify_note(seat: &Seat, note: &[u8]) -> Result<VerifiedCheckpoint, NodeE
     escrow_audit::checkpoint::Checkpoint::verify(note, &seat.log_origin, &log_key(seat)?)
         .map_err(|e| protocol(format!("its checkpoint does not hold: {e}")))
 }
+
+#[cfg(test)]
+#[path = "seat_tests.rs"]
+mod tests;

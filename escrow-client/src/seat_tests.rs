@@ -1,0 +1,62 @@
+use super::*;
+use crate::fixture::{World, seat};
+use escrow_core::receipt::Receipt;
+use escrow_core::Blob;
+
+fn refused(world: &World, change: impl FnOnce(&mut Receipt, &mut String), signer: u8) -> String {
+    let (_, consent) = world.consent();
+    let statement = world.client(&world.device).sign(&consent).unwrap();
+    let (mut receipt, mut proof) = world.receipt_parts(1, &statement);
+    change(&mut receipt, &mut proof);
+    let envelope = Envelope::sign(&receipt, &[&world.keys(signer).statement]).unwrap();
+    let answer = Receipted { receipt: Blob(envelope.bytes().to_vec()), proof };
+    match verify_receipt(&world.charters, seat(1), &answer, &statement) {
+        Err(NodeError::Protocol(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_receipt_is_bound_to_seat_statement_log_and_entry() {
+    let world = World::new();
+    let (_, consent) = world.consent();
+    let statement = world.client(&world.device).sign(&consent).unwrap();
+    let good = verify_receipt(&world.charters, seat(1), &world.receipt(1, &statement), &statement).unwrap();
+    assert!(good.same_envelope);
+
+    assert!(refused(&world, |_, _| {}, 2).contains("unknown key"), "another seat's signature");
+    assert!(refused(&world, |r, _| r.seat = seat(2), 2).contains("seat 2's"));
+    assert!(refused(&world, |r, _| r.org = "other".parse().unwrap(), 1).contains("organisation"));
+    assert!(refused(&world, |r, _| r.charter = Digest([9; 32]), 1).contains("does not know"));
+    assert!(refused(&world, |r, _| r.statement = Digest([9; 32]), 1).contains("another statement"));
+    assert!(refused(&world, |r, _| r.log = "log.example/2".into(), 1).contains("names log"));
+    assert!(refused(&world, |r, _| r.seq = 3, 1).contains("another entry"));
+    assert!(refused(&world, |r, _| r.leaf = Digest([9; 32]), 1).contains("does not hold"));
+    assert!(refused(&world, |_, p| *p = p.replace("index 2", "index 3"), 1).contains("another entry"));
+    assert!(refused(&world, |_, p| *p = p.replace("\n5\n", "\n6\n"), 1).contains("does not hold"));
+    assert!(refused(&world, |_, p| p.clear(), 1).contains("unreadable"));
+    let other_log = world.receipt(2, &statement).proof;
+    assert!(refused(&world, |_, p| *p = other_log, 1).contains("does not hold"));
+}
+
+#[test]
+fn the_same_payload_under_other_signatures_is_told() {
+    let world = World::new();
+    let client = world.client(&world.admin);
+    let statement = client.revocation(escrow_core::enrolment::Revoked::Enrolment(Digest([1; 32])), "lost".parse().unwrap()).unwrap();
+    let both = world.client(&world.requestor).countersign(&statement).unwrap();
+    let receipt = verify_receipt(&world.charters, seat(1), &world.receipt(1, &statement), &both).unwrap();
+    assert!(!receipt.same_envelope);
+}
+
+#[test]
+fn a_head_must_be_signed_and_reach_the_entry() {
+    let world = World::new();
+    let (_, consent) = world.consent();
+    let statement = world.client(&world.device).sign(&consent).unwrap();
+    let (_, proof) = world.receipt_parts(1, &statement);
+    let charter = world.charters.digest();
+    assert_eq!(verify_head(&world.charters, &charter, seat(1), &proof).unwrap().size(), 5);
+    assert!(verify_head(&world.charters, &charter, seat(2), &proof).is_err());
+    assert!(verify_head(&world.charters, &charter, seat(1), &proof.replace("index 2", "index 5")).is_err());
+}
