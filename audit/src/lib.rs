@@ -3,7 +3,8 @@
 //! **Scope.** Everything that can be said about a log from bytes alone: how an entry is
 //! written and chained ([`entry`]), the RFC 6962 tree over the entries ([`tree`]), signed
 //! notes ([`note`]), tree heads and who has countersigned them ([`checkpoint`]), what a
-//! witness must answer ([`witness`]) and the proof that a receipt carries ([`proof`]).
+//! witness must answer ([`witness`]), the proof that a receipt carries ([`proof`]), the evidence
+//! bundle ([`bundle`]) and its offline verifier ([`verify`]).
 //!
 //! **Not in scope.** Storage, network, clocks, private key files. Time comes in as a value
 //! and a key as a reference; whoever calls must persist before a signature leaves.
@@ -16,10 +17,15 @@
 //! are believed only inside a [`checkpoint::VerifiedCheckpoint`], which only a verified log
 //! signature can make: an RFC 6962 root alone does not bind the size of its tree.
 
+pub mod bagit;
+pub mod bundle;
 pub mod checkpoint;
 pub mod entry;
+pub mod finding;
 pub mod note;
 pub mod proof;
 pub mod record;
+pub mod seat;
 pub mod tree;
+pub mod verify;
 pub mod witness;

@@ -121,7 +121,7 @@ impl VerifierKey {
         self.key.as_bytes()
     }
 
-    fn made(&self, line: &SignatureLine) -> bool {
+    pub(crate) fn made(&self, line: &SignatureLine) -> bool {
         line.name == self.name && line.key_id == self.id
     }
 

@@ -114,7 +114,11 @@ pub fn validate(policy: &Policy, roles: &[Role]) -> Result<(), PolicyError> {
     }
     let valid = kept.parsed.0.validate();
     let key = (policy.digest(), roles.to_vec());
-    with_cache(|c| c.entry(key).and_modify(|k| k.valid = Some(valid.clone())));
+    with_cache(|c| {
+        if let Some(kept) = c.get_mut(&key) {
+            kept.valid = Some(valid.clone());
+        }
+    });
     valid
 }
 

@@ -1,0 +1,212 @@
+//! Puts a bundle together. Pure, and deterministic: the same parts give the same bytes in
+//! whatever order they were added.
+
+use super::{INDEX, Index, LogRef, README, SCHEMA};
+use super::{attachment_path, charter_path, checkpoint_path, entries_path, statement_path, view_path};
+use crate::bagit;
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::entry::{Entry, EntryError};
+use crate::note::{Note, NoteError, VerifierKey};
+use crate::seat;
+use escrow_core::charter::Charter;
+use escrow_core::envelope::EnvelopeError;
+use escrow_core::request::Request;
+use escrow_core::view::View;
+use escrow_core::{Digest, Envelope, Kind, MatterId, Nonce, SeatIndex, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why parts do not make a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Not an envelope, or of the wrong kind.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// Not a log entry.
+    #[error("entry {0}: {1}")]
+    Entry(usize, #[source] EntryError),
+    /// Not a note.
+    #[error("checkpoint: {0}")]
+    Note(#[from] NoteError),
+    /// Not a checkpoint.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// A second log of one seat.
+    #[error("two logs of seat {0}")]
+    TwoLogs(SeatIndex),
+    /// No genesis charter, or more than one.
+    #[error("exactly one genesis charter is needed")]
+    Genesis,
+    /// A view of a log that no charter names.
+    #[error("a view of {0}, which no charter names")]
+    UnknownLog(String),
+    /// A request without its statement.
+    #[error("the statement of request {0} is missing")]
+    UnknownRequest(Digest),
+}
+
+/// What the parts do not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Nonce of the export, as the nodes were asked for their views.
+    pub export: Nonce,
+    /// The requests that the bundle is about.
+    pub requests: Vec<Digest>,
+}
+
+struct Log {
+    entries: Vec<Vec<u8>>,
+    checkpoint: Vec<u8>,
+    newest: Timestamp,
+}
+
+/// Collects the parts of a bundle.
+#[derive(Default)]
+pub struct BundleBuilder {
+    charters: BTreeMap<Digest, Envelope>,
+    logs: BTreeMap<SeatIndex, Log>,
+    statements: BTreeMap<Digest, Envelope>,
+    attachments: BTreeMap<Digest, Vec<u8>>,
+    views: Vec<(View, Vec<u8>)>,
+}
+
+impl BundleBuilder {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a charter envelope; again is no error.
+    ///
+    /// # Errors
+    /// [`BuildError::Envelope`].
+    pub fn add_charter(&mut self, envelope: &[u8]) -> Result<(), BuildError> {
+        let envelope = Envelope::parse(envelope)?;
+        envelope.decode::<Charter>()?;
+        self.charters.insert(envelope.envelope_digest(), envelope);
+        Ok(())
+    }
+
+    /// Adds a seat's log: its entries from the first on, and the note for exactly that size.
+    ///
+    /// # Errors
+    /// [`BuildError::Entry`], [`BuildError::TwoLogs`]; the note is looked at in [`Self::finish`].
+    pub fn add_log(&mut self, seat: SeatIndex, entries: Vec<Vec<u8>>, checkpoint: Vec<u8>) -> Result<(), BuildError> {
+        let mut newest = Timestamp::EPOCH;
+        for (at, bytes) in entries.iter().enumerate() {
+            // An entry that decodes is JSON without raw newlines.
+            let entry = Entry::decode(bytes).map_err(|e| BuildError::Entry(at, e))?;
+            newest = newest.max(Timestamp::from_millis(i64::try_from(entry.ts).unwrap_or(i64::MAX)));
+        }
+        match self.logs.insert(seat, Log { entries, checkpoint, newest }) {
+            None => Ok(()),
+            Some(_) => Err(BuildError::TwoLogs(seat)),
+        }
+    }
+
+    /// Adds a statement that an entry names, by its exact envelope bytes; again is no error.
+    /// A charter goes to the charters.
+    ///
+    /// # Errors
+    /// [`BuildError::Envelope`].
+    pub fn add_statement(&mut self, envelope: &[u8]) -> Result<(), BuildError> {
+        let parsed = Envelope::parse(envelope)?;
+        if parsed.kind() == Kind::Charter {
+            return self.add_charter(envelope);
+        }
+        self.statements.insert(parsed.envelope_digest(), parsed);
+        Ok(())
+    }
+
+    /// Adds a policy context or a cosigned note; again is no error.
+    pub fn add_attachment(&mut self, bytes: Vec<u8>) {
+        self.attachments.insert(Digest::of(&bytes), bytes);
+    }
+
+    /// Adds a peer's view of a log.
+    ///
+    /// # Errors
+    /// [`BuildError::Envelope`].
+    pub fn add_view(&mut self, envelope: &[u8]) -> Result<(), BuildError> {
+        let view = Envelope::parse(envelope)?.decode::<View>()?;
+        self.views.push((view, envelope.to_vec()));
+        Ok(())
+    }
+
+    /// The files of the bundle.
+    ///
+    /// # Errors
+    /// [`BuildError`] if parts are missing or do not go together. Nothing is verified here.
+    pub fn finish(self, meta: &Meta) -> Result<BTreeMap<String, Vec<u8>>, BuildError> {
+        let mut charters: Vec<(u64, Digest, Digest, Charter)> = Vec::new();
+        for (envelope_digest, envelope) in &self.charters {
+            let c: Charter = envelope.decode()?;
+            charters.push((c.version, envelope.digest(), *envelope_digest, c));
+        }
+        charters.sort_by_key(|(version, digest, envelope, _)| (*version, *digest, *envelope));
+        let genesis: BTreeSet<Digest> = charters.iter().filter(|c| c.0 == 1).map(|c| c.1).collect();
+        let (Some((_, genesis_digest, _, first)), 1) = (charters.first(), genesis.len()) else {
+            return Err(BuildError::Genesis);
+        };
+        let all: Vec<&Charter> = charters.iter().map(|(_, _, _, c)| c).collect();
+
+        let newest_entry = self.logs.values().map(|l| l.newest);
+        let created = newest_entry.chain(self.views.iter().map(|(v, _)| v.at)).max().unwrap_or(Timestamp::EPOCH);
+        let requests: BTreeSet<Digest> = meta.requests.iter().copied().collect();
+        let mut payload = BTreeMap::new();
+        let mut logs = Vec::new();
+        for (seat, log) in &self.logs {
+            let (origin, note) = trimmed(&log.checkpoint, &all)?;
+            logs.push(LogRef { seat: *seat, origin, size: log.entries.len() as u64 });
+            let mut lines = log.entries.join(&b'\n');
+            lines.push(b'\n');
+            payload.insert(entries_path(*seat), lines);
+            payload.insert(checkpoint_path(*seat), note);
+        }
+        for (view, bytes) in &self.views {
+            let viewed = all.iter().flat_map(|c| &c.seats).find(|s| s.log_origin == view.log);
+            let viewed = viewed.ok_or_else(|| BuildError::UnknownLog(view.log.clone()))?.index;
+            payload.insert(view_path(view.seat, viewed), bytes.clone());
+        }
+        for (position, (_, _, digest, _)) in (1..).zip(&charters) {
+            payload.extend(self.charters.get(digest).map(|e| (charter_path(position), e.bytes().to_vec())));
+        }
+        payload.extend(self.statements.iter().map(|(d, e)| (statement_path(d), e.bytes().to_vec())));
+        payload.extend(self.attachments.iter().map(|(d, b)| (attachment_path(d), b.clone())));
+
+        let matters = self.matters(&requests)?;
+        let (org, export) = (first.org.clone(), meta.export);
+        let requests = requests.into_iter().collect();
+        let index = Index { schema: SCHEMA.into(), org, charter: *genesis_digest, export, created, logs, requests };
+        payload.insert(README.into(), index.readme().into_bytes());
+        payload.insert(INDEX.into(), index.encode());
+        let info = index.bag_info(&matters, &payload);
+        Ok(bagit::pack(payload, info.as_bytes()))
+    }
+
+    fn matters(&self, requests: &BTreeSet<Digest>) -> Result<BTreeSet<MatterId>, BuildError> {
+        let mut matters = BTreeSet::new();
+        for digest in requests {
+            let envelope = self.statements.values().find(|e| e.kind() == Kind::Request && e.digest() == *digest);
+            let envelope = envelope.ok_or(BuildError::UnknownRequest(*digest))?;
+            matters.insert(envelope.decode::<Request>()?.matter);
+        }
+        Ok(matters)
+    }
+}
+
+/// Origin and bytes of a note without the lines of keys that no charter lists: those prove
+/// nothing here, and a line that nobody can check could be altered unseen.
+fn trimmed(note: &[u8], charters: &[&Charter]) -> Result<(String, Vec<u8>), BuildError> {
+    let note = Note::parse(note)?;
+    let origin = Checkpoint::parse(note.text())?.origin().to_owned();
+    let mut keys: Vec<VerifierKey> = Vec::new();
+    for c in charters {
+        for s in &c.seats {
+            keys.extend(seat::log_verifier(s).ok());
+            keys.extend(seat::witness_verifier(&c.org, s).ok());
+        }
+    }
+    let known = note.signatures().iter().filter(|line| keys.iter().any(|k| k.made(line))).cloned().collect();
+    Ok((origin, Note::new(note.text(), known)?.to_bytes()))
+}

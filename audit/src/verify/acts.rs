@@ -1,0 +1,236 @@
+//! Layer 3: every act in a log was allowed when it was done, by the same fold as the node's.
+
+use super::Options;
+use super::bytes::{Evidence, Log};
+use super::{release, verdict};
+use crate::checkpoint::VerifiedCheckpoint;
+use crate::finding::{Class, Finding, ReleaseSummary, Report};
+use crate::record;
+use escrow_core::charter::Charter;
+use escrow_core::verdict::{Outcome, Verdict};
+use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
+use escrow_policy::{Event, Facts, Record, Refusal};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most findings about one log: the first ones tell the story.
+const FINDINGS_MAX: usize = 1_000;
+
+/// An authorisation in a log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Authorised {
+    pub(super) request: Digest,
+    pub(super) at: Timestamp,
+    pub(super) used: bool,
+}
+
+/// What one log says, walked from its first entry on.
+#[derive(Debug)]
+pub(super) struct Story<'e> {
+    pub(super) evidence: &'e Evidence<'e>,
+    pub(super) log: &'e Log,
+    pub(super) options: Options,
+    pub(super) facts: Facts,
+    pub(super) authorised: BTreeMap<u64, Authorised>,
+    /// Position of the last `node.ready`: an authorisation never survives a restart.
+    pub(super) ready: Option<u64>,
+    /// Position of the last `release.*` entry, which views must reach.
+    pub(super) relied_on: Option<u64>,
+    /// Cosigned notes of deliveries that this log's key signed, with their file.
+    pub(super) notes: Vec<(String, VerifiedCheckpoint)>,
+    /// Heads of other logs that this seat says it cosigned: position, origin, size, root.
+    pub(super) cosigned: Vec<(u64, String, u64, Digest)>,
+    /// Permits of other seats that authorisations relied on: position, digest, seat, time.
+    pub(super) permits: Vec<(u64, Digest, SeatIndex, Timestamp)>,
+    verdicts: BTreeMap<&'static str, u64>,
+    pub(super) releases: Vec<ReleaseSummary>,
+    aborted: u64,
+    findings: Vec<Finding>,
+}
+
+/// Folds a log entry by entry, each judged by the facts before it.
+pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Options) -> Story<'e> {
+    let mut story = Story {
+        evidence,
+        log,
+        options,
+        facts: Facts::new(),
+        authorised: BTreeMap::new(),
+        ready: None,
+        relied_on: None,
+        notes: Vec::new(),
+        cosigned: Vec::new(),
+        permits: Vec::new(),
+        verdicts: BTreeMap::new(),
+        releases: Vec::new(),
+        aborted: 0,
+        findings: Vec::new(),
+    };
+    for entry in &log.entries {
+        let stored = entry.statement.as_ref().and_then(|s| evidence.pool.get(&Digest(s.env)));
+        let envelope = stored.map(|s| &s.envelope);
+        if let (Some(s), Some(e)) = (&entry.statement, envelope)
+            && e.digest() != Digest(s.stmt)
+        {
+            story.violation(entry.seq, "statement-digest", "stmt is not the digest of the statement that env names");
+            continue;
+        }
+        match record::read(entry, envelope) {
+            Ok(record) => story.step(&record),
+            Err(e) => story.violation(entry.seq, "record", e.to_string()),
+        }
+    }
+    for (seq, request) in story.facts.open_authorisations() {
+        let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
+        story.findings.push(log.finding(Class::Ok, seq, "dangling", detail));
+    }
+    story
+}
+
+impl Story<'_> {
+    pub(super) fn violation(&mut self, seq: u64, rule: impl Into<String>, detail: impl Into<String>) {
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(self.log.finding(Class::Violation, seq, rule, detail));
+        }
+    }
+
+    pub(super) fn refused(&mut self, seq: u64, refusal: &Refusal) {
+        self.violation(seq, refusal.rule.code(), refusal.detail.clone());
+    }
+
+    /// `true` if `ok`, else a VIOLATION.
+    pub(super) fn hold(&mut self, ok: bool, seq: u64, rule: &str, detail: impl FnOnce() -> String) -> bool {
+        if !ok {
+            self.violation(seq, rule, detail());
+        }
+        ok
+    }
+
+    /// The charter in force.
+    pub(super) fn charter(&self) -> Option<&Charter> {
+        self.facts.charter().map(|c| c.charter())
+    }
+
+    fn step(&mut self, record: &Record<'_>) {
+        let (seq, at) = (record.seq, record.at);
+        if matches!(record.event, Event::Genesis { .. }) != (seq == 0) {
+            self.violation(seq, "genesis", "a log begins with its genesis entry, and has one");
+            return;
+        }
+        let mut outcome = false;
+        match (&record.event, record.statement) {
+            (Event::Genesis { seat }, Some(envelope)) => {
+                let ours = envelope.digest() == self.evidence.pinned && *seat == self.log.seat;
+                if !self.hold(ours, seq, "genesis", || "the genesis entry is of another seat or charter".into()) {
+                    return;
+                }
+            }
+            (Event::Statement {}, Some(envelope)) => self.statement(seq, at, envelope),
+            (Event::Authorized { request, decisions, permits, answers }, Some(call)) => {
+                let named = release::Named { request, decisions, permits, answers };
+                release::authorised(self, seq, at, call, &named);
+                self.authorised.insert(seq, Authorised { request: *request, at, used: false });
+                self.relied_on = Some(seq);
+            }
+            (Event::Delivered { authorized, note, request, reply, attempt }, Some(envelope)) => {
+                let said = release::Said { authorized: *authorized, note, request, reply, attempt: *attempt };
+                release::delivered(self, seq, at, envelope, &said);
+                (outcome, self.relied_on) = (true, Some(seq));
+            }
+            (Event::Aborted { authorized, request, .. }, None) => {
+                release::outcome(self, seq, *authorized, request);
+                (outcome, self.relied_on) = (true, Some(seq));
+                self.aborted += 1;
+            }
+            (Event::Cosigned { origin, size, root }, None) => self.cosigned(seq, origin, *size, root),
+            (Event::Ready { peers }, None) => self.ready(seq, peers),
+            _ => {}
+        }
+        // What a delivery or abortion refers to was judged above, with better words.
+        if let Err(refusal) = self.facts.fold(record)
+            && !outcome
+        {
+            self.refused(seq, &refusal);
+        }
+    }
+
+    fn statement(&mut self, seq: u64, at: Timestamp, envelope: &Envelope) {
+        let first = self.facts.seen(&envelope.digest());
+        self.hold(first.is_none(), seq, "logged-twice", || "a statement is logged once, when it is first seen".into());
+        if envelope.kind() == Kind::Verdict
+            && let Ok(v) = envelope.decode::<Verdict>()
+        {
+            *self.verdicts.entry(v.outcome.name()).or_default() += 1;
+            verdict::check(self, seq, at, &v);
+        }
+    }
+
+    /// A witness follows each log forward and never holds two roots for one size.
+    fn cosigned(&mut self, seq: u64, origin: &str, size: u64, root: &Digest) {
+        let last = self.cosigned.iter().rev().find(|(_, o, _, _)| o == origin);
+        let forward = last.is_none_or(|(_, _, s, r)| *s < size || (*s == size && r == root));
+        self.hold(forward, seq, "cosigned-backwards", || {
+            format!("cosigned size {size} of {origin} after a larger size or another root")
+        });
+        self.hold(origin != self.log.origin, seq, "cosigned-own", || "a log does not witness itself".into());
+        self.cosigned.push((seq, origin.to_owned(), size, *root));
+    }
+
+    /// READY needs n-t+1 distinct peers of the current generation.
+    fn ready(&mut self, seq: u64, peers: &[SeatIndex]) {
+        self.ready = Some(seq);
+        let Some(generation) = self.charter().and_then(Charter::current_generation) else { return };
+        let need = generation.start_quorum();
+        let distinct: BTreeSet<_> = peers.iter().filter(|p| **p != self.log.seat && generation.members.contains(p)).collect();
+        let have = distinct.len();
+        self.hold(have >= need, seq, "ready-quorum", || format!("{have} peers proved the log, {need} are needed"));
+    }
+
+    /// Adds this log's findings, counts and releases.
+    pub(super) fn report(&self, report: &mut Report) {
+        report.add(self.findings.iter().cloned());
+        let counts = &mut report.counts;
+        counts.entries += self.log.tree.size();
+        for (outcome, n) in &self.verdicts {
+            *counts.verdicts.entry(outcome).or_default() += n;
+        }
+        counts.authorized += self.authorised.len() as u64;
+        counts.delivered += self.releases.len() as u64;
+        counts.aborted += self.aborted;
+        report.releases.extend(self.releases.iter().cloned());
+    }
+}
+
+/// What only several logs together can show.
+pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for story in stories {
+        for (seq, digest, seat, decided) in &story.permits {
+            let Some(other) = stories.iter().find(|s| s.log.seat == *seat) else { continue };
+            // Entries carry non-decreasing times, so a later last entry shows that this one is missing
+            // and not just younger than the export.
+            let last = other.log.entries.last().and_then(|e| i64::try_from(e.ts).ok()).map(Timestamp::from_millis);
+            if other.facts.seen(digest).is_none() && last.is_some_and(|l| *decided < l) {
+                let detail = format!(
+                    "signed the permit {digest} that seat {} relied on in entry {seq}, and its own log does not have it",
+                    story.log.seat
+                );
+                out.push(Finding::new(Class::Violation, &other.log.path, "verdict-unlogged", detail).seat(*seat));
+            }
+        }
+    }
+    if evidence.logs.is_empty() {
+        out.push(Finding::new(Class::Incomplete, crate::bundle::INDEX, "no-log", "the bundle has no log at all"));
+    }
+    out
+}
+
+/// Distinct requests and restrictions over all logs.
+pub(super) fn count(stories: &[Story<'_>], report: &mut Report) {
+    let requests = stories.iter().flat_map(|s| s.facts.requests()).filter(|(_, f)| f.request.is_some());
+    report.counts.requests = requests.map(|(d, _)| *d).collect::<BTreeSet<Digest>>().len() as u64;
+    let restrictions = stories.iter().flat_map(|s| s.facts.restrictions_on(None));
+    report.counts.restrictions = restrictions.collect::<BTreeSet<_>>().len() as u64;
+    for outcome in [Outcome::Permit, Outcome::Pending, Outcome::Refuse] {
+        report.counts.verdicts.entry(outcome.name()).or_default();
+    }
+}

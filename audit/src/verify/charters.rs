@@ -1,0 +1,136 @@
+//! The charters of a bundle: which hold, and which keys they give to which seat.
+
+use super::pool::Pool;
+use crate::finding::{Class, Finding};
+use crate::note::VerifierKey;
+use crate::seat;
+use escrow_core::charter::Charter;
+use escrow_core::{Digest, Envelope, Kind, PublicKey, SeatIndex};
+use escrow_policy::charter::{VerifiedCharter, verify_genesis, verify_successor};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Charter versions that chain from the pinned digest.
+#[derive(Debug)]
+pub(super) struct Charters {
+    verified: BTreeMap<Digest, VerifiedCharter>,
+    /// Files whose own signatures were verified.
+    held: BTreeMap<String, Digest>,
+}
+
+impl Charters {
+    /// Verifies everything that follows from the pinned genesis. A successor that does not hold
+    /// is left out; an envelope of it that no log names is reported by the caller.
+    pub(super) fn verify(pool: &Pool, pinned: &Digest, out: &mut Vec<Finding>) -> Option<Self> {
+        let mut waiting: Vec<_> = pool.iter().map(|(_, s)| s).filter(|s| s.envelope.kind() == Kind::Charter).collect();
+        let mut this = Self { verified: BTreeMap::new(), held: BTreeMap::new() };
+        let mut error = None;
+        for stored in pool.named(pinned) {
+            match verify_genesis(&stored.envelope, pinned) {
+                Ok(c) => this.add(c, &stored.path),
+                Err(e) => error = Some((stored.path.clone(), e.to_string())),
+            }
+        }
+        if this.verified.is_empty() {
+            let (path, why) = error.unwrap_or_else(|| {
+                (crate::bundle::INDEX.into(), format!("the pinned charter {pinned} is not in this bundle"))
+            });
+            out.push(Finding::new(Class::Tampered, path, "charter-pinned", why));
+            return None;
+        }
+        // Each round verifies at least one more version, or the rest follows from nothing here.
+        loop {
+            let before = waiting.len();
+            waiting.retain(|s| {
+                let Some(previous) = predecessor(&s.envelope).and_then(|d| this.verified.get(&d)) else { return true };
+                match verify_successor(previous, &s.envelope) {
+                    Ok(c) => {
+                        this.add(c, &s.path);
+                        false
+                    }
+                    Err(_) => true,
+                }
+            });
+            if waiting.len() == before {
+                return Some(this);
+            }
+        }
+    }
+
+    fn add(&mut self, charter: VerifiedCharter, path: &str) {
+        self.held.insert(path.to_owned(), charter.digest());
+        self.verified.insert(charter.digest(), charter);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.verified.len()
+    }
+
+    /// A verified version.
+    pub(super) fn get(&self, digest: &Digest) -> Option<&Charter> {
+        self.verified.get(digest).map(VerifiedCharter::charter)
+    }
+
+    /// True if the signatures of the charter in this very file were verified.
+    pub(super) fn holds(&self, path: &str) -> bool {
+        self.held.contains_key(path)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Charter> {
+        self.verified.values().map(VerifiedCharter::charter)
+    }
+
+    /// The key of a seat's log, if some version gives the seat a log of this origin.
+    pub(super) fn log_key(&self, index: SeatIndex, origin: &str) -> Option<VerifierKey> {
+        let mut seats = self.all().filter_map(|c| c.seat(index));
+        seats.find(|s| s.log_origin == origin).and_then(|s| seat::log_verifier(s).ok())
+    }
+
+    /// The seat to which some version gives this log.
+    pub(super) fn owner(&self, origin: &str) -> Option<SeatIndex> {
+        self.all().flat_map(|c| &c.seats).find(|s| s.log_origin == origin).map(|s| s.index)
+    }
+
+    /// All witness keys, one for each raw key and name.
+    pub(super) fn witness_keys(&self) -> Vec<VerifierKey> {
+        let mut keys: Vec<VerifierKey> = Vec::new();
+        for c in self.all() {
+            for key in c.seats.iter().filter_map(|s| seat::witness_verifier(&c.org, s).ok()) {
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        }
+        keys
+    }
+
+    /// True if exactly one signature stands there, by a statement key of the seat.
+    pub(super) fn signed_by_seat(&self, envelope: &Envelope, index: SeatIndex) -> bool {
+        let keys: Vec<PublicKey> = self.all().filter_map(|c| c.seat(index)).map(|s| s.statement_key.clone()).collect();
+        let lookup = |id: &String| keys.iter().filter(|k| k.id() == *id).cloned().collect();
+        envelope.signers(lookup).is_ok_and(|s| s.len() == 1)
+    }
+
+    /// Two successors of one version: the administrators signed both. A remark once a version
+    /// that names one of them as void has settled it.
+    pub(super) fn forks(&self) -> Vec<Finding> {
+        let voided: BTreeSet<Digest> = self.all().flat_map(|c| c.voided.clone()).collect();
+        let mut first: BTreeMap<Digest, Digest> = BTreeMap::new();
+        let mut out = Vec::new();
+        for c in self.verified.values() {
+            let Some(previous) = c.charter().previous else { continue };
+            let digest = c.digest();
+            let Some(other) = first.insert(previous, digest) else { continue };
+            let settled = voided.contains(&digest) || voided.contains(&other);
+            let class = if settled { Class::Ok } else { Class::Misbehaviour };
+            let path = self.held.iter().find(|(_, d)| **d == digest).map(|(p, _)| p.as_str()).unwrap_or_default();
+            let end = if settled { ", settled by a later version" } else { "" };
+            let detail = format!("administrators signed two successors of {previous}: {other} and {digest}{end}");
+            out.push(Finding::new(class, path, "charter-fork", detail));
+        }
+        out
+    }
+}
+
+fn predecessor(envelope: &Envelope) -> Option<Digest> {
+    envelope.decode::<Charter>().ok()?.previous
+}

@@ -1,0 +1,101 @@
+//! The offline verifier: from the bytes of a bundle and one pinned digest to a report.
+//!
+//! Pure: no file, clock or network. Trust comes from the pinned charter digest and from nothing
+//! in the bundle. Six layers, in this order; what is altered is not judged for its meaning, so a
+//! layer that finds TAMPERED or MALFORMED ends the verification:
+//!
+//! 1. *package*: BagIt structure, every file listed, none extra, digests;
+//! 2. *bytes*: every byte is bound by a log, a signature or by following from the rest; charters
+//!    chain from the pinned digest; entries chain to a signed head;
+//! 3. *acts*: signatures, authority and causality, by the same fold as the node's;
+//! 4. *views*: what peers hold of each log;
+//! 5. *record*: counts, hard floor and the exact context bytes of each verdict;
+//! 6. *policy-replay*: Cedar over those bytes.
+
+mod acts;
+mod bytes;
+mod charters;
+mod pool;
+mod release;
+mod verdict;
+mod views;
+
+use crate::bagit;
+use crate::finding::{Layer, Report};
+use escrow_core::Digest;
+use escrow_policy::cedar::ENGINE;
+use std::collections::BTreeMap;
+
+const LAYERS: [&str; 6] = ["package", "bytes", "acts", "views", "record", "policy-replay"];
+
+/// What to do beyond the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Evaluate the policies again. Without, the report says so and a wrong answer of a policy
+    /// engine goes unnoticed.
+    pub policy_replay: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { policy_replay: true }
+    }
+}
+
+/// Verifies a bundle against the pinned digest of the genesis charter.
+#[must_use]
+pub fn verify(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest) -> Report {
+    verify_with(files, pinned, Options::default())
+}
+
+/// [`verify`] with options.
+#[must_use]
+pub fn verify_with(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options) -> Report {
+    let mut report = Report::new(pinned);
+    report.counts.files = files.len() as u64;
+    let done = layers(files, pinned, options, &mut report);
+    let altered = "altered or unreadable material was found: its meaning is not judged";
+    for (at, name) in LAYERS.into_iter().enumerate() {
+        let why = match at {
+            _ if at >= done => altered,
+            5 if !options.policy_replay => "not asked for",
+            _ => "",
+        };
+        report.layers.push(Layer { name, done: why.is_empty(), why: why.to_owned() });
+    }
+    if report.policy_replayed() {
+        report.engine = Some(ENGINE);
+    }
+    report
+}
+
+/// Runs the layers; answers how many were reached and done.
+fn layers(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options, report: &mut Report) -> usize {
+    let mut found = Vec::new();
+    let digests = bagit::check(files, &mut found);
+    report.add(found);
+    if report.altered() {
+        return 1;
+    }
+    let mut found = Vec::new();
+    let evidence = bytes::read(files, &digests, &mut found).and_then(|raw| bytes::bind(raw, files, pinned, &mut found));
+    report.add(found);
+    let Some(evidence) = evidence.filter(|_| !report.altered()) else {
+        return 2;
+    };
+    report.counts.statements = evidence.pool.len() as u64;
+    report.counts.charters = evidence.charters.len() as u64;
+    report.counts.views = evidence.views.len() as u64;
+    report.add(evidence.charters.forks());
+    // Record and replay are judged where they happened: entry by entry, with the facts before it.
+    let stories: Vec<acts::Story> = evidence.logs.iter().map(|log| acts::walk(&evidence, log, options)).collect();
+    for story in &stories {
+        story.report(report);
+    }
+    report.add(acts::across(&evidence, &stories));
+    acts::count(&stories, report);
+    let (found, logs) = views::check(&evidence, &stories);
+    report.add(found);
+    report.logs = logs;
+    LAYERS.len()
+}
