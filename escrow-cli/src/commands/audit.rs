@@ -1,0 +1,146 @@
+//! `escrow audit`: looking at a node's log, and exporting evidence.
+
+use crate::failure::{Exit, Failure};
+use crate::output::Shown;
+use crate::quorum::by_prefix;
+use crate::session::{Global, Session};
+use clap::{Args, Subcommand};
+use escrow_audit::entry::Entry;
+use escrow_client::Client;
+use escrow_client::export::Scope;
+use escrow_core::query::{ENTRIES_PER_ANSWER, EntryRange, Question};
+use escrow_core::wire::EntriesAnswer;
+use escrow_core::{Digest, MatterId, SeatIndex, Timestamp};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show entries of one node's log, as that node tells them
+    #[command(after_help = "Example: escrow audit show --node 2 --from 0 --count 50")]
+    Show(Show),
+    /// Export an evidence bundle that anybody can verify offline
+    #[command(after_help = "Example: escrow audit export --out bundle --matter MAT-2026-0017")]
+    Export(Export),
+}
+
+/// Arguments of `audit show`.
+#[derive(Clone, Debug, Args)]
+pub struct Show {
+    /// The node
+    #[arg(long)]
+    pub node: SeatIndex,
+    /// First position
+    #[arg(long, default_value_t = 0)]
+    pub from: u64,
+    /// How many entries
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=ENTRIES_PER_ANSWER))]
+    pub count: u64,
+}
+
+/// Arguments of `audit export`.
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// Folder to make
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Name the requests of this matter in the index
+    #[arg(long, group = "scope")]
+    pub matter: Option<MatterId>,
+    /// Name these requests in the index
+    #[arg(long, value_name = "HASH", group = "scope")]
+    pub request: Vec<String>,
+}
+
+/// Runs `audit`.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
+    let session = Session::open(global)?;
+    let client = session.client().await?;
+    match command {
+        Command::Show(a) => show(&client, a).await,
+        Command::Export(a) => export(&client, a).await,
+    }
+}
+
+async fn show(client: &Client, a: &Show) -> Result<Shown, Failure> {
+    let node = client.node(a.node).ok_or_else(|| Failure::usage(format!("the charter has no node {}", a.node)))?;
+    let answer: EntriesAnswer = client.ask(node, Question::Entries(EntryRange { from: a.from, count: a.count })).await?;
+    let mut rows = Vec::new();
+    let mut list = Vec::new();
+    for blob in &answer.entries {
+        let e = Entry::decode(&blob.0).map_err(|e| Failure::new(Exit::Verification, "protocol", format!("node {}: {e}", a.node)))?;
+        let at = Timestamp::from_millis(i64::try_from(e.ts).unwrap_or(i64::MAX)).to_string();
+        let statement = e.statement.as_ref().map(|s| Digest(s.stmt));
+        let body = serde_json::to_string(&e.body).unwrap_or_default();
+        list.push(json!({"seq": e.seq, "at": at, "type": e.kind, "statement": statement, "body": e.body}));
+        rows.push(vec![e.seq.to_string(), at, e.kind, statement.map(|d| d.short()).unwrap_or_default(), shorten(&body, 60)]);
+    }
+    Ok(Shown::new("escrow.audit.show.v1")
+        .table(&["entry", "at", "type", "statement", "body"], rows)
+        .text(format!("The log has {} entries. This is what the node says; `audit export` and `verify` prove it.", answer.size))
+        .with("size", answer.size)
+        .with("entries", list))
+}
+
+fn shorten(text: &str, max: usize) -> String {
+    if text.chars().count() <= max { text.to_owned() } else { text.chars().take(max).chain("...".chars()).collect() }
+}
+
+/// `audit export`.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn export(client: &Client, a: &Export) -> Result<Shown, Failure> {
+    if a.out.exists() {
+        return Err(Failure::usage(format!("{} exists; evidence is never overwritten", a.out.display())));
+    }
+    let exported = client.export(&scope(client, a).await?).await?;
+    exported.bundle.write_dir(&a.out).map_err(|e| Failure::unexpected(e.to_string()))?;
+    let rows = client.nodes().iter().map(|n| {
+        let log = match exported.logs.0.get(&n.seat()) {
+            Some(Ok(size)) => format!("{size} entries"),
+            Some(Err(e)) => e.to_string(),
+            None => "not asked".into(),
+        };
+        let views = match exported.views.0.get(&n.seat()) {
+            Some(Ok(views)) => format!("{views} views"),
+            Some(Err(e)) => e.to_string(),
+            None => "not asked".into(),
+        };
+        vec![n.seat().to_string(), n.name().to_string(), log, views]
+    });
+    let mut shown = Shown::new("escrow.audit.export.v1")
+        .table(&["node", "name", "log", "views of other logs"], rows.collect())
+        .text(format!("The bundle is in {}. To verify it, anywhere and offline:", a.out.display()))
+        .text(format!("  escrow verify {} --charter-digest {}", a.out.display(), client.charters().genesis()));
+    for what in &exported.left_out {
+        shown = shown.text(format!("left out: {what}"));
+    }
+    let complete = exported.logs.errors().next().is_none() && exported.views.errors().next().is_none();
+    let logs = exported.logs.0.iter().map(|(s, r)| json!({"node": s, "entries": r.as_ref().ok(), "error": r.as_ref().err().map(ToString::to_string)}));
+    let views = exported.views.0.iter().map(|(s, r)| json!({"node": s, "views": r.as_ref().ok(), "error": r.as_ref().err().map(ToString::to_string)}));
+    Ok(shown
+        .with("bundle", a.out.display().to_string())
+        .with("charter_digest", client.charters().genesis().to_string())
+        .with("files", exported.bundle.files.len())
+        .with("logs", logs.collect::<Vec<_>>())
+        .with("views", views.collect::<Vec<_>>())
+        .with("left_out", exported.left_out.clone())
+        .exit(if complete { Exit::Ok } else { Exit::Partial }))
+}
+
+async fn scope(client: &Client, a: &Export) -> Result<Scope, Failure> {
+    if let Some(matter) = &a.matter {
+        return Ok(Scope::Matter(matter.clone()));
+    }
+    if a.request.is_empty() {
+        return Ok(Scope::Everything);
+    }
+    let known = super::request::known(client).await?;
+    let one = |typed: &String| by_prefix("request", typed, known.iter().map(|r| (r.digest, r))).map(|r| r.digest);
+    Ok(Scope::Requests(a.request.iter().map(one).collect::<Result<_, _>>()?))
+}

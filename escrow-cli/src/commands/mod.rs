@@ -1,0 +1,50 @@
+//! One file a noun. Each command is a function from a session and arguments to what is shown.
+
+pub mod archive;
+pub mod audit;
+pub mod charter;
+pub mod consent;
+pub mod context;
+pub mod decide;
+pub mod deposit;
+pub mod enrol;
+pub mod keygen;
+pub mod matter;
+pub mod my;
+pub mod node;
+pub mod release;
+pub mod request;
+pub mod revoke;
+pub mod verify;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use crate::output::Shown;
+
+/// Runs one command.
+///
+/// # Errors
+/// [`Failure`] with exit code, rule, reason and next step.
+pub async fn run(cli: &Cli) -> Result<Shown, Failure> {
+    let g = &cli.global;
+    match &cli.command {
+        Command::Keygen(c) => keygen::run(g, c),
+        Command::Charter(c) => charter::run(g, c).await,
+        Command::Context(c) => context::run(g, c),
+        Command::Enrol(c) => enrol::run(g, c).await,
+        Command::Revoke(c) => revoke::run(g, c).await,
+        Command::Consent(c) => consent::run(g, c).await,
+        Command::Archive(c) => archive::run(g, c),
+        Command::Deposit(c) => deposit::run(g, c).await,
+        Command::Matter(c) => matter::run(g, c).await,
+        Command::Request(c) => request::run(g, c).await,
+        Command::Approve(c) => decide::approve(g, c).await,
+        Command::Deny(c) => decide::deny(g, c).await,
+        Command::Recuse(c) => decide::recuse(g, c).await,
+        Command::Release(c) => release::run(g, c).await,
+        Command::My(c) => my::run(g, c).await,
+        Command::Audit(c) => audit::run(g, c).await,
+        Command::Verify(c) => verify::run(c),
+        Command::Node(c) => node::run(g, c).await,
+    }
+}

@@ -1,0 +1,76 @@
+//! `escrow release`: collecting replies that only the recipient can open.
+
+use super::request::find;
+use crate::failure::Failure;
+use crate::output::Shown;
+use crate::session::{Global, Session};
+use clap::{Args, Subcommand};
+use escrow_client::{Client, Wanted};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What to do with releases.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Gather fresh permits, call for the release, and keep the sealed replies
+    #[command(after_help = "Example: escrow release collect 3f1c90aa --out replies.json")]
+    Collect(Collect),
+}
+
+/// Arguments of `release collect`.
+#[derive(Clone, Debug, Args)]
+pub struct Collect {
+    /// The request's hash, or the beginning of it
+    pub request: String,
+    /// Where to keep the replies; they are sealed to the recipient
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Ask every node that permits, even when enough have replied
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Runs `release`.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
+    let session = Session::open(global)?;
+    let client = session.client().await?;
+    match command {
+        Command::Collect(a) => collect(&client, a).await,
+    }
+}
+
+/// `release collect`.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn collect(client: &Client, a: &Collect) -> Result<Shown, Failure> {
+    let request = find(client, &a.request).await?;
+    let wanted = if a.all { Wanted::All } else { Wanted::Enough };
+    let collected = client.collect(&request, wanted).await?;
+    collected.replies.save(&a.out)?;
+    let good = collected.outcomes.count();
+    let mut shown = Shown::new("escrow.release.collect.v1").text(format!(
+        "{good} replies for request {} are in {}. They are sealed to the recipient; nobody else can read them.",
+        request.digest.short(),
+        a.out.display()
+    ));
+    for (seat, fault) in &collected.culprits {
+        shown = shown.text(format!("node {seat} is at fault: {fault}. Its signed reply is kept as proof; the release does not need it."));
+    }
+    let others: Vec<_> = collected.outcomes.errors().filter(|(s, _)| !collected.culprits.contains_key(s)).collect();
+    for (seat, e) in &others {
+        shown = shown.text(format!("node {seat}: {e}"));
+    }
+    let failures = others.iter().map(|(s, e)| json!({"node": s, "rule": e.code(), "detail": e.to_string()}));
+    let culprits = collected.culprits.iter().map(|(s, f)| json!({"node": s, "fault": f.to_string()}));
+    Ok(shown
+        .text(format!("Next, as the recipient: escrow archive open {} --archive DIR --out messages.jsonl", a.out.display()))
+        .with("request_hash", request.digest.to_string())
+        .with("replies", good)
+        .with("file", a.out.display().to_string())
+        .with("failures", failures.collect::<Vec<_>>())
+        .with("culprits", culprits.collect::<Vec<_>>()))
+}

@@ -1,0 +1,277 @@
+//! From the SDK's errors to exit codes: one place, every operation.
+
+use crate::failure::{Exit, Failure, of_nodes};
+use escrow_client::archive::{DirectoryError, FileError, RingError, SealArchiveError};
+use escrow_client::export::ExportError;
+use escrow_client::{
+    ChartersError, ConsentError, DecisionError, DepositError, DraftError, KeyFileError, MatterError, NodeError,
+    OpenError, OutboxError, ReleaseError, RepliesError, SubmitError,
+};
+use escrow_core::envelope::EnvelopeError;
+use escrow_policy::charter::CharterError;
+
+macro_rules! failure_from {
+    ($($error:ty => |$e:ident| $make:expr;)*) => { $(
+        impl From<$error> for Failure {
+            fn from($e: $error) -> Self { $make }
+        }
+    )* };
+}
+
+failure_from! {
+    FileError => |e| Failure::new(Exit::Unexpected, "file", e.to_string());
+    std::io::Error => |e| Failure::new(Exit::Unexpected, "file", e.to_string());
+    KeyFileError => |e| Failure::new(Exit::Key, "key-file", e.to_string());
+    EnvelopeError => |e| Failure::new(Exit::Usage, "malformed", e.to_string());
+    OutboxError => |e| Failure::new(Exit::Unexpected, "outbox", e.to_string());
+    CharterError => |e| Failure::new(Exit::Verification, "charter-invalid", e.to_string());
+    DirectoryError => |e| Failure::new(Exit::Usage, "directory", e.to_string())
+        .next("see that the id is written as the messenger writes it; `enrol` and `archive seal` fill the directory");
+    RingError => |e| Failure::new(Exit::Key, "key-ring", e.to_string());
+    SealArchiveError => |e| Failure::new(Exit::Usage, "archive", e.to_string());
+    RepliesError => |e| Failure::new(Exit::Usage, "replies-file", e.to_string());
+    escrow_core::WordError => |e| Failure::usage(e.to_string());
+}
+
+impl From<ChartersError> for Failure {
+    fn from(e: ChartersError) -> Self {
+        match e {
+            ChartersError::Charter(e) => e.into(),
+            ChartersError::Fork { .. } => Self::new(Exit::Verification, "charter-fork", e.to_string())
+                .next("keep both charters as evidence; the operators settle it with a later version"),
+            ChartersError::File(e) => e.into(),
+            other => Self::new(Exit::Usage, "charter-file", other.to_string()),
+        }
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(e: NodeError) -> Self {
+        Self::new(crate::failure::exit_of_rule(e.code()), e.code().to_owned(), e.to_string())
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(e: SubmitError) -> Self {
+        match &e {
+            SubmitError::Refused { kind, accepted, need, outcomes, .. } => {
+                let (exit, rule) = of_nodes(outcomes, *need);
+                let reason = format!("the {kind} was accepted by {accepted} nodes, {need} are needed");
+                Self::new(exit, rule, reason).nodes(outcomes)
+            }
+            SubmitError::BelowThreshold { kind, accepted, need, outcomes } => {
+                let reason = format!("the {kind} was accepted by {accepted} nodes, {need} are needed");
+                Self::new(Exit::BelowThreshold, "below-threshold", reason)
+                    .nodes(outcomes)
+                    .next("ask the operators of the nodes that did not answer, then repeat the command")
+            }
+            other => Self::unexpected(other.to_string()),
+        }
+    }
+}
+
+impl From<DepositError> for Failure {
+    fn from(e: DepositError) -> Self {
+        match e {
+            DepositError::Identity(e) => e.into(),
+            DepositError::Outbox(e) => e.into(),
+            DepositError::WrongSubject => Self::new(Exit::Key, "wrong-signer", e.to_string()),
+            DepositError::ConsentEnded(_) => Self::new(Exit::Denied, "consent-expired", e.to_string()),
+            DepositError::Floor { .. } => Self::new(Exit::Denied, "consent-floor", e.to_string()),
+            DepositError::Deal(_) => Self::new(Exit::Usage, "deal-invalid", e.to_string()),
+            other => Self::unexpected(other.to_string()),
+        }
+    }
+}
+
+impl From<ConsentError> for Failure {
+    fn from(e: ConsentError) -> Self {
+        match e {
+            ConsentError::UnknownPolicy(_) => Self::new(Exit::Usage, "policy-unknown", e.to_string()),
+            ConsentError::Statement(e) => e.into(),
+            other => Self::usage(other.to_string()),
+        }
+    }
+}
+
+impl From<MatterError> for Failure {
+    fn from(e: MatterError) -> Self {
+        match e {
+            MatterError::Identity(e) => e.into(),
+            MatterError::Statement(e) => e.into(),
+            other => Self::unexpected(other.to_string()),
+        }
+    }
+}
+
+impl From<DecisionError> for Failure {
+    fn from(e: DecisionError) -> Self {
+        match e {
+            DecisionError::Identity(e) => e.into(),
+            DecisionError::Statement(e) => e.into(),
+            DecisionError::WhichRole { .. } => Self::usage(e.to_string()),
+            other => Self::new(Exit::Key, "not-entitled", other.to_string()),
+        }
+    }
+}
+
+impl From<DraftError> for Failure {
+    fn from(e: DraftError) -> Self {
+        match e {
+            DraftError::Identity(e) => e.into(),
+            DraftError::Statement(e) => e.into(),
+            DraftError::BelowThreshold { answered, need, outcomes } => {
+                let reason = format!("{answered} nodes answered, {need} are needed to know what can be released");
+                Self::new(Exit::BelowThreshold, "below-threshold", reason).nodes(&outcomes)
+            }
+            DraftError::Refused(outcomes) => {
+                let (exit, rule) = of_nodes(&outcomes, 1);
+                Self::new(exit, rule, "the nodes refuse to say what they hold").nodes(&outcomes)
+            }
+            DraftError::NothingThere => Self::new(Exit::Denied, "item-unknown", e.to_string()),
+            DraftError::MixedGenerations(_) => Self::new(Exit::Usage, "mixed-generations", e.to_string()),
+            DraftError::Recipient(_) => Self::new(Exit::Usage, "recipient-key", e.to_string()),
+            other => Self::unexpected(other.to_string()),
+        }
+    }
+}
+
+impl From<ReleaseError> for Failure {
+    fn from(e: ReleaseError) -> Self {
+        match e {
+            ReleaseError::Refused { reasons, verdicts } => {
+                let rule = reasons.iter().max_by_key(|(_, seats)| seats.len()).map(|(r, _)| r.to_string());
+                let rules: Vec<String> = reasons.iter().map(|(r, seats)| format!("{r} ({} nodes)", seats.len())).collect();
+                Self::new(Exit::Denied, rule.unwrap_or_else(|| "denied".into()), format!("the nodes refuse: {}", rules.join(", ")))
+                    .nodes(&verdicts)
+            }
+            ReleaseError::Pending { lacking, verdicts } => {
+                Self::new(Exit::Pending, "pending", escrow_policy::gate::describe(&lacking))
+                    .nodes(&verdicts)
+                    .next("`escrow request show` says who can still approve")
+            }
+            ReleaseError::BelowThreshold { answered, need, verdicts } => {
+                let reason = format!("{answered} nodes can be counted on, {need} are needed; nothing was released");
+                Self::new(Exit::BelowThreshold, "below-threshold", reason)
+                    .nodes(&verdicts)
+                    .next("ask the operators of the nodes that did not answer, then repeat the command")
+            }
+            ReleaseError::TooFewReplies { good, need, outcomes } => {
+                let (exit, rule) = of_nodes(&outcomes, need);
+                let exit = if exit == Exit::Verification { Exit::BelowThreshold } else { exit };
+                let reason = format!("{good} of {need} good replies; below that nobody can read anything");
+                Self::new(exit, rule, reason).nodes(&outcomes)
+            }
+            ReleaseError::Statement(e) => e.into(),
+            other => Self::unexpected(other.to_string()),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(e: OpenError) -> Self {
+        let (exit, rule) = match &e {
+            OpenError::NotRecipient(_) => (Exit::Key, "not-recipient"),
+            OpenError::OtherEscrow { .. } => (Exit::Usage, "other-escrow"),
+            OpenError::Malformed(_) => (Exit::Usage, "replies-file"),
+            OpenError::BelowThreshold { .. } => (Exit::BelowThreshold, "below-threshold"),
+            _ => (Exit::Unexpected, "unexpected"),
+        };
+        let mut failure = Self::new(exit, rule, e.to_string());
+        if let OpenError::BelowThreshold { culprits, .. } = &e {
+            failure.nodes = culprits.iter().map(|(s, f)| (s.get(), "wrong-share".to_owned(), f.to_string())).collect();
+        }
+        failure
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(e: ExportError) -> Self {
+        match e {
+            ExportError::NoLog(outcomes) => {
+                let (exit, rule) = of_nodes(&outcomes, 1);
+                Self::new(exit, rule, "no node handed its log over").nodes(&outcomes)
+            }
+            ExportError::NoRequest(_) => Self::new(Exit::Usage, "request-unknown", e.to_string()),
+            other => Self::unexpected(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use escrow_client::Outcomes;
+    use escrow_core::SeatIndex;
+    use escrow_core::wire::Problem;
+    use escrow_policy::Rule;
+    use std::collections::BTreeMap;
+
+    fn problem(code: &str, status: u16) -> NodeError {
+        NodeError::Problem(Box::new(Problem {
+            kind: format!("urn:escrow:problem:{code}"),
+            title: code.into(),
+            status,
+            detail: "words".into(),
+            code: code.into(),
+            seat: None,
+            statement: None,
+            statement_kind: None,
+            charters: vec![],
+        }))
+    }
+
+    fn outcomes(errors: Vec<NodeError>) -> Outcomes<()> {
+        Outcomes((1u8..).filter_map(SeatIndex::new).zip(errors.into_iter().map(Err)).collect())
+    }
+
+    #[test]
+    fn the_nodes_words_decide_unless_too_few_spoke() {
+        let down = || NodeError::Unreachable("refused".into());
+        let withdrawn = || problem("consent-withdrawn", 403);
+        let five = outcomes(vec![withdrawn(), withdrawn(), down(), withdrawn(), problem("not-ready", 503)]);
+        assert_eq!(of_nodes(&five, 3), (Exit::Denied, "consent-withdrawn".into()));
+        let few = outcomes(vec![withdrawn(), withdrawn(), down(), down(), problem("not-ready", 503)]);
+        assert_eq!(of_nodes(&few, 3), (Exit::BelowThreshold, "below-threshold".into()));
+    }
+
+    #[test]
+    fn every_rule_of_the_gate_has_an_exit_code_on_purpose() {
+        let code = |rule: Rule| exit_of(rule.code());
+        fn exit_of(code: &str) -> Exit {
+            crate::failure::exit_of_rule(code)
+        }
+        assert_eq!(code(Rule::Pending), Exit::Pending);
+        for denied in [
+            Rule::Denied, Rule::ConsentWithdrawn, Rule::PolicyDenies, Rule::ApproverIsRequestor, Rule::RequestExpired,
+            Rule::ItemScope, Rule::RequestorInScope, Rule::RecipientKey, Rule::CharterUnaccepted,
+        ] {
+            assert_eq!(code(denied), Exit::Denied, "{denied}");
+        }
+        for key in [Rule::NotEnrolled, Rule::NotEntitled, Rule::KeyRevoked, Rule::WrongSigner] {
+            assert_eq!(code(key), Exit::Key, "{key}");
+        }
+        for usage in [Rule::Malformed, Rule::WrongOrg, Rule::DealInvalid, Rule::CharterStale] {
+            assert_eq!(code(usage), Exit::Usage, "{usage}");
+        }
+        assert_eq!(code(Rule::CharterFork), Exit::Verification);
+        for node in ["unreachable", "not-ready", "peers-missing"] {
+            assert_eq!(exit_of(node), Exit::BelowThreshold);
+        }
+    }
+
+    #[test]
+    fn operations_keep_what_each_node_said() {
+        let verdicts = Outcomes(BTreeMap::from([(SeatIndex::new(2).unwrap(), Err(problem("not-ready", 503)))]));
+        let f: Failure = ReleaseError::BelowThreshold { answered: 2, need: 3, verdicts }.into();
+        assert_eq!(f.exit, Exit::BelowThreshold);
+        assert!(f.text().contains("node 2: words [not-ready]"));
+        assert_eq!(f.json()["nodes"][0]["rule"], "not-ready");
+        let f: Failure = OpenError::BelowThreshold { have: 2, need: 3, culprits: BTreeMap::new() }.into();
+        assert_eq!(f.exit as u8, 7);
+        let f: Failure = ReleaseError::Pending { lacking: vec![], verdicts: Outcomes::new() }.into();
+        assert_eq!(f.exit as u8, 5);
+        let f: Failure = KeyFileError::Missing("x").into();
+        assert_eq!(f.exit as u8, 4);
+    }
+}
