@@ -234,20 +234,25 @@ fn lowered(
     let mut out = Vec::new();
     let mut rest = most.clone();
     let mut look = |what: String, have: u64, top: u64, set: &dyn Fn(&mut Counters, u64)| -> Result<(), Refusal> {
-        let (mut low, mut high) = (0, top);
-        while low < high {
-            let middle = low + (high - low) / 2;
+        let would_do = |v: u64| {
             let mut n = rest.clone();
-            set(&mut n, middle);
-            if allowed(&n)? { high = middle } else { low = middle + 1 }
+            set(&mut n, v);
+            allowed(&n)
+        };
+        let mut need = have;
+        if have < top && !would_do(have)? {
+            let mut high = top;
+            need += 1;
+            while need < high {
+                let middle = need + (high - need) / 2;
+                if would_do(middle)? { high = middle } else { need = middle + 1 }
+            }
+            if let Ok(what) = what.parse() {
+                out.push(Lacking { what, have, need });
+            }
         }
         if stay {
-            set(&mut rest, low);
-        }
-        if have < low
-            && let Ok(what) = what.parse()
-        {
-            out.push(Lacking { what, have, need: low });
+            set(&mut rest, need);
         }
         Ok(())
     };
