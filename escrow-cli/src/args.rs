@@ -76,4 +76,6 @@ pub enum Command {
     /// Look at the nodes
     #[command(subcommand)]
     Node(node::Command),
+    /// Show the whole story on this machine, with five real nodes
+    Demo(crate::demo::DemoArgs),
 }

@@ -13,6 +13,7 @@ pub mod args;
 pub mod commands;
 pub mod confirm;
 pub mod context;
+pub mod demo;
 pub mod draft;
 pub mod failure;
 mod failures;

@@ -4,6 +4,7 @@
 //! decided in `escrow-policy`.
 
 use crate::digest::{Blob, Digest, Nonce};
+use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::PublicKey;
 use crate::limits;
 use crate::sealing::Suite;
@@ -310,4 +311,16 @@ impl Person {
     pub fn key_valid(&self, key: &PublicKey, at: Timestamp) -> bool {
         self.keys.iter().any(|k| &k.key == key && k.from <= at && at < k.until)
     }
+}
+
+/// Reads a charter file: one envelope, or a JSON array of base64 envelopes, genesis first.
+/// Nothing in it is believed by this.
+///
+/// # Errors
+/// [`EnvelopeError`] of the first thing that is no envelope.
+pub fn read_file(bytes: &[u8]) -> Result<Vec<Envelope>, EnvelopeError> {
+    if let Ok(blobs) = serde_json::from_slice::<Vec<Blob>>(bytes) {
+        return blobs.iter().map(|b| Envelope::parse(&b.0)).collect();
+    }
+    Ok(vec![Envelope::parse(bytes)?])
 }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use escrow_core::wire::Status;
-use escrow_core::{Code, Digest, Envelope, Org, PersonId, SeatIndex};
+use escrow_core::{Code, Digest, Org, PersonId, SeatIndex};
 use escrow_node::config::{Config, LogFormat};
 use escrow_node::init::{SeatPlan, init};
 use escrow_node::node::NodeError;
@@ -107,8 +107,8 @@ fn run(config: Config, command: Command) -> Result<(), NodeError> {
             let mut envelopes = Vec::new();
             for path in file {
                 let bytes = std::fs::read(&path).map_err(|e| NodeError::Charter(format!("{}: {e}", path.display())))?;
-                let e = Envelope::parse(&bytes).map_err(|e| NodeError::Charter(format!("{}: {e}", path.display())))?;
-                envelopes.push(e);
+                let read = escrow_core::charter::read_file(&bytes);
+                envelopes.extend(read.map_err(|e| NodeError::Charter(format!("{}: {e}", path.display())))?);
             }
             let mut store = Store::open(&config.database())?;
             let accepted = start::accept(&mut store, &digest, envelopes)?;

@@ -308,12 +308,13 @@ impl Node {
                 async move { node.cosign_by(&seat, &head).await.map(|lines| (seat, lines)) }
             })
             .await;
+        let org = self.charter().org.clone();
         let mut note = VerifiedCheckpoint::clone(&head);
         let mut count = 0;
         while count < enough {
             let Some(answer) = round.join_next().await else { break };
             match answer {
-                Ok((_, Ok((seat, lines)))) if add_cosignature(&mut note, &lines, &seat) => count += 1,
+                Ok((_, Ok((seat, lines)))) if add_cosignature(&mut note, &lines, &org, &seat) => count += 1,
                 Ok((seat, Ok(_))) => tracing::warn!(%seat, "a peer answered with something else than its cosignature"),
                 Ok((_, Err(e))) => tracing::debug!(error = %e, "no cosignature"),
                 Err(e) => tracing::debug!(error = %e, "no cosignature"),

@@ -1,14 +1,14 @@
 //! Talking to the other seats: pinned TLS both ways, add-checkpoint, restrictions, heads.
 
-use crate::engine::witness_key;
 use crate::keys::SeatKeys;
 use escrow_audit::checkpoint::VerifiedCheckpoint;
+use escrow_audit::seat::witness_verifier;
 use escrow_audit::tree::Hash;
 use escrow_audit::witness::{AddCheckpoint, parse_size_body};
 use escrow_core::charter::Seat;
 use escrow_core::pin::{PinnedServer, provider};
 use escrow_core::wire::{RestrictionAsk, RestrictionReply, Witnessed};
-use escrow_core::{Digest, SeatIndex};
+use escrow_core::{Digest, Org, SeatIndex};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::collections::HashMap;
@@ -174,8 +174,8 @@ fn url(seat: &Seat, path: &str) -> String {
 }
 
 /// True if the signature lines are this seat's cosignature on the checkpoint; adds them to it.
-pub fn add_cosignature(checkpoint: &mut VerifiedCheckpoint, answer: &[u8], seat: &Seat) -> bool {
-    let Some(key) = witness_key(seat) else { return false };
+pub fn add_cosignature(checkpoint: &mut VerifiedCheckpoint, answer: &[u8], org: &Org, seat: &Seat) -> bool {
+    let Ok(key) = witness_verifier(org, seat) else { return false };
     let before = checkpoint.cosigners(std::slice::from_ref(&key)).map_or(0, |c| c.len());
     checkpoint.add_cosignatures(answer, std::slice::from_ref(&key)).is_ok()
         && checkpoint.cosigners(std::slice::from_ref(&key)).is_ok_and(|c| c.len() > before)

@@ -5,10 +5,10 @@
 //! signed or cosigned. A first boot and a power cut of all nodes end by themselves, because
 //! UNPROVEN nodes answer each other.
 
-use crate::engine::log_key;
 use crate::node::{Node, NodeError, State};
 use crate::store::Store;
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
+use escrow_audit::seat::log_verifier;
 use escrow_core::charter::{Charter, Generation, Seat};
 use escrow_core::wire::RestrictionAsk;
 use escrow_core::{Digest, Envelope, Nonce, SeatIndex};
@@ -145,7 +145,7 @@ async fn heads(node: &Arc<Node>, own: &Seat, on_tree: &mut BTreeSet<SeatIndex>) 
 }
 
 fn verified(own: &Seat, note: &str) -> Option<VerifiedCheckpoint> {
-    Checkpoint::verify(note.as_bytes(), &own.log_origin, &log_key(own)?).ok()
+    Checkpoint::verify(note.as_bytes(), &own.log_origin, &log_verifier(own).ok()?).ok()
 }
 
 async fn lies_on_tree(node: &Arc<Node>, head: &VerifiedCheckpoint) -> bool {

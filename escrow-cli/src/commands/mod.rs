@@ -46,5 +46,6 @@ pub async fn run(cli: &Cli) -> Result<Shown, Failure> {
         Command::Audit(c) => audit::run(g, c).await,
         Command::Verify(c) => verify::run(c),
         Command::Node(c) => node::run(g, c).await,
+        Command::Demo(c) => crate::demo::run(c, g.output == crate::output::Format::Json).await,
     }
 }

@@ -16,6 +16,8 @@ pub use cluster::{Cluster, ClusterError, Member, Operator};
 pub use source::{Contents, SAMPLE, Slice, Source};
 pub use story::{DemoError, Step};
 
+use crate::failure::Failure;
+use crate::output::Shown;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -42,11 +44,15 @@ pub struct DemoArgs {
     pub keep: bool,
 }
 
-/// Runs the demo. True if every step came out as it should.
+/// Runs the demo; the exit code is 1 if a step did not come out as it should.
 ///
 /// # Errors
-/// [`DemoError`] if something failed that the story needs.
-pub async fn run(args: &DemoArgs, quiet: bool) -> Result<bool, DemoError> {
+/// [`Failure`] if something failed that the story needs.
+pub async fn run(args: &DemoArgs, quiet: bool) -> Result<Shown, Failure> {
+    story(args, quiet).await.map_err(|e| Failure::unexpected(e.to_string()))
+}
+
+async fn story(args: &DemoArgs, quiet: bool) -> Result<Shown, DemoError> {
     let started = Instant::now();
     let dir = folder(args)?;
     let mut teller = Teller::new(quiet);
@@ -57,8 +63,7 @@ pub async fn run(args: &DemoArgs, quiet: bool) -> Result<bool, DemoError> {
     job.release_and_open(&mut teller).await?;
     job.export_and_verify(&mut teller).await?;
     refusals::all(&mut job, &mut teller).await?;
-    let ok = report::finish(job, args, teller, quiet, started.elapsed()).during("writing the report")?;
-    Ok(ok)
+    report::finish(job, args, &teller, started.elapsed())
 }
 
 fn folder(args: &DemoArgs) -> Result<PathBuf, DemoError> {

@@ -2,6 +2,7 @@
 
 use super::main_job::{MainJob, refusal};
 use super::story::{DemoError, During as _, Teller};
+use crate::failure::Failure;
 use escrow_audit::bundle::Bundle;
 use escrow_client::archive::{OpenError, OpenOptions, SegmentError, open_segments};
 use escrow_client::{Device, FlushOptions, Identity, Outbox, ReleaseError, Wanted, now};
@@ -101,10 +102,11 @@ async fn nodes_down(job: &mut MainJob, teller: &mut Teller) -> Result<(), DemoEr
     let before = deliveries(job, &[1, 3]).await?;
     let outcome = job.collect(Wanted::Enough).await;
     let after = deliveries(job, &[1, 3]).await?;
-    let (text, ok) = match &outcome {
+    let (text, ok) = match outcome {
         Err(e @ (ReleaseError::BelowThreshold { .. } | ReleaseError::TooFewReplies { .. })) => {
-            let code = exit_code(e);
             let first = e.to_string().lines().next().unwrap_or_default().trim_end_matches(':').to_owned();
+            // What `escrow release collect` exits with.
+            let code = Failure::from(e).exit as u8;
             (format!("exit code {code}: {first}; the two left delivered {} replies", after - before), code == 7 && before == after)
         }
         Err(e) => (e.to_string(), false),
@@ -118,14 +120,6 @@ async fn nodes_down(job: &mut MainJob, teller: &mut Teller) -> Result<(), DemoEr
     let text = ready.map_or_else(|e| e.to_string(), |()| "all five are READY again, unaided".to_owned());
     teller.step("the killed nodes start again", "READY without help", text, ok);
     Ok(())
-}
-
-/// What `escrow release collect` would exit with.
-const fn exit_code(e: &ReleaseError) -> u8 {
-    match e {
-        ReleaseError::BelowThreshold { .. } | ReleaseError::TooFewReplies { .. } => 7,
-        _ => 1,
-    }
 }
 
 async fn deliveries(job: &MainJob, seats: &[u8]) -> Result<u64, DemoError> {

@@ -1,32 +1,19 @@
-//! The end of the demo: a summary for people, a report for machines, where everything lies.
+//! The end of the demo: a summary for people, a report for machines, where everything lies, and
+//! contexts in which to try the commands oneself.
 
 use super::DemoArgs;
 use super::main_job::MainJob;
-use super::story::{Step, Teller};
+use super::story::{DemoError, During as _, Teller};
+use crate::commands::context::{Add, add};
+use crate::failure::Exit;
+use crate::output::Shown;
 use escrow_audit::finding::Report;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tabled::builder::Builder;
-use tabled::settings::{Style, Width};
 
 #[derive(Serialize)]
-struct Json<'a> {
-    schema: &'static str,
-    charter_digest: escrow_core::Digest,
-    bundle: Option<&'a Path>,
-    archive: PathBuf,
-    opened: Option<&'a Path>,
-    nodes: Vec<JsonNode>,
-    counts: &'a BTreeMap<&'static str, u64>,
-    seconds: u64,
-    steps: &'a [Step],
-}
-
-#[derive(Serialize)]
-struct JsonNode {
+struct ReportedNode {
     url: String,
     data_dir: PathBuf,
     pid: Option<u32>,
@@ -42,57 +29,94 @@ pub(super) fn judged(report: &Report) -> (bool, String) {
     (ok, text)
 }
 
-pub(super) fn finish(job: MainJob, args: &DemoArgs, teller: Teller, quiet: bool, took: Duration) -> std::io::Result<bool> {
+pub(super) fn finish(job: MainJob, args: &DemoArgs, teller: &Teller, took: Duration) -> Result<Shown, DemoError> {
+    contexts(&job)?;
+    let node = |m: &super::Member| ReportedNode { url: m.seat.url.clone(), data_dir: m.data_dir(), pid: m.pid() };
+    let nodes: Vec<ReportedNode> = job.cluster.members().iter().map(node).collect();
     let steps = teller.steps();
+    let rows = steps.iter().map(|s| vec![if s.ok { "yes" } else { "NO" }.into(), s.name.clone(), s.expected.clone()]);
     let ok = steps.iter().all(|s| s.ok);
-    let json = Json {
-        schema: "escrow.demo.v1",
-        charter_digest: job.charters().genesis(),
-        bundle: job.bundle.as_deref(),
-        archive: job.archive_dir(),
-        opened: job.opened.as_deref(),
-        nodes: job
-            .cluster
-            .members()
-            .iter()
-            .map(|m| JsonNode { url: m.seat.url.clone(), data_dir: m.data_dir(), pid: m.pid().filter(|_| args.keep) })
-            .collect(),
-        counts: &job.counts,
-        seconds: took.as_secs(),
-        steps,
-    };
-    let bytes = serde_json::to_vec_pretty(&json)?;
+    let text = |p: &Option<PathBuf>| p.as_deref().map(|p| p.display().to_string());
+    let shown = Shown::new("escrow.demo.v1")
+        .text("\nSummary")
+        .table(&["as expected", "step", "expected"], rows.collect())
+        .text(whereabouts(&job, args, steps.len(), took))
+        .with("charter_digest", job.charters().genesis().to_string())
+        .with("bundle", text(&job.bundle))
+        .with("archive", job.archive_dir().display().to_string())
+        .with("opened", text(&job.opened))
+        .data("nodes", &nodes)
+        .data("counts", &job.counts)
+        .with("seconds", took.as_secs())
+        .data("steps", &steps)
+        .exit(if ok { Exit::Ok } else { Exit::Unexpected });
     if let Some(path) = &args.report {
-        std::fs::write(path, &bytes)?;
-    }
-    if quiet {
-        std::io::stdout().write_all(&bytes)?;
-    } else {
-        teller.chapter("Summary");
-        let mut table = Builder::default();
-        table.push_record(["step", "expected", "as expected"]);
-        for s in steps {
-            table.push_record([s.name.as_str(), s.expected.as_str(), if s.ok { "yes" } else { "NO" }]);
-        }
-        let mut table = table.build();
-        table.with(Style::sharp()).with(Width::wrap(110).keep_words(true));
-        writeln!(std::io::stdout(), "{table}")?;
-        whereabouts(&job, &teller, args, took);
+        let json = serde_json::to_vec_pretty(&shown.json()).during("writing the report")?;
+        std::fs::write(path, json).during("writing the report")?;
     }
     if args.keep {
         job.cluster.leave_running();
     }
-    Ok(ok)
+    Ok(shown)
 }
 
-fn whereabouts(job: &MainJob, teller: &Teller, args: &DemoArgs, took: Duration) {
-    teller.say(&format!("{} steps in {} s. Everything lies in {}:", teller.steps().len(), took.as_secs(), job.dir.display()));
-    teller.say("  charter.json    the signed charter          keys/           the officers' private keys");
-    teller.say("  archive/        the sealed messages         opened.jsonl    what Erik could read");
-    teller.say("  replies.json    the sealed replies          bundle/         the evidence (BagIt)");
-    teller.say("  node1 .. node5  each node's folder          directory.json  names and tokens, only on this machine");
-    teller.say(&format!("Verify the evidence yourself, offline: escrow verify {} --charter-digest {}", job.dir.join("bundle").display(), job.charters().genesis()));
-    if args.keep {
-        teller.say("The nodes are still running. To end them: kill the processes named in the report, or `pkill escrow-node`.");
+/// A context for each officer and for the custodian of the released thread.
+fn contexts(job: &MainJob) -> Result<(), DemoError> {
+    let keys = job.dir.join("keys");
+    let who = job.contents.depositors().remove(&job.slice.thread).during("finding the custodian")?;
+    let custodian = job.custodians.get(&who).during("finding the custodian")?;
+    custodian.device.save_new(&keys.join("custodian.key")).during("saving the custodian's key")?;
+    for name in ["quinn", "lena", "dora", "erik", "rita", "rolf", "custodian"] {
+        let context = Add {
+            name: name.into(),
+            charter: job.dir.join("charter.json"),
+            genesis: job.charters().genesis(),
+            key: Some(keys.join(format!("{name}.key"))),
+            token_key: Some(keys.join("token.key")),
+            directory: Some(job.dir.join("directory.json")),
+            replace: false,
+        };
+        let added = add(&config_dir(&job.dir), &context).map_err(|f| f.text());
+        let _shown = added.during("setting up a context")?;
     }
+    Ok(())
+}
+
+fn config_dir(dir: &Path) -> PathBuf {
+    dir.join("config")
+}
+
+fn whereabouts(job: &MainJob, args: &DemoArgs, steps: usize, took: Duration) -> String {
+    let dir = job.dir.display();
+    let mut text = format!(
+        "{steps} steps in {} s. Everything lies in {dir}:
+  charter.json    the signed charter          keys/           private keys of the people in the story
+  archive/        the sealed messages         opened.jsonl    what Erik could read
+  replies.json    the sealed replies          bundle/         the evidence (BagIt)
+  node1 .. node5  each node's folder          directory.json  ids and tokens, only on this machine
+
+Verify the evidence yourself, with the network unplugged:
+  escrow verify {dir}/bundle --charter-digest {}
+",
+        took.as_secs(),
+        job.charters().genesis()
+    );
+    if args.keep {
+        text.push_str(&format!(
+            "
+The nodes keep running. Try, as the officers of the story:
+  export ESCROW_CONFIG_DIR={dir}/config
+  escrow --context quinn node status
+  escrow --context quinn matter list
+  escrow --context quinn request list
+  escrow --context custodian my activity
+  escrow --context quinn audit export --matter {} --out {dir}/bundle-2
+To end them: pkill -f {dir}
+",
+            job.matter
+        ));
+    } else {
+        text.push_str("\nWith --keep the nodes stay, and you can try the commands yourself.\n");
+    }
+    text
 }

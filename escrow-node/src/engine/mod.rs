@@ -13,13 +13,13 @@ use crate::keys::SeatKeys;
 use crate::store::{Batch, EntryRow, PeerHead};
 use escrow_audit::checkpoint::{Checkpoint, CheckpointError, VerifiedCheckpoint};
 use escrow_audit::entry::{Chain, Entry, StatementRef};
-use escrow_audit::note::{KeyKind, NoteError, NoteSigner, VerifierKey};
+use escrow_audit::note::{NoteError, NoteSigner};
 use escrow_audit::proof::TlogProof;
 use escrow_audit::record;
 use escrow_audit::tree::{Hash, Tree};
-use escrow_core::charter::{Charter, Seat};
+use escrow_core::charter::Charter;
 use escrow_core::envelope::EnvelopeError;
-use escrow_core::{Digest, Envelope, PublicKey, SeatIndex, Timestamp};
+use escrow_core::{Digest, Envelope, SeatIndex, Timestamp};
 use escrow_policy::{Event, Facts, Refusal, Rule};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -232,28 +232,6 @@ impl Engine {
     /// Envelope that was logged first for a payload.
     pub fn first_envelope(&self, payload: &Digest) -> Option<Digest> {
         self.envelopes.get(payload).copied()
-    }
-}
-
-/// The verifier key of a seat's log.
-pub(crate) fn log_key(seat: &Seat) -> Option<VerifierKey> {
-    note_key(&seat.log_origin, KeyKind::Log, &seat.log_key)
-}
-
-/// The verifier key of a seat's cosignatures; its name is the seat's log origin.
-pub(crate) fn witness_key(seat: &Seat) -> Option<VerifierKey> {
-    note_key(&witness_name(seat), KeyKind::Cosigner, &seat.witness_key)
-}
-
-/// Name under which a seat cosigns.
-pub(crate) fn witness_name(seat: &Seat) -> String {
-    format!("{}/witness", seat.log_origin)
-}
-
-fn note_key(name: &str, kind: KeyKind, key: &PublicKey) -> Option<VerifierKey> {
-    match key {
-        PublicKey::Ed25519(k) => VerifierKey::new(name, kind, k).ok(),
-        PublicKey::Es256(_) => None,
     }
 }
 

@@ -2,9 +2,10 @@
 //! telling what it holds of their logs.
 
 use super::submit::submittable;
-use super::{Engine, log_key, unsigned, witness_name};
+use super::{Engine, unsigned};
 use crate::store::PeerHead;
 use escrow_audit::note;
+use escrow_audit::seat::{log_verifier, witness_name};
 use escrow_audit::witness::{AddCheckpoint, Refuse, decide};
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::view::View;
@@ -39,9 +40,9 @@ impl Engine {
     pub fn add_checkpoint(&mut self, request: &AddCheckpoint) -> Result<AddAnswer, Refusal> {
         let origin = request.claimed_origin().to_owned();
         let charter = self.charter()?;
-        let own = charter.seat(self.seat).map(witness_name);
-        let log = charter.seats.iter().find(|s| s.log_origin == origin && s.index != self.seat).and_then(log_key);
-        let (Some(log), Some(own)) = (log, own) else { return Ok(AddAnswer::Refused(Refuse::UnknownOrigin)) };
+        let own = witness_name(&charter.org, self.seat);
+        let log = charter.seats.iter().find(|s| s.log_origin == origin && s.index != self.seat);
+        let Some(log) = log.and_then(|s| log_verifier(s).ok()) else { return Ok(AddAnswer::Refused(Refuse::UnknownOrigin)) };
         let stored = self.peers.get(&origin).cloned();
         let accept = match decide(request, stored.as_ref().map(|h| (h.size, h.root)), &log) {
             Ok(accept) => accept,
