@@ -176,3 +176,59 @@ pub fn read_envelopes(path: &Path) -> Result<Vec<Envelope>, ChartersError> {
     let blobs: Vec<Blob> = serde_json::from_slice(&bytes).map_err(|e| malformed(e.to_string()))?;
     blobs.iter().map(|b| Envelope::parse(&b.0).map_err(|e| malformed(e.to_string()))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::World;
+
+    fn successor(world: &World, of: &Charters, change: impl FnOnce(&mut Charter)) -> Envelope {
+        let mut c = of.current().clone();
+        c.version += 1;
+        c.previous = Some(of.digest());
+        c.nonce = escrow_core::Nonce::random();
+        change(&mut c);
+        Envelope::sign(&c, &[world.admin.signing()]).unwrap()
+    }
+
+    #[test]
+    fn only_what_verifiably_follows_is_taken_over() {
+        let world = World::new();
+        let one = &world.charters;
+        let two = successor(&world, one, |_| {});
+        let three = successor(&world, &one.extended(std::slice::from_ref(&two)).unwrap(), |_| {});
+        let mut unsigned_by_admin = one.current().clone();
+        unsigned_by_admin.version = 2;
+        unsigned_by_admin.previous = Some(one.digest());
+        let forged = Envelope::sign(&unsigned_by_admin, &[world.requestor.signing()]).unwrap();
+        let other_org = successor(&world, one, |c| c.org = "other".parse().unwrap());
+        // In any order, and with junk between.
+        let chain = one.extended(&[forged, three.clone(), other_org, two.clone()]).unwrap();
+        assert_eq!(chain.current().version, 3);
+        assert_eq!(chain.genesis(), one.genesis());
+        assert_eq!(chain.up_to(&two.digest()).unwrap().digest(), two.digest());
+        assert!(chain.up_to(&Digest([0; 32])).is_err());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("charter.json");
+        chain.save(&path).unwrap();
+        assert_eq!(Charters::load(&path, one.genesis()).unwrap().digest(), three.digest());
+        assert!(matches!(
+            Charters::load(&path, two.digest()),
+            Err(ChartersError::Charter(CharterError::NotPinned { .. }))
+        ));
+        std::fs::write(&path, two.bytes()).unwrap();
+        assert!(Charters::load(&path, one.genesis()).is_err(), "the genesis is missing");
+    }
+
+    #[test]
+    fn two_successors_are_a_fork_until_one_is_voided() {
+        let world = World::new();
+        let one = &world.charters;
+        let (a, b) = (successor(&world, one, |_| {}), successor(&world, one, |_| {}));
+        assert!(matches!(one.extended(&[a.clone(), b.clone()]), Err(ChartersError::Fork { .. })));
+        let on_a = one.extended(std::slice::from_ref(&a)).unwrap();
+        assert!(matches!(on_a.extended(std::slice::from_ref(&b)), Err(ChartersError::Fork { .. })));
+        let settled = successor(&world, &on_a, |c| c.voided = vec![b.digest()]);
+        assert_eq!(on_a.extended(&[settled, b]).unwrap().current().version, 3);
+    }
+}

@@ -130,7 +130,8 @@ impl Client {
     /// [`ChartersError::Fork`]. No node within reach is no error: the pinned chain still holds.
     pub async fn refresh(&mut self) -> Result<Refreshed, ChartersError> {
         let mut tasks = JoinSet::new();
-        for node in self.nodes.iter().cloned() {
+        for node in self.nodes.iter() {
+            let node = node.clone();
             tasks.spawn(async move {
                 let answer = async { Ok((node.status().await?.charter, node.charters().await?)) };
                 (node.seat(), answer.await)

@@ -133,3 +133,62 @@ fn judge(
     }
     Err(SubmitError::Refused { kind, refused, accepted, need, outcomes })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{World, seat};
+    use crate::outcome::NodeError;
+    use crate::seat::verify_receipt;
+    use escrow_core::enrolment::Revoked;
+    use escrow_core::wire::Problem;
+
+    fn down() -> NodeError {
+        NodeError::Unreachable("refused".into())
+    }
+
+    fn refusal() -> NodeError {
+        NodeError::Problem(Box::new(Problem {
+            kind: "urn:escrow:problem:not-entitled".into(),
+            title: String::new(),
+            status: 403,
+            detail: String::new(),
+            code: "not-entitled".into(),
+            seat: None,
+            statement: None,
+            statement_kind: None,
+            charters: vec![],
+        }))
+    }
+
+    fn judged(world: &World, statement: &Envelope, accepted: u8, others: &[NodeError]) -> Result<Submitted, SubmitError> {
+        let mut outcomes = Outcomes::new();
+        for n in 1..=accepted {
+            outcomes.0.insert(seat(n), verify_receipt(&world.charters, seat(n), &world.receipt(n, statement), statement));
+        }
+        for (n, e) in (accepted + 1..).zip(others) {
+            outcomes.0.insert(seat(n), Err(e.clone()));
+        }
+        judge(statement, outcomes, world.charters.generation())
+    }
+
+    #[test]
+    fn a_permission_needs_t_nodes_and_a_restriction_one() {
+        let world = World::new();
+        let client = world.client(&world.requestor);
+        let matter = client.matter("M".parse().unwrap(), MatterAction::Open, None, Digest([0; 32])).unwrap();
+        assert!(judged(&world, &matter, 3, &[down(), refusal()]).is_ok());
+        assert!(matches!(judged(&world, &matter, 2, &[down(), down(), down()]), Err(SubmitError::BelowThreshold { .. })));
+        assert!(matches!(judged(&world, &matter, 2, &[refusal(), refusal(), refusal()]), Err(SubmitError::Refused { refused: 3, .. })));
+        assert!(matches!(judged(&world, &matter, 0, &[refusal(), refusal(), refusal(), down(), down()]), Err(SubmitError::Refused { .. })));
+
+        let revocation = world.client(&world.admin).revocation(Revoked::Enrolment(Digest([1; 32])), "lost".parse().unwrap()).unwrap();
+        // n - t + 1 = 3 acknowledgements stop releases if nobody lies, each further one allows one liar, t - 1 at most.
+        for (accepted, reach) in [(1, None), (2, None), (3, Some(0)), (4, Some(1)), (5, Some(2))] {
+            let others = vec![down(); usize::from(5 - accepted)];
+            assert_eq!(judged(&world, &revocation, accepted, &others).unwrap().stops_releases_against(), reach);
+        }
+        let close = client.matter("M".parse().unwrap(), MatterAction::Close, Some(matter.digest()), Digest([0; 32])).unwrap();
+        assert!(is_restriction(&close) && !is_restriction(&matter));
+    }
+}
