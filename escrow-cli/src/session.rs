@@ -146,8 +146,10 @@ fn short_token(token: &Token) -> String {
 
 /// Says loudly that a charter gives up the separation that the escrow is for.
 pub fn warn_demo(charters: &Charters) {
+    // Once a process: the demo opens many sessions.
+    static SAID: std::sync::Once = std::sync::Once::new();
     if charters.current().demo {
-        note("*** DEMO CHARTER: one operator may run all nodes and one person may form a quorum. Not for real messages. ***");
+        SAID.call_once(|| note("*** DEMO CHARTER: one operator may run all nodes and one person may form a quorum. Not for real messages. ***"));
     }
 }
 
