@@ -7,7 +7,7 @@ use super::charters::Charters;
 use super::pool::{Pool, Stored, check_payload};
 use crate::bundle::{self, INDEX, Index, Place, README};
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
-use crate::entry::{Chain, Entry};
+use crate::entry::{Chain, ChainRule, Entry};
 use crate::finding::{Class, Finding};
 use crate::note::Note;
 use crate::record;
@@ -149,7 +149,10 @@ fn read_log(files: &Files, wanted: &bundle::LogRef) -> Result<Log, Finding> {
     };
     let mut chain = Chain::new(&wanted.origin);
     for line in lines.split(|b| *b == b'\n') {
-        let entry = chain.push(line).map_err(|e| fail(&path, "chain", e.rule.to_string()).entry(e.seq))?;
+        let entry = chain.push(line).map_err(|e| {
+            let wanted = if matches!(e.rule, ChainRule::Log(_)) { format!("; {INDEX} says {}", wanted.origin) } else { String::new() };
+            fail(&path, "chain", format!("{}{wanted}", e.rule)).entry(e.seq)
+        })?;
         log.entries.push(entry);
         log.tree.append(leaf_hash(line));
     }

@@ -588,10 +588,16 @@ impl Cluster {
             let checkpoint = node.head(node.tree.size()).to_bytes();
             b.add_log(node.index, node.entries.clone(), checkpoint).unwrap();
         }
+        // What nodes hand over is what their entries name.
+        let entries: Vec<u8> = logs.iter().flat_map(|n| self.nodes[*n].entries.concat()).collect();
+        let mut text = String::from_utf8(entries).unwrap();
         for e in &self.statements {
-            b.add_statement(e.bytes()).unwrap();
+            if text.contains(&e.envelope_digest().to_string()) || text.contains(&e.digest().to_string()) {
+                b.add_statement(e.bytes()).unwrap();
+                text.push_str(std::str::from_utf8(e.payload()).unwrap());
+            }
         }
-        for a in &self.attachments {
+        for a in self.attachments.iter().filter(|a| text.contains(&Digest::of(a).to_string())) {
             b.add_attachment(a.clone());
         }
         for p in 0..3 {
