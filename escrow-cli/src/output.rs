@@ -12,10 +12,10 @@ use tabled::settings::Style;
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
-    /// Tables and sentences.
+    /// Tables and sentences
     #[default]
     Table,
-    /// One JSON object with a `schema` member.
+    /// One JSON object with a schema member
     Json,
 }
 

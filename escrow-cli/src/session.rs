@@ -13,13 +13,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Global {
     /// Folder of config.toml
-    #[arg(long, global = true, value_name = "DIR", env = "ESCROW_CONFIG_DIR", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = "Every command", value_name = "DIR", env = "ESCROW_CONFIG_DIR", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// Context to use instead of the current one
-    #[arg(long, global = true, value_name = "NAME", env = "ESCROW_CONTEXT", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = "Every command", value_name = "NAME", env = "ESCROW_CONTEXT", hide_env_values = true)]
     pub context: Option<String>,
     /// How to print results
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = "Every command", value_enum, default_value_t, value_name = "FORMAT")]
     pub output: crate::output::Format,
 }
 

@@ -20,9 +20,7 @@ use std::collections::BTreeSet;
 #[allow(clippy::large_enum_variant, reason = "one for each process")]
 pub enum Command {
     /// Ask for messages of threads in a time
-    #[command(after_help = "Examples: escrow request create --matter MAT-2026-0017 --thread t-17 --from 2026-03-01 --to 2026-03-02 \\\n\
-              --purpose investigation --recipient reader-1\n\
-          escrow request create ... --dry-run")]
+    #[command(after_help = "Example: escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient reader")]
     Create(Create),
     /// List requests
     List(List),

@@ -1,0 +1,265 @@
+//! What the command does without any node: keys, charter, contexts, archives, refusals.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test that panics has failed
+
+use escrow_core::charter::Seat;
+use escrow_core::sealing::{SealingSecret, Suite};
+use escrow_core::{Digest, SeatIndex, SigningKey};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_escrow"))
+            .args(args)
+            .current_dir(self.path())
+            .env_clear()
+            .env("ESCROW_CONFIG_DIR", self.path().join("config"))
+            .output()
+            .unwrap()
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let out = self.run(args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    fn fails(&self, code: i32, args: &[&str]) -> String {
+        let out = self.run(args);
+        let err = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(code), "{args:?}: {err}");
+        err
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[args, &["--output", "json"]].concat())).unwrap()
+    }
+
+    /// Two administrators, a reader, five seats that nobody runs.
+    fn ceremony(&self) -> String {
+        for person in ["admin-1", "admin-2", "reader"] {
+            let out = format!("{person}.key");
+            let recipient: &[&str] = if person == "reader" { &["--recipient"] } else { &[] };
+            self.ok(&[&["keygen", "officer", person, "--out", &out], recipient].concat());
+        }
+        for n in 1..=5u8 {
+            let seat = Seat {
+                index: SeatIndex::new(n).unwrap(),
+                name: format!("node-{n}").parse().unwrap(),
+                operators: vec![format!("op-{n}").parse().unwrap()],
+                operator: format!("Operator {n}").parse().unwrap(),
+                jurisdiction: "DE".parse().unwrap(),
+                url: format!("https://127.0.0.1:{n}"), // nothing listens on ports below 6
+                tls_pin: Digest::of(&[n]),
+                statement_key: SigningKey::generate_ed25519().public(),
+                log_origin: format!("log.example/{n}"),
+                log_key: SigningKey::generate_ed25519().public(),
+                witness_key: SigningKey::generate_ed25519().public(),
+                sealing: SealingSecret::generate(Suite::XWing).public().clone(),
+                previous_log_head: None,
+            };
+            fs::write(self.path().join(format!("seat-{n}.json")), serde_json::to_vec(&seat).unwrap()).unwrap();
+        }
+        fs::write(self.path().join("standard.cedar"), "permit(principal, action, resource) when { context.approvals.legal >= 2 };").unwrap();
+        fs::write(self.path().join("draft.toml"), DRAFT).unwrap();
+        self.ok(&["charter", "draft", "draft.toml", "--out", "charter.draft.json"]);
+        let one = self.run(&["charter", "sign", "charter.draft.json", "--key", "admin-1.key", "--out", "charter.json", "--output", "json"]);
+        assert_eq!(one.status.code(), Some(5), "one signature of two is pending");
+        let two = self.json(&["charter", "sign", "charter.draft.json", "--key", "admin-2.key", "--out", "charter.json"]);
+        assert_eq!((&two["signed"], &two["needed"]), (&2.into(), &2.into()));
+        two["digest"].as_str().unwrap().to_owned()
+    }
+}
+
+const DRAFT: &str = r#"
+org = "acme.example"
+t = 3
+admin_quorum = 2
+registrar_quorum = 2
+approver_roles = ["legal"]
+seats = ["seat-1.json", "seat-3.json", "seat-2.json", "seat-4.json", "seat-5.json"]
+
+[[people]]
+id = "admin-1"
+name = "Ada"
+roles = ["admin", "registrar"]
+keys = ["admin-1.key.pub.json"]
+no_subject = true
+
+[[people]]
+id = "admin-2"
+name = "Ben"
+roles = ["admin", "registrar"]
+keys = ["admin-2.key.pub.json"]
+no_subject = true
+
+[[people]]
+id = "reader"
+name = "Rita"
+keys = ["reader.key.pub.json"]
+no_subject = true
+
+[[people]]
+id = "op-1"
+name = "Operator One"
+no_subject = true
+[[people]]
+id = "op-2"
+name = "Operator Two"
+no_subject = true
+[[people]]
+id = "op-3"
+name = "Operator Three"
+no_subject = true
+[[people]]
+id = "op-4"
+name = "Operator Four"
+no_subject = true
+[[people]]
+id = "op-5"
+name = "Operator Five"
+no_subject = true
+
+[[policies]]
+id = "standard"
+file = "standard.cedar"
+
+[limits]
+request_life_s = 604800
+items_per_request = 1000
+permit_life_s = 60
+notice_delay_days = 90
+recovery_delay_s = 86400
+clock_skew_s = 120
+charter_grace_s = 86400
+sealing_key_days = 365
+"#;
+
+#[test]
+fn a_ceremony_without_nodes() {
+    let b = Bench::new();
+    let digest = b.ceremony();
+    let verified = b.json(&["charter", "verify", "charter.json", "--genesis", &digest]);
+    assert_eq!((&verified["version"], verified["genesis"].as_str()), (&1.into(), Some(digest.as_str())));
+    let other = "0".repeat(64);
+    assert!(b.fails(6, &["charter", "verify", "charter.json", "--genesis", &other]).contains("pinned"));
+    assert!(b.fails(2, &["charter", "verify", "charter.json"]).contains("--genesis"));
+    assert!(b.fails(2, &["charter", "sign", "charter.json", "--key", "admin-1.key"]).contains("signed twice"));
+    assert!(b.ok(&["charter", "show", "charter.json"]).contains("3 of 5 nodes release"));
+
+    // What the charter check refuses, the draft refuses already.
+    let low = DRAFT.replace("t = 3", "t = 2");
+    fs::write(b.path().join("low.toml"), low).unwrap();
+    assert!(b.fails(2, &["charter", "draft", "low.toml", "--out", "low.json"]).contains("two disjoint quorums"));
+    let wrong = DRAFT.replace("keys = [\"reader.key.pub.json\"]", "keys = [\"admin-1.key.pub.json\"]");
+    fs::write(b.path().join("wrong.toml"), wrong).unwrap();
+    assert!(b.fails(2, &["charter", "draft", "wrong.toml", "--out", "w.json"]).contains("not of reader"));
+}
+
+#[test]
+fn contexts_pin_and_choose() {
+    let b = Bench::new();
+    assert!(b.fails(2, &["charter", "show"]).contains("context add"));
+    let digest = b.ceremony();
+    let other = "0".repeat(64);
+    assert!(b.fails(6, &["context", "add", "acme", "--charter", "charter.json", "--genesis", &other]).contains("pinned"));
+    b.ok(&["context", "add", "acme", "--charter", "charter.json", "--genesis", &digest, "--key", "admin-1.key"]);
+    b.ok(&["context", "add", "reader", "--charter", "charter.json", "--genesis", &digest, "--key", "reader.key"]);
+    b.fails(2, &["context", "add", "acme", "--charter", "charter.json", "--genesis", &digest]);
+    assert_eq!(b.json(&["context", "list"])["current"], "acme");
+    b.ok(&["context", "use", "reader"]);
+    assert_eq!(b.json(&["context", "list"])["current"], "reader");
+    b.fails(2, &["context", "use", "nobody"]);
+    // The charter copy of the context is believed no more than the file it came from.
+    let copy = b.path().join("config/contexts/reader/charter.json");
+    let text = fs::read_to_string(&copy).unwrap();
+    fs::write(&copy, text.replacen('A', "B", 1)).unwrap();
+    let out = b.run(&["charter", "show"]);
+    assert_ne!(out.status.code(), Some(0));
+}
+
+#[test]
+fn nodes_that_nobody_runs_are_below_the_threshold() {
+    let b = Bench::new();
+    let digest = b.ceremony();
+    b.ok(&["context", "add", "acme", "--charter", "charter.json", "--genesis", &digest, "--key", "admin-1.key"]);
+    let out = b.run(&["node", "status", "--output", "json"]);
+    assert_eq!(out.status.code(), Some(7));
+    let status: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&status["ready"], status["nodes"].as_array().unwrap().len()), (&0.into(), 5));
+    let err = b.fails(7, &["request", "list"]);
+    assert!(err.contains("node 5:") && err.contains("[unreachable]"), "{err}");
+    // A statement of several signers waits in a file, and only the last signature needs the nodes.
+    assert!(b.run(&["revoke", "--device", "reader.key.pub.json", "--reason", "lost", "--out", "r.json"]).status.code() == Some(5));
+    let context = ["--charter", "charter.json", "--genesis", &digest, "--key", "admin-2.key"];
+    b.ok(&[&["context", "add", "second"], &context[..]].concat());
+    assert!(b.fails(2, &["revoke", "--countersign", "r.json"]).contains("signed twice"));
+    b.fails(7, &["--context", "second", "revoke", "--countersign", "r.json"]);
+}
+
+#[test]
+fn a_device_seals_and_its_ring_opens_for_nobody_else() {
+    let b = Bench::new();
+    let digest = b.ceremony();
+    b.ok(&["keygen", "token-key", "--out", "token.key"]);
+    b.ok(&["keygen", "device", "--subject", "ann", "--token-key", "token.key", "--out", "phone.key"]);
+    let context = ["--charter", "charter.json", "--genesis", &digest, "--token-key", "token.key"];
+    b.ok(&[&["context", "add", "ann", "--key", "phone.key"], &context[..]].concat());
+    let line = |n: u8, day: u8| {
+        format!("{{\"thread\":\"t-1\",\"message_id\":\"{n}\",\"sender\":\"ann\",\"sent_at\":\"2026-03-0{day}T10:00:00Z\",\"text\":\"secret words\"}}\n")
+    };
+    fs::write(b.path().join("m.jsonl"), line(1, 1) + &line(2, 2)).unwrap();
+    let sealed = b.json(&["archive", "seal", "m.jsonl", "--dir", "archive"]);
+    assert_eq!((&sealed["messages"], &sealed["segments"]), (&2.into(), &2.into()));
+    assert!(b.fails(2, &["archive", "seal", "m.jsonl", "--dir", "archive"]).contains("archive"));
+    // An officer's key seals nothing: the ring belongs to a device.
+    b.ok(&[&["context", "add", "officer", "--key", "admin-1.key"], &context[..]].concat());
+    assert!(b.fails(4, &["--context", "officer", "archive", "seal", "m.jsonl", "--dir", "other"]).contains("device"));
+    assert!(!b.path().join("other").exists());
+    let ring = fs::read(b.path().join("config/contexts/ann/key-ring")).unwrap();
+    assert!(!String::from_utf8_lossy(&ring).contains("thread"));
+}
+
+#[test]
+#[cfg(unix)]
+fn exposed_keys_are_refused_and_secrets_stay_in_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let b = Bench::new();
+    let digest = b.ceremony();
+    let out = b.ok(&["keygen", "officer", "x", "--out", "x.key", "--output", "json"]);
+    let private = fs::read_to_string(b.path().join("x.key")).unwrap();
+    let secret = private.lines().find_map(|l| l.strip_prefix("sign ")).unwrap().split_once(':').unwrap().1;
+    assert!(!out.contains(secret));
+    assert_eq!(fs::metadata(b.path().join("x.key")).unwrap().permissions().mode() & 0o777, 0o600);
+    b.fails(4, &["keygen", "officer", "x", "--out", "x.key"]);
+    fs::set_permissions(b.path().join("admin-1.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let err = b.fails(4, &["context", "add", "a", "--charter", "charter.json", "--genesis", &digest, "--key", "admin-1.key"]);
+    assert!(err.contains("chmod 600"), "{err}");
+}
+
+#[test]
+fn errors_are_json_for_machines() {
+    let b = Bench::new();
+    let out = b.run(&["charter", "show", "--output", "json"]);
+    assert_eq!(out.status.code(), Some(2));
+    let e: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&e["schema"], &e["exit"]), (&"escrow.error.v1".into(), &2.into()));
+    assert!(e["next"].as_str().unwrap().contains("context add"));
+    b.fails(2, &["approve", "3f1c", "--yes"]);
+    b.fails(2, &["no-such-command"]);
+}
