@@ -8,6 +8,7 @@ use escrow_node::init::{SeatPlan, init};
 use escrow_node::node::NodeError;
 use escrow_node::store::Store;
 use escrow_node::{metrics, start};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -136,7 +137,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
 fn logging(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr);
     // A second initialisation can only happen in tests, where the first one stands.
     let _ = match config.log_format {
         LogFormat::Text => log.try_init(),

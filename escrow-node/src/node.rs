@@ -118,12 +118,23 @@ pub fn clock() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// An opened node that does not serve yet.
+#[derive(Debug)]
+pub struct Opened {
+    /// The node.
+    pub node: Arc<Node>,
+    /// The charter chain that its operator accepted.
+    pub accepted: start::Accepted,
+    /// The writer's thread, which ends when nobody holds the node any more.
+    pub writer: std::thread::JoinHandle<()>,
+}
+
 /// Opens data folder, keys and log; gives the node, the charter chain that its operator accepted,
 /// and a receiver that hears when the writer is poisoned.
 ///
 /// # Errors
 /// [`NodeError`].
-pub fn open(config: &Config) -> Result<(Arc<Node>, start::Accepted), NodeError> {
+pub fn open(config: &Config) -> Result<Opened, NodeError> {
     let store = Store::open(&config.database())?;
     let accepted = start::Accepted::load(&store)?;
     let newest = accepted.newest()?.clone();
@@ -155,7 +166,7 @@ pub fn open(config: &Config) -> Result<(Arc<Node>, start::Accepted), NodeError> 
     let (state, _) = watch::channel(State::Unproven("waiting for the other nodes to prove this log".into()));
     let poison = state.clone();
     let second = Store::open_reader(&config.database())?;
-    let (writer, _thread) = Writer::start(engine, store, second, verified, clock, move |reason| {
+    let (writer, thread) = Writer::start(engine, store, second, verified, clock, move |reason| {
         tracing::error!(%reason, "poisoned: the node stops; fix the cause and start it again");
         poison.send_replace(State::Poisoned(reason));
     })
@@ -172,7 +183,7 @@ pub fn open(config: &Config) -> Result<(Arc<Node>, start::Accepted), NodeError> 
         state,
         cosigned: RwLock::new(None),
     };
-    Ok((Arc::new(node), accepted))
+    Ok(Opened { node: Arc::new(node), accepted, writer: thread })
 }
 
 /// Runs a node until SIGTERM, SIGINT or a poisoned writer.
@@ -180,7 +191,7 @@ pub fn open(config: &Config) -> Result<(Arc<Node>, start::Accepted), NodeError> 
 /// # Errors
 /// [`NodeError`].
 pub async fn run(config: Config) -> Result<(), NodeError> {
-    let (node, accepted) = open(&config)?;
+    let Opened { node, accepted, writer } = open(&config)?;
     metrics::ready(false);
     let mut states = node.state.subscribe();
     let server = http::serve(&config, Arc::clone(&node))?;
@@ -198,7 +209,14 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     tracing::info!("stopping");
     proof.abort();
     follow.abort();
+    let _ = tokio::join!(proof, follow);
     server.stop().await;
+    drop(node);
+    // The database closes with the last holder of the node, so that no WAL is left behind.
+    let closed = tokio::task::spawn_blocking(move || writer.join());
+    if tokio::time::timeout(Duration::from_secs(5), closed).await.is_err() {
+        tracing::warn!("a request still holds the database; it will be recovered at the next start");
+    }
     outcome
 }
 

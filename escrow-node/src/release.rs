@@ -5,6 +5,7 @@ use crate::engine::{Authorised, Delivered};
 use crate::metrics;
 use crate::node::{Node, State};
 use crate::writer::Stopped;
+use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_core::charter::Generation;
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::sharing::Share;
@@ -94,12 +95,12 @@ async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, Releas
     });
     let authorised = authorise.await?.into_inner()?;
 
-    let (note, cosigned) = node.cosign_round(authorised.seq.saturating_add(1), need).await;
+    let (note, cosigned) = node.cosign_round(authorised.seq().saturating_add(1), need).await;
     let Some(note) = note.filter(|_| cosigned >= need) else {
-        node.writer.run(move |e| e.abort(&authorised, "peers-missing")).await?;
+        node.writer.run(move |e| e.abort(authorised, "peers-missing")).await?;
         return Err(ReleaseError::Peers { have: cosigned, need, what: "cosigned the authorisation" });
     };
-    deliver(node, authorised, note.to_bytes()).await
+    deliver(node, authorised, note).await
 }
 
 /// Collect: restrictions from the peers, verified and logged. The first `need` signed answers are
@@ -153,12 +154,12 @@ async fn collect(node: &Arc<Node>, request: Digest, need: usize) -> Result<Vec<E
 
 /// Deliver: one job evaluates afresh, opens the shares after the permit, seals, and logs; the
 /// reply comes out only when that is durable.
-async fn deliver(node: &Arc<Node>, authorised: Authorised, note: Vec<u8>) -> Result<Delivered, ReleaseError> {
+async fn deliver(node: &Arc<Node>, authorised: Authorised, note: VerifiedCheckpoint) -> Result<Delivered, ReleaseError> {
     if let State::Rollback(r) | State::Poisoned(r) = node.state() {
         return Err(ReleaseError::NotReady("stopped", r));
     }
     let shared = Arc::clone(node);
-    let delivered = node.writer.run(move |e| e.deliver(&authorised, &note, |permit| shares(&shared, permit))).await?;
+    let delivered = node.writer.run(move |e| e.deliver(authorised, &note, |permit| shares(&shared, permit))).await?;
     Ok(delivered.transpose()?.send())
 }
 

@@ -8,6 +8,7 @@ use crate::vault::KeyName;
 use escrow_audit::tree::Hash;
 use escrow_core::{Digest, ItemId};
 use rusqlite::{Connection, OptionalExtension as _, params};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// One log entry as written.
@@ -89,12 +90,12 @@ pub enum StoreError {
     /// SQLite's words.
     #[error("database: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// The file cannot be made.
+    #[error("{0}: {1}")]
+    File(std::path::PathBuf, std::io::Error),
     /// A row that this program did not write.
     #[error("database holds a row this program did not write: {0}")]
     Row(&'static str),
-    /// Another process has it open.
-    #[error("the database is in use by another process")]
-    InUse,
 }
 
 /// The database, opened for the one writer or for reading.
@@ -123,6 +124,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // SQLite would make the file readable by others; WAL and shared memory take its mode.
+        let private = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        private.map_err(|e| StoreError::File(path.into(), e))?;
         let c = Connection::open(path)?;
         c.pragma_update(None, "journal_mode", "WAL")?;
         c.pragma_update(None, "synchronous", "FULL")?;

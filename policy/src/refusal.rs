@@ -127,6 +127,8 @@ codes! {
     PermitInvalid = "permit-invalid",
     /// Approvals or waiting time are still missing.
     Pending = "pending",
+    /// The authorisation is not countersigned by enough other nodes.
+    CosignaturesMissing = "cosignatures-missing",
     /// A peer's answer is not bound to this question.
     AnswerInvalid = "answer-invalid",
     /// This kind of statement is not submitted to nodes.

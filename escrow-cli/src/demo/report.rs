@@ -111,9 +111,11 @@ The nodes keep running. Try, as the officers of the story:
   escrow --context quinn request list
   escrow --context custodian my activity
   escrow --context quinn audit export --matter {} --out {dir}/bundle-2
-To end them: pkill -f {dir}
+To end them:
+  kill {}
 ",
-            job.matter
+            job.matter,
+            job.cluster.members().iter().filter_map(super::Member::pid).map(|p| p.to_string()).collect::<Vec<_>>().join(" ")
         ));
     } else {
         text.push_str("\nWith --keep the nodes stay, and you can try the commands yourself.\n");

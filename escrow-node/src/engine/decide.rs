@@ -1,6 +1,8 @@
 //! Verdicts and the two decisions of a release. Every share leaves through [`Engine::deliver`].
 
 use super::{Engine, unsigned};
+use escrow_audit::checkpoint::VerifiedCheckpoint;
+use escrow_audit::seat::witness_verifier;
 use escrow_core::release::Release;
 use escrow_core::reply::{ReplyContext, seal_reply};
 use escrow_core::sharing::Share;
@@ -11,15 +13,21 @@ use escrow_policy::gate::{self, Gathered};
 use escrow_policy::{Evaluation, Event, Permit, Refusal, Rule};
 use std::time::Instant;
 
-/// An authorised release, still without a reply.
+/// An authorised release, still without a reply. Only [`Engine::authorise`] makes one, and it is
+/// used up by [`Engine::deliver`] or [`Engine::abort`].
 #[derive(Debug)]
 pub struct Authorised {
-    /// Position of the `release.authorized` entry.
-    pub seq: u64,
-    /// The request.
-    pub request: Digest,
+    seq: u64,
+    request: Digest,
     /// When collecting began, on the monotonic clock.
-    pub since: Instant,
+    since: Instant,
+}
+
+impl Authorised {
+    /// Position of the `release.authorized` entry, which peers must cosign.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
 }
 
 /// A reply that may not leave before its entry is durable: the bytes come out of
@@ -137,23 +145,25 @@ impl Engine {
     /// [`Refusal`], which is logged.
     pub fn deliver(
         &mut self,
-        authorised: &Authorised,
-        note: &[u8],
+        authorised: Authorised,
+        note: &VerifiedCheckpoint,
         open: impl FnOnce(&Permit) -> Result<Vec<Share>, Refusal>,
     ) -> Result<SealedReply, Refusal> {
-        self.try_deliver(authorised, note, open).inspect_err(|refusal| self.abort(authorised, refusal.rule.code()))
+        let outcome = self.try_deliver(&authorised, note, open);
+        outcome.inspect_err(|refusal| self.abort(authorised, refusal.rule.code()))
     }
 
     fn try_deliver(
         &mut self,
         authorised: &Authorised,
-        note: &[u8],
+        note: &VerifiedCheckpoint,
         open: impl FnOnce(&Permit) -> Result<Vec<Share>, Refusal>,
     ) -> Result<SealedReply, Refusal> {
         if authorised.since.elapsed().as_secs() >= escrow_core::limits::AUTHORISATION_LIFE_S {
             return Err(Refusal::new(Rule::PermitInvalid, "the authorisation is 60 seconds old; call again"));
         }
         let permit = gate::deliver(&self.facts, &authorised.request, self.now)?;
+        self.check_cosigned(authorised.seq, note, permit.generation)?;
         let shares = open(&permit)?;
         let genesis = self.facts.genesis().ok_or_else(|| Refusal::new(Rule::CharterUnknown, "no genesis"))?;
         let context = ReplyContext {
@@ -182,18 +192,37 @@ impl Engine {
         let envelope = Envelope::sign(&release, &[&self.keys.statement]).map_err(unsigned)?;
         let event = Event::Delivered {
             authorized: authorised.seq,
-            note: Digest::of(note),
+            note: Digest::of(&note.to_bytes()),
             request: release.request,
             reply: release.reply,
             attempt: release.attempt,
         };
         let seq = self.append(&event, Some(&envelope))?;
-        self.batch.attachments.push(note.to_vec());
+        self.batch.attachments.push(note.to_bytes());
         Ok(SealedReply { reply, release: envelope, seq })
     }
 
+    /// No log, no share: the note must be a checkpoint of this log on this tree, cover the
+    /// authorisation, and bear the cosignatures of w other member seats.
+    fn check_cosigned(&self, seq: u64, note: &VerifiedCheckpoint, generation: u32) -> Result<(), Refusal> {
+        let missing = |why: String| Refusal::new(Rule::CosignaturesMissing, why);
+        let charter = self.charter()?;
+        let generation = charter.generation(generation).ok_or_else(|| missing("the items' generation is retired".into()))?;
+        let covers = note.size() > seq && note.origin() == self.origin && self.tree.root_at(note.size()) == Some(*note.root());
+        if !covers {
+            return Err(missing(format!("the checkpoint of size {} does not cover entry {seq} of this log", note.size())));
+        }
+        let peers = generation.members.iter().filter(|m| **m != self.seat).filter_map(|m| charter.seat(*m));
+        let keys: Vec<_> = peers.filter_map(|s| witness_verifier(&charter.org, s).ok()).collect();
+        let have = note.cosigners(&keys).map_err(|e| missing(e.to_string()))?.len();
+        if have < generation.w() {
+            return Err(missing(format!("{have} of {} other nodes have cosigned the authorisation", generation.w())));
+        }
+        Ok(())
+    }
+
     /// Logs that an authorised release was not delivered.
-    pub fn abort(&mut self, authorised: &Authorised, reason: &str) {
+    pub fn abort(&mut self, authorised: Authorised, reason: &str) {
         self.abort_entry(authorised.seq, authorised.request, reason);
     }
 
