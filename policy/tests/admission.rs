@@ -1,6 +1,6 @@
 //! Admission: each row is a statement that must be refused, and the code of the rule that refuses
 //! it. Then the restrictions: they count under older charters, and when they arrive first.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::type_complexity)]
 
 mod common;
 
@@ -318,14 +318,14 @@ fn changed_deal(c: &Case, change: impl FnOnce(&mut serde_json::Value)) -> Envelo
     sign(&d, MARIA)
 }
 
-/// Rules that no statement can break on its way in: the gate's, tested in `gate.rs`, and
+/// Rules that no statement can break on its way in: the gate's, tested in `gate.rs`, the node's, and
 /// a charter's state, tested in `charter.rs`.
 const NOT_HERE: &[Rule] = &[
     Rule::CharterUnaccepted, Rule::CharterFork, Rule::MatterUnknown, Rule::MatterClosed, Rule::RequestUnknown,
     Rule::RequestCancelled, Rule::ItemUnknown, Rule::ItemScope, Rule::MixedGenerations, Rule::PolicyDenies,
     Rule::PolicyError, Rule::Denied, Rule::RequestorInScope, Rule::RecipientInScope, Rule::RequestorOperatesSeat,
     Rule::RecipientIsRequestor, Rule::RecipientKey, Rule::PermitsMissing, Rule::PermitInvalid, Rule::Pending,
-    Rule::AnswerInvalid,
+    Rule::AnswerInvalid, Rule::CosignaturesMissing,
 ];
 
 #[test]
@@ -358,6 +358,7 @@ fn every_kind_is_accepted_when_nothing_is_wrong_also_at_the_edges() {
     let mut c = Case::with(|x| {
         of(x, "rita").keys.push(person_key("rita 2"));
         of(x, "wim").roles.push(w("legal"));
+        x.people.push(person("ann", &["legal", "works-council"]));
     });
     let node = &c.node;
     let edge = |e: &mut Consent| {
@@ -375,6 +376,8 @@ fn every_kind_is_accepted_when_nothing_is_wrong_also_at_the_edges() {
         sign(&agreement(&c), &["wim", "leo"]),
         sign(&agreement(&c), &["leo", "lena", "wim"]),
         sign(&agreement(&c), &["leo", "wim"]),
+        sign(&agreement(&c), &["ann", "leo"]),
+        sign(&agreement(&c), &["wim", "ann"]),
         request(&c, |r| {
             r.notice = Notice::Delayed(DelayedNotice { order: w("O-1"), until: r.created.plus_seconds(90 * DAY) });
             r.expires = r.created.plus_seconds(14 * DAY);

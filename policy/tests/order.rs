@@ -1,6 +1,6 @@
 //! Whatever order decisions and restrictions arrive in, every node comes to the same answer; and
 //! that answer is the one that a few lines below say it must be.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::type_complexity)]
 
 mod common;
 

@@ -63,7 +63,7 @@ pub fn days(n: i64) -> Timestamp {
 type Named<T> = LazyLock<Mutex<HashMap<String, &'static T>>>;
 
 fn named<T>(all: &Named<T>, name: &str, make: impl FnOnce() -> T) -> &'static T {
-    *all.lock().unwrap().entry(name.to_owned()).or_insert_with(|| Box::leak(Box::new(make())))
+    all.lock().unwrap().entry(name.to_owned()).or_insert_with(|| Box::leak(Box::new(make())))
 }
 
 /// The signature key of this name. The data protection officer signs with P-256, all others with
