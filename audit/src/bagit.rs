@@ -78,10 +78,20 @@ pub fn pack(payload: BTreeMap<String, Vec<u8>>, info: &[u8]) -> BTreeMap<String,
 pub(crate) fn check<'f>(files: &'f BTreeMap<String, Vec<u8>>, out: &mut Vec<Finding>) -> BTreeMap<&'f str, Digest> {
     let mut payload = BTreeMap::new();
     for path in files.keys().filter(|p| !path_allowed(p)) {
-        out.push(Finding::new(Class::Malformed, path, "path", "a path that leaves the bundle or that no bundle may have"));
+        out.push(Finding::new(
+            Class::Malformed,
+            path,
+            "path",
+            "a path that leaves the bundle or that no bundle may have",
+        ));
     }
     if !files.contains_key(DECLARATION) {
-        out.push(Finding::new(Class::Malformed, DECLARATION, "not-a-bag", "there is no bagit.txt: this is not a bundle"));
+        out.push(Finding::new(
+            Class::Malformed,
+            DECLARATION,
+            "not-a-bag",
+            "there is no bagit.txt: this is not a bundle",
+        ));
         return payload;
     }
     if !out.is_empty() {
@@ -151,7 +161,9 @@ mod tests {
         for good in ["a", "data/x/y.json", "data/logs/1/entries.jsonl", "a..b"] {
             assert!(path_allowed(good), "{good}");
         }
-        for bad in ["", "/a", "a/", "a//b", "..", "../a", "data/../../a", "./a", "a\\b", "c:a", "a b", "a\n", "é", "a%2e"] {
+        for bad in
+            ["", "/a", "a/", "a//b", "..", "../a", "data/../../a", "./a", "a\\b", "c:a", "a b", "a\n", "é", "a%2e"]
+        {
             assert!(!path_allowed(bad), "{bad:?}");
         }
         assert!(!path_allowed(&"a".repeat(PATH_MAX + 1)));

@@ -47,11 +47,7 @@ impl Checkpoint {
         if size == 0 && root != EMPTY_ROOT {
             return Err(CheckpointError::EmptyRoot);
         }
-        Ok(Self {
-            origin: origin.to_owned(),
-            size,
-            root,
-        })
+        Ok(Self { origin: origin.to_owned(), size, root })
     }
 
     /// Parses the text of a note: exactly three lines, size in decimal without leading
@@ -62,8 +58,7 @@ impl Checkpoint {
     pub fn parse(text: &str) -> Result<Self, CheckpointError> {
         let lines = text.strip_suffix('\n').ok_or(CheckpointError::Layout)?;
         let mut lines = lines.split('\n');
-        let (Some(origin), Some(size), Some(root), None) =
-            (lines.next(), lines.next(), lines.next(), lines.next())
+        let (Some(origin), Some(size), Some(root), None) = (lines.next(), lines.next(), lines.next(), lines.next())
         else {
             return Err(CheckpointError::Layout);
         };
@@ -87,11 +82,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError`].
-    pub fn verify(
-        note: &[u8],
-        origin: &str,
-        log: &VerifierKey,
-    ) -> Result<VerifiedCheckpoint, CheckpointError> {
+    pub fn verify(note: &[u8], origin: &str, log: &VerifierKey) -> Result<VerifiedCheckpoint, CheckpointError> {
         Self::verify_note(Note::parse(note)?, origin, log)
     }
 
@@ -108,22 +99,13 @@ impl Checkpoint {
             return Err(CheckpointError::Origin);
         }
         note.verify(std::slice::from_ref(log))?;
-        Ok(VerifiedCheckpoint {
-            checkpoint,
-            note,
-            log: log.clone(),
-        })
+        Ok(VerifiedCheckpoint { checkpoint, note, log: log.clone() })
     }
 
     /// The note text that is signed and cosigned.
     #[must_use]
     pub fn text(&self) -> String {
-        format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            encode_hash(&self.root)
-        )
+        format!("{}\n{}\n{}\n", self.origin, self.size, encode_hash(&self.root))
     }
 
     /// The log's identity line.
@@ -192,12 +174,8 @@ impl VerifiedCheckpoint {
     /// # Errors
     /// [`NoteError::BadSignature`] or [`NoteError::Time`] if a listed witness's line does not
     /// verify; the note is then not to be used.
-    pub fn cosigners<'k>(
-        &self,
-        witnesses: &'k [VerifierKey],
-    ) -> Result<Vec<Signed<'k>>, NoteError> {
-        self.note
-            .signers(witnesses.iter().filter(|key| self.may_witness(key)))
+    pub fn cosigners<'k>(&self, witnesses: &'k [VerifierKey]) -> Result<Vec<Signed<'k>>, NoteError> {
+        self.note.signers(witnesses.iter().filter(|key| self.may_witness(key)))
     }
 
     /// Adds the cosignatures in a witness's answer (c2sp.org/tlog-witness: signature lines
@@ -206,11 +184,7 @@ impl VerifiedCheckpoint {
     ///
     /// # Errors
     /// [`NoteError`]; the note then stays as it was.
-    pub fn add_cosignatures(
-        &mut self,
-        answer: &[u8],
-        witnesses: &[VerifierKey],
-    ) -> Result<usize, NoteError> {
+    pub fn add_cosignatures(&mut self, answer: &[u8], witnesses: &[VerifierKey]) -> Result<usize, NoteError> {
         let mut note = self.note.clone();
         let mut added = 0;
         for line in SignatureLine::parse_all(answer)? {
@@ -275,18 +249,11 @@ mod tests {
     fn head(size: u64, root: Hash) -> VerifiedCheckpoint {
         let secret = secret(1);
         let signer = NoteSigner::new(ORIGIN, &secret).unwrap();
-        Checkpoint::new(ORIGIN, size, root)
-            .unwrap()
-            .sign(&signer)
-            .unwrap()
+        Checkpoint::new(ORIGIN, size, root).unwrap().sign(&signer).unwrap()
     }
 
     fn signed_text(text: &str) -> Vec<u8> {
-        NoteSigner::new(ORIGIN, &secret(1))
-            .unwrap()
-            .sign(text)
-            .unwrap()
-            .to_bytes()
+        NoteSigner::new(ORIGIN, &secret(1)).unwrap().sign(text).unwrap().to_bytes()
     }
 
     #[test]
@@ -296,12 +263,7 @@ mod tests {
         let verified = Checkpoint::verify(&note, ORIGIN, &log).unwrap();
         assert_eq!((verified.size(), verified.root()), (5, &[7; 32]));
         assert_eq!(verified.to_bytes(), note);
-        for origin in [
-            "log.example/1/",
-            "log.example",
-            "Log.example/1",
-            "log.example/l",
-        ] {
+        for origin in ["log.example/1/", "log.example", "Log.example/1", "log.example/l"] {
             let verdict = Checkpoint::verify(&note, origin, &key(origin, KeyKind::Log, 1));
             assert_eq!(verdict, Err(CheckpointError::Origin));
         }
@@ -329,10 +291,7 @@ mod tests {
     fn text_is_exactly_three_lines() {
         let (root, empty) = (encode_hash(&[7; 32]), encode_hash(&EMPTY_ROOT));
         let log = key(ORIGIN, KeyKind::Log, 1);
-        for good in [
-            format!("{ORIGIN}\n0\n{empty}\n"),
-            format!("{ORIGIN}\n{}\n{root}\n", u64::MAX),
-        ] {
+        for good in [format!("{ORIGIN}\n0\n{empty}\n"), format!("{ORIGIN}\n{}\n{root}\n", u64::MAX)] {
             let head = Checkpoint::verify(&signed_text(&good), ORIGIN, &log).unwrap();
             assert_eq!(head.note().text(), good);
         }
@@ -356,10 +315,7 @@ mod tests {
         let text = format!("{ORIGIN}\n0\n{root}\n");
         let verdict = Checkpoint::verify(&signed_text(&text), ORIGIN, &log);
         assert_eq!(verdict, Err(CheckpointError::EmptyRoot));
-        assert_eq!(
-            Checkpoint::new("", 1, [0; 32]),
-            Err(NoteError::KeyName.into())
-        );
+        assert_eq!(Checkpoint::new("", 1, [0; 32]), Err(NoteError::KeyName.into()));
     }
 
     #[test]
@@ -377,20 +333,12 @@ mod tests {
         let other_log = secret(5);
         let other_log = NoteSigner::new("other.example/1", &other_log).unwrap();
         let signed = other_log.sign(head.note.text()).unwrap();
-        head.note
-            .signatures_mut()
-            .push(signed.signatures()[0].clone());
+        head.note.signatures_mut().push(signed.signatures()[0].clone());
         for (name, seed) in [("w2", 2), ("w2-again", 2), ("self", 1), ("stranger", 9)] {
             let line = cosign(name, &secret(seed), 100, head.note.text()).unwrap();
             head.note.signatures_mut().push(line);
         }
-        assert_eq!(
-            head.cosigners(&witnesses),
-            Ok(vec![Signed {
-                key: &witnesses[0],
-                time: 100
-            }])
-        );
+        assert_eq!(head.cosigners(&witnesses), Ok(vec![Signed { key: &witnesses[0], time: 100 }]));
     }
 
     #[test]
@@ -401,10 +349,7 @@ mod tests {
         let line = cosign("w", &secret(2), 100, older.note.text()).unwrap();
         let bad = NoteError::BadSignature("w".into());
         let answer = format!("{line}\n");
-        assert_eq!(
-            newer.add_cosignatures(answer.as_bytes(), &witnesses),
-            Err(bad.clone())
-        );
+        assert_eq!(newer.add_cosignatures(answer.as_bytes(), &witnesses), Err(bad.clone()));
         assert_eq!(newer, head(5, [5; 32]));
         newer.note.signatures_mut().push(line);
         assert_eq!(newer.cosigners(&witnesses), Err(bad));
@@ -415,31 +360,14 @@ mod tests {
         let mut head = head(5, [5; 32]);
         let text = head.note.text().to_owned();
         let witnesses = ["w2", "w3"].map(|n| key(n, KeyKind::Cosigner, n.as_bytes()[1] - b'0'));
-        let line =
-            |name, seed, time| format!("{}\n", cosign(name, &secret(seed), time, &text).unwrap());
-        let answer = [
-            line("w2", 2, 50),
-            line("stranger", 9, 50),
-            line("w3", 3, 50),
-        ]
-        .concat();
+        let line = |name, seed, time| format!("{}\n", cosign(name, &secret(seed), time, &text).unwrap());
+        let answer = [line("w2", 2, 50), line("stranger", 9, 50), line("w3", 3, 50)].concat();
         assert_eq!(head.add_cosignatures(answer.as_bytes(), &witnesses), Ok(2));
         assert_eq!(head.add_cosignatures(answer.as_bytes(), &witnesses), Ok(0));
-        assert_eq!(
-            head.add_cosignatures(line("w2", 2, 60).as_bytes(), &witnesses),
-            Ok(1)
-        );
-        assert_eq!(
-            head.add_cosignatures(line("w2", 2, 40).as_bytes(), &witnesses),
-            Ok(0)
-        );
+        assert_eq!(head.add_cosignatures(line("w2", 2, 60).as_bytes(), &witnesses), Ok(1));
+        assert_eq!(head.add_cosignatures(line("w2", 2, 40).as_bytes(), &witnesses), Ok(0));
         assert_eq!(head.note.signatures().len(), 3);
-        let times: Vec<_> = head
-            .cosigners(&witnesses)
-            .unwrap()
-            .iter()
-            .map(|s| s.time)
-            .collect();
+        let times: Vec<_> = head.cosigners(&witnesses).unwrap().iter().map(|s| s.time).collect();
         assert_eq!(times, [60, 50]);
         assert!(head.add_cosignatures(b"", &witnesses).is_err());
         let log = key(ORIGIN, KeyKind::Log, 1);
@@ -453,10 +381,7 @@ mod tests {
         assert!(!head(5, [5; 32]).contradicts(&head(6, [6; 32])));
         let secret = secret(2);
         let signer = NoteSigner::new(ORIGIN, &secret).unwrap();
-        let other_key = Checkpoint::new(ORIGIN, 5, [6; 32])
-            .unwrap()
-            .sign(&signer)
-            .unwrap();
+        let other_key = Checkpoint::new(ORIGIN, 5, [6; 32]).unwrap().sign(&signer).unwrap();
         assert!(!head(5, [5; 32]).contradicts(&other_key));
     }
 }

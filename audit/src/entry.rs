@@ -125,42 +125,19 @@ impl Entry {
         if bytes.len() > MAX_ENTRY_LEN {
             return Err(EntryError::TooLong);
         }
-        let wire: Wire =
-            serde_json::from_slice(bytes).map_err(|error| EntryError::Json(error.to_string()))?;
+        let wire: Wire = serde_json::from_slice(bytes).map_err(|error| EntryError::Json(error.to_string()))?;
         if wire.v != 1 {
             return Err(EntryError::Version);
         }
         let statement = match (wire.stmt, wire.env) {
             (None, None) => None,
-            (Some(stmt), Some(env)) => Some(StatementRef {
-                stmt: digest("stmt", &stmt)?,
-                env: digest("env", &env)?,
-            }),
+            (Some(stmt), Some(env)) => Some(StatementRef { stmt: digest("stmt", &stmt)?, env: digest("env", &env)? }),
             _ => return Err(EntryError::StatementPair),
         };
         let prev = digest("prev", &wire.prev)?;
-        let Wire {
-            log,
-            seq,
-            ts,
-            kind,
-            body,
-            ..
-        } = wire;
-        let entry = Self {
-            log,
-            seq,
-            ts,
-            prev,
-            kind,
-            statement,
-            body,
-        };
-        if entry.encode()? == bytes {
-            Ok(entry)
-        } else {
-            Err(EntryError::NotCanonical)
-        }
+        let Wire { log, seq, ts, kind, body, .. } = wire;
+        let entry = Self { log, seq, ts, prev, kind, statement, body };
+        if entry.encode()? == bytes { Ok(entry) } else { Err(EntryError::NotCanonical) }
     }
 
     /// The entry's one encoding, to be stored and hashed as it is.
@@ -182,20 +159,12 @@ impl Entry {
         out += &format!(r#","seq":{},"ts":{},"prev":""#, self.seq, self.ts);
         out += &format!(r#"{}","type":"{}""#, hex::encode(self.prev), self.kind);
         if let Some(StatementRef { stmt, env }) = &self.statement {
-            out += &format!(
-                r#","stmt":"{}","env":"{}""#,
-                hex::encode(stmt),
-                hex::encode(env)
-            );
+            out += &format!(r#","stmt":"{}","env":"{}""#, hex::encode(stmt), hex::encode(env));
         }
         out += r#","body":"#;
         write_object(&mut out, &self.body, MAX_DEPTH - 1)?;
         out.push('}');
-        if out.len() > MAX_ENTRY_LEN {
-            Err(EntryError::TooLong)
-        } else {
-            Ok(out.into_bytes())
-        }
+        if out.len() > MAX_ENTRY_LEN { Err(EntryError::TooLong) } else { Ok(out.into_bytes()) }
     }
 }
 
@@ -210,9 +179,7 @@ pub fn leaf_hash(bytes: &[u8]) -> Hash {
 fn is_type(kind: &str) -> bool {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     };
     kind.len() <= MAX_TYPE_LEN && kind.split('.').all(is_word)
 }
@@ -229,11 +196,7 @@ fn write_string(out: &mut String, text: &str) {
 
 /// `depth` is how many more levels may open, this one included. Members are sorted here and
 /// not left to the map, whose order is a build feature of `serde_json`.
-fn write_object(
-    out: &mut String,
-    object: &Map<String, Value>,
-    depth: usize,
-) -> Result<(), EntryError> {
+fn write_object(out: &mut String, object: &Map<String, Value>, depth: usize) -> Result<(), EntryError> {
     let inner = depth.checked_sub(1).ok_or(EntryError::Depth)?;
     let mut members: Vec<_> = object.iter().collect();
     members.sort_unstable_by_key(|(name, _)| *name);
@@ -326,12 +289,7 @@ impl Chain {
     #[must_use]
     pub fn new(origin: &str) -> Self {
         let range = CompactRange::new();
-        Self {
-            log: origin.to_owned(),
-            head: NO_PREV,
-            ts: 0,
-            range,
-        }
+        Self { log: origin.to_owned(), head: NO_PREV, ts: 0, range }
     }
 
     /// Takes the next entry's bytes; on error the chain stays as it was.
@@ -340,10 +298,7 @@ impl Chain {
     /// [`ChainError`] with the position and the first rule broken, in the order of
     /// [`ChainRule`].
     pub fn push(&mut self, bytes: &[u8]) -> Result<Entry, ChainError> {
-        let entry = self.check(bytes).map_err(|rule| ChainError {
-            seq: self.size(),
-            rule,
-        })?;
+        let entry = self.check(bytes).map_err(|rule| ChainError { seq: self.size(), rule })?;
         self.head = leaf_hash(bytes);
         self.ts = entry.ts;
         self.range.push(self.head);
@@ -370,24 +325,10 @@ impl Chain {
     /// The entry that comes next: its number, `prev` and log filled in, its time `now` (in
     /// milliseconds) or that of the entry before, if that is later.
     #[must_use]
-    pub fn draft(
-        &self,
-        now: u64,
-        kind: &str,
-        statement: Option<StatementRef>,
-        body: Map<String, Value>,
-    ) -> Entry {
+    pub fn draft(&self, now: u64, kind: &str, statement: Option<StatementRef>, body: Map<String, Value>) -> Entry {
         let (log, kind) = (self.log.clone(), kind.to_owned());
         let (seq, ts, prev) = (self.size(), now.max(self.ts), self.head);
-        Entry {
-            log,
-            seq,
-            ts,
-            prev,
-            kind,
-            statement,
-            body,
-        }
+        Entry { log, seq, ts, prev, kind, statement, body }
     }
 
     /// The origin of the log.
@@ -441,10 +382,7 @@ mod tests {
             ts: 1_700_000_000_000,
             prev: [0xab; 32],
             kind: "release.authorized".into(),
-            statement: Some(StatementRef {
-                stmt: [1; 32],
-                env: [2; 32],
-            }),
+            statement: Some(StatementRef { stmt: [1; 32], env: [2; 32] }),
             body: body(json!({"b": [true, null, -7], "a": {"z": "é\n\u{1}/\"", "y": 0}})),
         }
     }
@@ -460,11 +398,7 @@ mod tests {
     fn the_encoding_is_fixed() {
         assert_eq!(String::from_utf8(sample().encode().unwrap()), Ok(golden()));
         assert_eq!(Entry::decode(golden().as_bytes()), Ok(sample()));
-        let bare = Entry {
-            statement: None,
-            body: Map::new(),
-            ..sample()
-        };
+        let bare = Entry { statement: None, body: Map::new(), ..sample() };
         let text = String::from_utf8(bare.encode().unwrap()).unwrap();
         assert!(text.ends_with(r#""type":"release.authorized","body":{}}"#));
         assert_eq!(Entry::decode(text.as_bytes()), Ok(bare));
@@ -477,10 +411,7 @@ mod tests {
         let good = golden();
         let swaps = [
             (r#""v":1,"#, r#""v": 1,"#),
-            (
-                r#""v":1,"log":"log.example/1","#,
-                r#""log":"log.example/1","v":1,"#,
-            ),
+            (r#""v":1,"log":"log.example/1","#, r#""log":"log.example/1","v":1,"#),
             (r#""b":["#, r#""b":[0],"b":["#),
             (r"\n", r"\u000a"),
             (r"/\", r"\/\"),
@@ -496,23 +427,12 @@ mod tests {
             assert_eq!(verdict, Err(EntryError::NotCanonical), "{to}");
         }
         let sorted = good.replace(r#""b":[true,null,-7]"#, "");
-        let unsorted = sorted
-            .replace(r#""body":{"#, r#""body":{"b":1,"#)
-            .replace("},}", "}}");
-        assert_eq!(
-            Entry::decode(unsorted.as_bytes()),
-            Err(EntryError::NotCanonical)
-        );
+        let unsorted = sorted.replace(r#""body":{"#, r#""body":{"b":1,"#).replace("},}", "}}");
+        assert_eq!(Entry::decode(unsorted.as_bytes()), Err(EntryError::NotCanonical));
         let null = golden().replace(&format!(r#""{}""#, "01".repeat(32)), "null");
-        assert_eq!(
-            Entry::decode(null.as_bytes()),
-            Err(EntryError::StatementPair)
-        );
+        assert_eq!(Entry::decode(null.as_bytes()), Err(EntryError::StatementPair));
         let null = null.replace(&format!(r#""{}""#, "02".repeat(32)), "null");
-        assert_eq!(
-            Entry::decode(null.as_bytes()),
-            Err(EntryError::NotCanonical)
-        );
+        assert_eq!(Entry::decode(null.as_bytes()), Err(EntryError::NotCanonical));
         for trailing in ["\n", " ", "{}"] {
             assert!(Entry::decode(format!("{good}{trailing}").as_bytes()).is_err());
         }
@@ -528,23 +448,11 @@ mod tests {
             ("release.authorized", "Release", EntryError::Type),
             ("release.authorized", "", EntryError::Type),
             ("release.authorized", "re lease", EntryError::Type),
-            (
-                r#""seq":3"#,
-                r#""seq":9007199254740992"#,
-                EntryError::Number,
-            ),
-            (
-                r#""ts":1700000000000"#,
-                r#""ts":9007199254740992"#,
-                EntryError::Number,
-            ),
+            (r#""seq":3"#, r#""seq":9007199254740992"#, EntryError::Number),
+            (r#""ts":1700000000000"#, r#""ts":9007199254740992"#, EntryError::Number),
             (r#""y":0"#, r#""y":9007199254740992"#, EntryError::Number),
             (r#""y":0"#, r#""y":-9007199254740992"#, EntryError::Number),
-            (
-                r#""y":0"#,
-                r#""y":18446744073709551616"#,
-                EntryError::Number,
-            ),
+            (r#""y":0"#, r#""y":18446744073709551616"#, EntryError::Number),
             (r#""y":0"#, r#""y":0.0"#, EntryError::Number),
             (r#""y":0"#, r#""y":1e2"#, EntryError::Number),
             (r#""y":0"#, r#""y":-0"#, EntryError::Number),
@@ -577,59 +485,32 @@ mod tests {
     fn limits_are_exact() {
         let nested = |levels: usize| {
             let deepest = (1..levels).fold(json!(0), |inner, _| json!([inner]));
-            Entry {
-                body: body(json!({ "a": deepest })),
-                ..sample()
-            }
-            .encode()
+            Entry { body: body(json!({ "a": deepest })), ..sample() }.encode()
         };
         // The entry, its body and then arrays.
         assert!(nested(MAX_DEPTH - 1).is_ok());
         assert_eq!(nested(MAX_DEPTH), Err(EntryError::Depth));
         let bomb = golden().replace("null", &"[".repeat(20_000));
-        assert!(matches!(
-            Entry::decode(bomb.as_bytes()),
-            Err(EntryError::Json(_))
-        ));
+        assert!(matches!(Entry::decode(bomb.as_bytes()), Err(EntryError::Json(_))));
 
-        let filled = |len: usize| Entry {
-            body: body(json!({"a": "x".repeat(len)})),
-            ..sample()
-        };
+        let filled = |len: usize| Entry { body: body(json!({"a": "x".repeat(len)})), ..sample() };
         let room = MAX_ENTRY_LEN - filled(0).encode().unwrap().len();
         let longest = filled(room).encode().unwrap();
         assert_eq!(longest.len(), MAX_ENTRY_LEN);
         assert!(Entry::decode(&longest).is_ok());
         assert_eq!(filled(room + 1).encode(), Err(EntryError::TooLong));
-        assert_eq!(
-            Entry::decode(&[b' '; MAX_ENTRY_LEN + 1]),
-            Err(EntryError::TooLong)
-        );
+        assert_eq!(Entry::decode(&[b' '; MAX_ENTRY_LEN + 1]), Err(EntryError::TooLong));
 
-        let kind = |len: usize| {
-            Entry {
-                kind: "t".repeat(len),
-                ..sample()
-            }
-            .encode()
-        };
+        let kind = |len: usize| Entry { kind: "t".repeat(len), ..sample() }.encode();
         assert!(kind(MAX_TYPE_LEN).is_ok());
         assert_eq!(kind(MAX_TYPE_LEN + 1), Err(EntryError::Type));
-        let number = |n: u64| Entry {
-            seq: n,
-            ts: n,
-            body: body(json!({"n": n})),
-            ..sample()
-        };
+        let number = |n: u64| Entry { seq: n, ts: n, body: body(json!({"n": n})), ..sample() };
         let largest = number(MAX_INTEGER).encode().unwrap();
         assert_eq!(Entry::decode(&largest), Ok(number(MAX_INTEGER)));
     }
 
     fn extend(chain: &mut Chain, ts: u64) -> Vec<u8> {
-        let bytes = chain
-            .draft(ts, "node.start", None, Map::new())
-            .encode()
-            .unwrap();
+        let bytes = chain.draft(ts, "node.start", None, Map::new()).encode().unwrap();
         chain.push(&bytes).unwrap();
         bytes
     }
@@ -637,24 +518,16 @@ mod tests {
     #[test]
     fn a_chain_yields_the_root_of_its_bytes() {
         let mut chain = Chain::new(ORIGIN);
-        assert_eq!(
-            (chain.size(), chain.root(), chain.head()),
-            (0, tree::EMPTY_ROOT, NO_PREV)
-        );
+        assert_eq!((chain.size(), chain.root(), chain.head()), (0, tree::EMPTY_ROOT, NO_PREV));
         // A clock that runs backwards does not stop the log: time stands still instead.
         let entries: Vec<_> = [5, 9, 7, 9].map(|ts| extend(&mut chain, ts)).to_vec();
-        let times: Vec<_> = entries
-            .iter()
-            .map(|e| Entry::decode(e).unwrap().ts)
-            .collect();
+        let times: Vec<_> = entries.iter().map(|e| Entry::decode(e).unwrap().ts).collect();
         assert_eq!((times, chain.ts()), (vec![5, 9, 9, 9], 9));
         let tree: tree::Tree = entries.iter().map(|bytes| leaf_hash(bytes)).collect();
         assert_eq!((chain.size(), chain.root()), (4, tree.root()));
         assert_eq!(chain.head(), leaf_hash(&entries[3]));
         let mut again = Chain::new(ORIGIN);
-        entries
-            .iter()
-            .for_each(|bytes| drop(again.push(bytes).unwrap()));
+        entries.iter().for_each(|bytes| drop(again.push(bytes).unwrap()));
         assert_eq!(again.root(), chain.root());
     }
 
@@ -669,19 +542,13 @@ mod tests {
             entry.encode().unwrap()
         };
         let cases = [
-            (
-                bend(|e| e.log = "log.example/2".into()),
-                ChainRule::Log("log.example/2".into()),
-            ),
+            (bend(|e| e.log = "log.example/2".into()), ChainRule::Log("log.example/2".into())),
             (bend(|e| e.seq = 2), ChainRule::Seq(2)),
             (first, ChainRule::Seq(0)),
             (bend(|e| e.prev[0] ^= 1), ChainRule::Prev),
             (bend(|e| e.prev = NO_PREV), ChainRule::Prev),
             (bend(|e| e.ts = 4), ChainRule::Time),
-            (
-                b"{}".to_vec(),
-                ChainRule::Entry(Entry::decode(b"{}").unwrap_err()),
-            ),
+            (b"{}".to_vec(), ChainRule::Entry(Entry::decode(b"{}").unwrap_err())),
         ];
         for (bytes, rule) in cases {
             assert_eq!(chain.push(&bytes), Err(ChainError { seq: 1, rule }));
@@ -690,13 +557,7 @@ mod tests {
         chain.push(&next.encode().unwrap()).unwrap();
         let mut other = Chain::new(ORIGIN);
         let late = other.push(&next.encode().unwrap()).unwrap_err();
-        assert_eq!(
-            late,
-            ChainError {
-                seq: 0,
-                rule: ChainRule::Seq(1)
-            }
-        );
+        assert_eq!(late, ChainError { seq: 0, rule: ChainRule::Seq(1) });
         let rootless = Entry { seq: 0, ..next }.encode().unwrap();
         assert_eq!(other.push(&rootless).unwrap_err().rule, ChainRule::Prev);
     }

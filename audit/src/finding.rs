@@ -259,7 +259,8 @@ mod tests {
 
     #[test]
     fn the_worst_class_decides() {
-        let order = [Class::Malformed, Class::Tampered, Class::Misbehaviour, Class::Violation, Class::Incomplete, Class::Ok];
+        let order =
+            [Class::Malformed, Class::Tampered, Class::Misbehaviour, Class::Violation, Class::Incomplete, Class::Ok];
         assert!(order.is_sorted_by(|a, b| a > b));
         assert_eq!(order.map(Class::exit_code), [2, 6, 6, 6, 8, 0]);
         let mut report = Report::new(&Digest([0; 32]));

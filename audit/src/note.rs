@@ -84,17 +84,9 @@ impl VerifierKey {
         if key.is_weak() || key.to_edwards().compress().as_bytes() != key.as_bytes() {
             return Err(NoteError::VerifierKey);
         }
-        let hash = Sha256::new()
-            .chain_update(name)
-            .chain_update([b'\n', kind as u8])
-            .chain_update(key.as_bytes());
+        let hash = Sha256::new().chain_update(name).chain_update([b'\n', kind as u8]).chain_update(key.as_bytes());
         let [a, b, c, d, ..] = <[u8; 32]>::from(hash.finalize());
-        Ok(Self {
-            name: name.to_owned(),
-            kind,
-            id: [a, b, c, d],
-            key: *key,
-        })
+        Ok(Self { name: name.to_owned(), kind, id: [a, b, c, d], key: *key })
     }
 
     /// The key name; for a log, its origin.
@@ -133,17 +125,14 @@ impl VerifierKey {
                 let parts = line.signature.split_first_chunk();
                 let (time, signature) = parts.ok_or_else(|| self.bad_signature())?;
                 let time = u64::from_be_bytes(*time);
-                self.check(cosigned_message(time, text)?.as_bytes(), signature)
-                    .map(|()| time)
+                self.check(cosigned_message(time, text)?.as_bytes(), signature).map(|()| time)
             }
         }
     }
 
     fn check(&self, message: &[u8], signature: &[u8]) -> Result<(), NoteError> {
         let signature = Signature::from_slice(signature).map_err(|_| self.bad_signature())?;
-        self.key
-            .verify_strict(message, &signature)
-            .map_err(|_| self.bad_signature())
+        self.key.verify_strict(message, &signature).map_err(|_| self.bad_signature())
     }
 
     fn bad_signature(&self) -> NoteError {
@@ -166,24 +155,14 @@ impl FromStr for VerifierKey {
         };
         let key = VerifyingKey::try_from(key).map_err(|_| malformed.clone())?;
         let key = Self::new(name, kind, &key)?;
-        if key.to_string() == text {
-            Ok(key)
-        } else {
-            Err(malformed)
-        }
+        if key.to_string() == text { Ok(key) } else { Err(malformed) }
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = [&[self.kind as u8][..], self.key.as_bytes()].concat();
-        write!(
-            f,
-            "{}+{}+{}",
-            self.name,
-            hex::encode(self.id),
-            BASE64.encode(bytes)
-        )
+        write!(f, "{}+{}+{}", self.name, hex::encode(self.id), BASE64.encode(bytes))
     }
 }
 
@@ -202,9 +181,7 @@ impl SignatureLine {
     /// # Errors
     /// [`NoteError`] for anything else, with the limits of [`Note::parse`].
     pub fn parse_all(bytes: &[u8]) -> Result<Vec<Self>, NoteError> {
-        let lines = checked_text(bytes)?
-            .strip_suffix('\n')
-            .ok_or(NoteError::Layout)?;
+        let lines = checked_text(bytes)?.strip_suffix('\n').ok_or(NoteError::Layout)?;
         if lines.split('\n').count() > MAX_SIGNATURES {
             return Err(NoteError::TooManySignatures);
         }
@@ -217,11 +194,7 @@ impl SignatureLine {
         check_key_name(name).ok()?;
         let bytes = BASE64.decode(encoded).ok()?;
         let (key_id, signature) = bytes.split_first_chunk()?;
-        (!signature.is_empty()).then(|| Self {
-            name: name.to_owned(),
-            key_id: *key_id,
-            signature: signature.to_vec(),
-        })
+        (!signature.is_empty()).then(|| Self { name: name.to_owned(), key_id: *key_id, signature: signature.to_vec() })
     }
 
     /// The name of the key that claims to have signed.
@@ -266,10 +239,7 @@ impl Note {
         let (text, signatures) = note.split_at_checked(blank + 1).ok_or(NoteError::Layout)?;
         let signatures = signatures.strip_prefix('\n').ok_or(NoteError::Layout)?;
         let signatures = SignatureLine::parse_all(signatures.as_bytes())?;
-        Ok(Self {
-            text: text.to_owned(),
-            signatures,
-        })
+        Ok(Self { text: text.to_owned(), signatures })
     }
 
     /// Puts signatures under a text.
@@ -277,10 +247,7 @@ impl Note {
     /// # Errors
     /// [`NoteError`] if the result would not parse.
     pub fn new(text: &str, signatures: Vec<SignatureLine>) -> Result<Self, NoteError> {
-        let note = Self {
-            text: text.to_owned(),
-            signatures,
-        };
+        let note = Self { text: text.to_owned(), signatures };
         match Self::parse(&note.to_bytes())? {
             parsed if parsed == note => Ok(note),
             _ => Err(NoteError::Layout),
@@ -332,10 +299,7 @@ impl Note {
         for key in keys {
             for line in self.signatures.iter().filter(|line| key.made(line)) {
                 let time = key.verify(&self.text, line)?;
-                match signers
-                    .iter_mut()
-                    .find(|s| s.key.public_key() == key.public_key())
-                {
+                match signers.iter_mut().find(|s| s.key.public_key() == key.public_key()) {
                     Some(signed) => signed.time = signed.time.max(time),
                     None => signers.push(Signed { key, time }),
                 }
@@ -399,28 +363,14 @@ impl fmt::Debug for NoteSigner<'_> {
 ///
 /// # Errors
 /// [`NoteError::KeyName`]; [`NoteError::Time`] above 2^63 - 1.
-pub fn cosign(
-    name: &str,
-    secret: &SigningKey,
-    time: u64,
-    text: &str,
-) -> Result<SignatureLine, NoteError> {
+pub fn cosign(name: &str, secret: &SigningKey, time: u64, text: &str) -> Result<SignatureLine, NoteError> {
     let verifier = VerifierKey::new(name, KeyKind::Cosigner, &secret.verifying_key())?;
-    let signature = secret
-        .sign(cosigned_message(time, text)?.as_bytes())
-        .to_bytes();
-    Ok(line(
-        &verifier,
-        [&time.to_be_bytes()[..], &signature].concat(),
-    ))
+    let signature = secret.sign(cosigned_message(time, text)?.as_bytes()).to_bytes();
+    Ok(line(&verifier, [&time.to_be_bytes()[..], &signature].concat()))
 }
 
 fn line(key: &VerifierKey, signature: Vec<u8>) -> SignatureLine {
-    SignatureLine {
-        name: key.name.clone(),
-        key_id: key.id,
-        signature,
-    }
+    SignatureLine { name: key.name.clone(), key_id: key.id, signature }
 }
 
 fn cosigned_message(time: u64, text: &str) -> Result<String, NoteError> {
@@ -431,11 +381,7 @@ fn cosigned_message(time: u64, text: &str) -> Result<String, NoteError> {
 /// A key name or origin: not empty, no Unicode white space, plus sign or control character.
 pub(crate) fn check_key_name(name: &str) -> Result<(), NoteError> {
     let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
-    if !name.is_empty() && name.chars().all(allowed) {
-        Ok(())
-    } else {
-        Err(NoteError::KeyName)
-    }
+    if !name.is_empty() && name.chars().all(allowed) { Ok(()) } else { Err(NoteError::KeyName) }
 }
 
 fn checked_text(bytes: &[u8]) -> Result<&str, NoteError> {
@@ -444,11 +390,7 @@ fn checked_text(bytes: &[u8]) -> Result<&str, NoteError> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| NoteError::Characters)?;
     let allowed = |c: char| c >= ' ' || c == '\n';
-    if text.chars().all(allowed) {
-        Ok(text)
-    } else {
-        Err(NoteError::Characters)
-    }
+    if text.chars().all(allowed) { Ok(text) } else { Err(NoteError::Characters) }
 }
 
 #[cfg(test)]
@@ -467,10 +409,7 @@ mod tests {
     }
 
     fn signed() -> Note {
-        NoteSigner::new("log", &secret(1))
-            .unwrap()
-            .sign(TEXT)
-            .unwrap()
+        NoteSigner::new("log", &secret(1)).unwrap().sign(TEXT).unwrap()
     }
 
     #[test]
@@ -490,10 +429,7 @@ mod tests {
             (good.replace("— log", "- log"), NoteError::SignatureLine(1)),
             (good.replace("— log", "—  log"), NoteError::SignatureLine(1)),
             (good.replace("— log", "— lo+g"), NoteError::SignatureLine(1)),
-            (
-                good.replace("— log", "— lo\u{a0}g"),
-                NoteError::SignatureLine(1),
-            ),
+            (good.replace("— log", "— lo\u{a0}g"), NoteError::SignatureLine(1)),
             (good.replace("— log", "—"), NoteError::SignatureLine(1)),
             (good.replace("=\n", "==\n"), NoteError::SignatureLine(1)),
             (good.replace("=\n", "\n"), NoteError::SignatureLine(1)),
@@ -511,38 +447,21 @@ mod tests {
         let line = "— x AAAAAAE=\n";
         assert!(SignatureLine::parse_all(line.as_bytes()).is_ok());
         // The same five bytes, with a stray bit in the padding.
-        for stray in [
-            "— x AAAAAAF=\n",
-            "— x AAAAAAE\n",
-            "— x AAAAAAE==\n",
-            "— x AAAA AAE=\n",
-        ] {
-            assert!(
-                SignatureLine::parse_all(stray.as_bytes()).is_err(),
-                "{stray}"
-            );
+        for stray in ["— x AAAAAAF=\n", "— x AAAAAAE\n", "— x AAAAAAE==\n", "— x AAAA AAE=\n"] {
+            assert!(SignatureLine::parse_all(stray.as_bytes()).is_err(), "{stray}");
         }
     }
 
     #[test]
     fn limits_are_exact() {
         let with = |lines: usize| format!("{TEXT}\n{}", "— x AAAAAAE=\n".repeat(lines));
-        assert_eq!(
-            Note::parse(with(MAX_SIGNATURES).as_bytes())
-                .unwrap()
-                .signatures()
-                .len(),
-            100
-        );
+        assert_eq!(Note::parse(with(MAX_SIGNATURES).as_bytes()).unwrap().signatures().len(), 100);
         let many = Note::parse(with(MAX_SIGNATURES + 1).as_bytes());
         assert_eq!(many, Err(NoteError::TooManySignatures));
         let tail = "\n\n— x AAAAAAE=\n";
         let long = format!("{}{tail}", "a".repeat(MAX_NOTE_LEN - tail.len()));
         assert!(Note::parse(long.as_bytes()).is_ok());
-        assert_eq!(
-            Note::parse(format!("a{long}").as_bytes()),
-            Err(NoteError::TooLong)
-        );
+        assert_eq!(Note::parse(format!("a{long}").as_bytes()), Err(NoteError::TooLong));
     }
 
     #[test]
@@ -560,13 +479,7 @@ mod tests {
     fn unknown_keys_are_ignored_and_known_ones_must_verify() {
         let note = signed();
         let log = [key("log", KeyKind::Log, 1)];
-        assert_eq!(
-            note.verify(&log).unwrap(),
-            [Signed {
-                key: &log[0],
-                time: 0
-            }]
-        );
+        assert_eq!(note.verify(&log).unwrap(), [Signed { key: &log[0], time: 0 }]);
         // Same name and other id, other name and (by construction) other id: unknown.
         for unknown in [key("log", KeyKind::Log, 2), key("gol", KeyKind::Log, 1)] {
             assert_eq!(note.verify(&[unknown]), Err(NoteError::Unsigned));
@@ -589,16 +502,10 @@ mod tests {
     #[test]
     fn one_public_key_counts_once() {
         let names = ["w1", "w2"].map(|name| key(name, KeyKind::Cosigner, 3));
-        let lines = [("w1", 30), ("w2", 10), ("w1", 20)]
-            .map(|(name, time)| cosign(name, &secret(3), time, TEXT).unwrap());
+        let lines =
+            [("w1", 30), ("w2", 10), ("w1", 20)].map(|(name, time)| cosign(name, &secret(3), time, TEXT).unwrap());
         let note = Note::new(TEXT, lines.to_vec()).unwrap();
-        assert_eq!(
-            note.verify(&names).unwrap(),
-            [Signed {
-                key: &names[0],
-                time: 30
-            }]
-        );
+        assert_eq!(note.verify(&names).unwrap(), [Signed { key: &names[0], time: 30 }]);
         let twice = [names[0].clone(), names[0].clone()];
         assert_eq!(note.verify(&twice).unwrap().len(), 1);
     }
@@ -638,8 +545,7 @@ mod tests {
     #[test]
     fn ed25519_is_strict() {
         // The group order L, little-endian: S + L passes a verifier that does not reduce.
-        let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
-            .unwrap();
+        let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
         let mut note = signed();
         let mut carry = 0;
         for (byte, add) in note.signatures[0].signature[32..].iter_mut().zip(order) {

@@ -64,12 +64,7 @@ impl TlogProof {
         let (extra, index, hashes) = parse_head(head).ok_or(TlogProofError::Layout)?;
         let checkpoint = Note::parse(checkpoint.as_bytes())?;
         Checkpoint::parse(checkpoint.text())?;
-        Ok(Self {
-            extra,
-            index,
-            hashes,
-            checkpoint,
-        })
+        Ok(Self { extra, index, hashes, checkpoint })
     }
 
     /// The proof's bytes: exactly those that [`TlogProof::parse`] read.
@@ -94,12 +89,7 @@ impl TlogProof {
     ///
     /// # Errors
     /// [`TlogProofError`].
-    pub fn verify(
-        &self,
-        leaf: &Hash,
-        origin: &str,
-        log: &VerifierKey,
-    ) -> Result<VerifiedCheckpoint, TlogProofError> {
+    pub fn verify(&self, leaf: &Hash, origin: &str, log: &VerifierKey) -> Result<VerifiedCheckpoint, TlogProofError> {
         let head = Checkpoint::verify_note(self.checkpoint.clone(), origin, log)?;
         tree::verify_inclusion(leaf, self.index, head.size(), &self.hashes, head.root())?;
         Ok(head)
@@ -115,16 +105,12 @@ fn parse_head(head: &str) -> Option<Head> {
         Some(encoded) => {
             lines.next();
             let extra = BASE64.decode(encoded).ok()?;
-            Some(extra)
-                .filter(|extra| !extra.is_empty() && extra.len() <= MAX_EXTRA)
-                .map(Some)?
+            Some(extra).filter(|extra| !extra.is_empty() && extra.len() <= MAX_EXTRA).map(Some)?
         }
         None => None,
     };
     let index = checkpoint::parse_decimal(lines.next()?.strip_prefix("index ")?)?;
-    let hashes = lines
-        .map(checkpoint::parse_hash)
-        .collect::<Option<Vec<_>>>()?;
+    let hashes = lines.map(checkpoint::parse_hash).collect::<Option<Vec<_>>>()?;
     (hashes.len() <= MAX_HASHES).then_some((extra, index, hashes))
 }
 
@@ -145,32 +131,17 @@ mod tests {
         let tree: Tree = (0..7u8).map(|i| leaf_hash(&[i])).collect();
         let secret = SigningKey::from_bytes(&[1; 32]);
         let signer = NoteSigner::new(ORIGIN, &secret).unwrap();
-        let head = Checkpoint::new(ORIGIN, 7, tree.root())
-            .unwrap()
-            .sign(&signer)
-            .unwrap();
+        let head = Checkpoint::new(ORIGIN, 7, tree.root()).unwrap().sign(&signer).unwrap();
         let hashes = tree.inclusion_proof(index, 7).unwrap();
         let checkpoint = head.note().clone();
-        (
-            TlogProof {
-                extra: None,
-                index,
-                hashes,
-                checkpoint,
-            },
-            signer.verifier().clone(),
-        )
+        (TlogProof { extra: None, index, hashes, checkpoint }, signer.verifier().clone())
     }
 
     #[test]
     fn layout_is_the_published_one() {
         let (mut proof, _) = sample(6);
         let note = String::from_utf8(proof.checkpoint.to_bytes()).unwrap();
-        let hashes: String = proof
-            .hashes
-            .iter()
-            .map(|h| BASE64.encode(h) + "\n")
-            .collect();
+        let hashes: String = proof.hashes.iter().map(|h| BASE64.encode(h) + "\n").collect();
         assert_eq!(hashes.lines().count(), 2);
         let plain = format!("c2sp.org/tlog-proof@v1\nindex 6\n{hashes}\n{note}");
         assert_eq!(String::from_utf8(proof.to_bytes()), Ok(plain.clone()));
@@ -218,18 +189,9 @@ mod tests {
             assert_eq!(proof.verify(&leaf, ORIGIN, &log).unwrap().size(), 7);
             let wrong = proof.verify(&leaf_hash(b"x"), ORIGIN, &log);
             assert_eq!(wrong, Err(ProofError::WrongRoot.into()));
-            let elsewhere = TlogProof {
-                index: 7,
-                ..proof.clone()
-            };
-            assert_eq!(
-                elsewhere.verify(&leaf, ORIGIN, &log),
-                Err(ProofError::OutOfRange.into())
-            );
-            let elsewhere = TlogProof {
-                index: u64::from(index) ^ 1,
-                ..proof.clone()
-            };
+            let elsewhere = TlogProof { index: 7, ..proof.clone() };
+            assert_eq!(elsewhere.verify(&leaf, ORIGIN, &log), Err(ProofError::OutOfRange.into()));
+            let elsewhere = TlogProof { index: u64::from(index) ^ 1, ..proof.clone() };
             assert!(elsewhere.verify(&leaf, ORIGIN, &log).is_err());
             let verdict = proof.verify(&leaf, "log.example/2", &log);
             assert_eq!(verdict, Err(CheckpointError::Origin.into()));

@@ -54,7 +54,8 @@ pub fn body(event: &Event) -> Map<String, Value> {
 /// # Errors
 /// [`RecordError`].
 pub fn read<'a>(entry: &'a Entry, statement: Option<&'a Envelope>) -> Result<Record<'a>, RecordError> {
-    let event: Event = serde_json::from_value(Value::Object(entry.body.clone())).map_err(|e| RecordError::Body(e.to_string()))?;
+    let event: Event =
+        serde_json::from_value(Value::Object(entry.body.clone())).map_err(|e| RecordError::Body(e.to_string()))?;
     let expected = entry_type(&event, statement.map(Envelope::kind));
     if entry.kind != expected {
         return Err(RecordError::Type { found: entry.kind.clone(), expected: expected.to_owned() });

@@ -10,29 +10,20 @@ pub type Hash = [u8; 32];
 
 /// Root of the tree without leaves: SHA-256 of the empty string (RFC 6962 section 2.1).
 pub const EMPTY_ROOT: Hash = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
-    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
+    0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 ];
 
 /// Hash of a leaf: SHA-256(0x00 || data) (RFC 6962 section 2.1).
 #[must_use]
 pub fn leaf_hash(data: &[u8]) -> Hash {
-    Sha256::new()
-        .chain_update([0x00])
-        .chain_update(data)
-        .finalize()
-        .into()
+    Sha256::new().chain_update([0x00]).chain_update(data).finalize().into()
 }
 
 /// Hash of an inner node: SHA-256(0x01 || left || right) (RFC 6962 section 2.1).
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    Sha256::new()
-        .chain_update([0x01])
-        .chain_update(left)
-        .chain_update(right)
-        .finalize()
-        .into()
+    Sha256::new().chain_update([0x01]).chain_update(left).chain_update(right).finalize().into()
 }
 
 /// Why a proof does not prove what it claims.
@@ -108,11 +99,7 @@ impl Tree {
     /// Root over the first `size` leaves, in O(log n); `None` if there are fewer.
     #[must_use]
     pub fn root_at(&self, size: u64) -> Option<Hash> {
-        if size == 0 {
-            Some(EMPTY_ROOT)
-        } else {
-            self.range(0, size)
-        }
+        if size == 0 { Some(EMPTY_ROOT) } else { self.range(0, size) }
     }
 
     /// Audit path of leaf `index` in the tree of the first `size` leaves, leaf's sibling
@@ -176,10 +163,7 @@ impl Tree {
             return self.complete(width.trailing_zeros(), low >> width.trailing_zeros());
         }
         let middle = low + split(width);
-        Some(node_hash(
-            &self.range(low, middle)?,
-            &self.range(middle, high)?,
-        ))
+        Some(node_hash(&self.range(low, middle)?, &self.range(middle, high)?))
     }
 
     fn complete(&self, level: u32, index: u64) -> Option<Hash> {
@@ -209,13 +193,7 @@ fn split(width: u64) -> u64 {
 ///
 /// # Errors
 /// [`ProofError`]; also for a proof that is a prefix or an extension of the right one.
-pub fn verify_inclusion(
-    leaf: &Hash,
-    index: u64,
-    size: u64,
-    proof: &[Hash],
-    root: &Hash,
-) -> Result<(), ProofError> {
+pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> Result<(), ProofError> {
     if index >= size {
         return Err(ProofError::OutOfRange);
     }
@@ -344,9 +322,7 @@ impl CompactRange {
     #[must_use]
     pub fn root(&self) -> Hash {
         let from_right = self.peaks.iter().rev().copied();
-        from_right
-            .reduce(|right, left| node_hash(&left, &right))
-            .unwrap_or(EMPTY_ROOT)
+        from_right.reduce(|right, left| node_hash(&left, &right)).unwrap_or(EMPTY_ROOT)
     }
 }
 
@@ -470,10 +446,7 @@ mod tests {
         let proof = tree.inclusion_proof(1, 2).unwrap();
         let verdict = verify_inclusion(&second, 0, 1, &proof, &root);
         assert_eq!(verdict, Err(ProofError::WrongLength));
-        let (old, right) = (
-            tree.root_at(2).unwrap(),
-            tree.consistency_proof(2, 4).unwrap(),
-        );
+        let (old, right) = (tree.root_at(2).unwrap(), tree.consistency_proof(2, 4).unwrap());
         let verdict = verify_consistency(2, &old, 2, &tree.root(), &right);
         assert_eq!(verdict, Err(ProofError::WrongLength));
         let fork = node_hash(&right[0], &node_hash(&old, &right[0]));
@@ -486,28 +459,12 @@ mod tests {
     fn the_largest_sizes_do_not_overflow() {
         let leaf = leaf_hash(b"x");
         let siblings: Vec<Hash> = leaves(65);
-        let to_the_left = siblings[..63]
-            .iter()
-            .fold(leaf, |hash, s| node_hash(s, &hash));
-        let to_the_right = siblings[..64]
-            .iter()
-            .fold(leaf, |hash, s| node_hash(&hash, s));
+        let to_the_left = siblings[..63].iter().fold(leaf, |hash, s| node_hash(s, &hash));
+        let to_the_right = siblings[..64].iter().fold(leaf, |hash, s| node_hash(&hash, s));
         let (last, all) = (u64::MAX - 1, u64::MAX);
-        assert_eq!(
-            verify_inclusion(&leaf, last, all, &siblings[..63], &to_the_left),
-            Ok(())
-        );
-        assert_eq!(
-            verify_inclusion(&leaf, 0, all, &siblings[..64], &to_the_right),
-            Ok(())
-        );
-        for (index, size) in [
-            (0, all),
-            (last, all),
-            (all, all),
-            (1 << 63, all),
-            (0, 1 << 63),
-        ] {
+        assert_eq!(verify_inclusion(&leaf, last, all, &siblings[..63], &to_the_left), Ok(()));
+        assert_eq!(verify_inclusion(&leaf, 0, all, &siblings[..64], &to_the_right), Ok(()));
+        for (index, size) in [(0, all), (last, all), (all, all), (1 << 63, all), (0, 1 << 63)] {
             for length in [0, 1, 62, 65] {
                 let proof = &siblings[..length];
                 assert!(verify_inclusion(&leaf, index, size, proof, &to_the_left).is_err());
@@ -515,9 +472,6 @@ mod tests {
                 assert!(verify_consistency(size, &leaf, index, &to_the_left, proof).is_err());
             }
         }
-        assert_eq!(
-            verify_consistency(1, &leaf, all, &to_the_right, &siblings[..64]),
-            Ok(())
-        );
+        assert_eq!(verify_consistency(1, &leaf, all, &to_the_right, &siblings[..64]), Ok(()));
     }
 }

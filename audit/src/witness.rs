@@ -52,18 +52,9 @@ impl AddCheckpoint {
     ///
     /// # Errors
     /// [`RequestError`] if the result would not parse.
-    pub fn new(
-        old: u64,
-        proof: Vec<Hash>,
-        head: &VerifiedCheckpoint,
-    ) -> Result<Self, RequestError> {
+    pub fn new(old: u64, proof: Vec<Hash>, head: &VerifiedCheckpoint) -> Result<Self, RequestError> {
         let claim = Checkpoint::parse(head.note().text())?;
-        let request = Self {
-            old,
-            proof,
-            note: head.note().clone(),
-            claim,
-        };
+        let request = Self { old, proof, note: head.note().clone(), claim };
         Self::parse(&request.to_bytes())
     }
 
@@ -79,24 +70,15 @@ impl AddCheckpoint {
         let (head, note) = text.split_once("\n\n").ok_or(RequestError::Layout)?;
         let mut lines = head.split('\n');
         let old = lines.next().and_then(|line| line.strip_prefix("old "));
-        let old = old
-            .and_then(checkpoint::parse_decimal)
-            .ok_or(RequestError::Layout)?;
+        let old = old.and_then(checkpoint::parse_decimal).ok_or(RequestError::Layout)?;
         if lines.clone().count() > MAX_PROOF_LINES {
             return Err(RequestError::TooManyLines);
         }
-        let proof = lines
-            .map(checkpoint::parse_hash)
-            .collect::<Option<Vec<_>>>();
+        let proof = lines.map(checkpoint::parse_hash).collect::<Option<Vec<_>>>();
         let proof = proof.ok_or(RequestError::Layout)?;
         let note = Note::parse(note.as_bytes())?;
         let claim = Checkpoint::parse(note.text())?;
-        Ok(Self {
-            old,
-            proof,
-            note,
-            claim,
-        })
+        Ok(Self { old, proof, note, claim })
     }
 
     /// The request body: exactly the bytes that [`AddCheckpoint::parse`] read.
@@ -194,9 +176,7 @@ impl Refuse {
     #[must_use]
     pub fn body(&self) -> Option<String> {
         match self {
-            Self::Conflict { stored } | Self::WrongOldSize { stored } => {
-                Some(format!("{stored}\n"))
-            }
+            Self::Conflict { stored } | Self::WrongOldSize { stored } => Some(format!("{stored}\n")),
             _ => None,
         }
     }
@@ -216,11 +196,7 @@ pub fn parse_size_body(body: &[u8]) -> Option<u64> {
 /// # Errors
 /// [`Refuse`], in the order of the specification, except that a proven fork is reported as
 /// such whatever old size the request names.
-pub fn decide(
-    request: &AddCheckpoint,
-    stored: Option<(u64, Hash)>,
-    log: &VerifierKey,
-) -> Result<Accept, Refuse> {
+pub fn decide(request: &AddCheckpoint, stored: Option<(u64, Hash)>, log: &VerifierKey) -> Result<Accept, Refuse> {
     let (size, root) = stored.unwrap_or((0, EMPTY_ROOT));
     let checkpoint = Checkpoint::verify_note(request.note.clone(), log.name(), log);
     let checkpoint = checkpoint.map_err(|error| match error {
@@ -237,14 +213,8 @@ pub fn decide(
     if request.old != size {
         return Err(Refuse::WrongOldSize { stored: size });
     }
-    tree::verify_consistency(
-        size,
-        &root,
-        checkpoint.size(),
-        checkpoint.root(),
-        &request.proof,
-    )
-    .map_err(Refuse::Inconsistent)?;
+    tree::verify_consistency(size, &root, checkpoint.size(), checkpoint.root(), &request.proof)
+        .map_err(Refuse::Inconsistent)?;
     Ok(Accept { checkpoint })
 }
 
@@ -294,16 +264,8 @@ mod tests {
         // A first meeting, and the same head again (a heartbeat), the empty tree included.
         assert!(decide(&request(0, &eight), None, &log(1)).is_ok());
         let empty = tree(0, 0);
-        assert_eq!(
-            decide(&request(0, &empty), None, &log(1)).unwrap().size(),
-            0
-        );
-        assert_eq!(
-            decide(&request(0, &empty), stored(&empty), &log(1))
-                .unwrap()
-                .size(),
-            0
-        );
+        assert_eq!(decide(&request(0, &empty), None, &log(1)).unwrap().size(), 0);
+        assert_eq!(decide(&request(0, &empty), stored(&empty), &log(1)).unwrap().size(), 0);
     }
 
     #[test]
@@ -325,28 +287,19 @@ mod tests {
         for old in [0, 4, 6, 8] {
             let wrong = refuse(&request(old, &eight), stored(&five));
             assert_eq!(wrong.body(), Some("5\n".into()));
-            assert_eq!(
-                (wrong.status(), wrong),
-                (409, Refuse::WrongOldSize { stored: 5 })
-            );
+            assert_eq!((wrong.status(), wrong), (409, Refuse::WrongOldSize { stored: 5 }));
         }
         let behind = refuse(&request(5, &five), stored(&eight));
         assert_eq!(behind, Refuse::WrongOldSize { stored: 8 });
         let first = refuse(&request(5, &eight), None);
-        assert_eq!(
-            (first.body(), first),
-            (Some("0\n".into()), Refuse::WrongOldSize { stored: 0 })
-        );
+        assert_eq!((first.body(), first), (Some("0\n".into()), Refuse::WrongOldSize { stored: 0 }));
 
         let inconsistent = refuse(&request(5, &fork), stored(&five));
         assert_eq!(inconsistent.status(), 422);
         assert_eq!(inconsistent, Refuse::Inconsistent(ProofError::WrongRoot));
         let mut padded = request(0, &eight);
         padded.proof.push([0; 32]);
-        assert_eq!(
-            refuse(&padded, None),
-            Refuse::Inconsistent(ProofError::WrongLength)
-        );
+        assert_eq!(refuse(&padded, None), Refuse::Inconsistent(ProofError::WrongLength));
         let mut padded = request(8, &eight);
         padded.proof.push([0; 32]);
         let verdict = refuse(&padded, stored(&eight));
@@ -360,10 +313,7 @@ mod tests {
         for old in [0, 3, 8, 9] {
             let conflict = decide(&request(old, &fork), stored(&eight), &log(1)).unwrap_err();
             assert_eq!(conflict, Refuse::Conflict { stored: 8 });
-            assert_eq!(
-                (conflict.status(), conflict.body()),
-                (409, Some("8\n".into()))
-            );
+            assert_eq!((conflict.status(), conflict.body()), (409, Some("8\n".into())));
             // An unsigned fork accuses nobody.
             let forged = decide(&request(old, &fork), stored(&eight), &log(2));
             assert_eq!(forged, Err(Refuse::NotSigned));
@@ -375,10 +325,7 @@ mod tests {
         let good = request(5, &tree(8, 0)).to_bytes();
         let good = String::from_utf8(good).unwrap();
         let parsed = AddCheckpoint::parse(good.as_bytes()).unwrap();
-        assert_eq!(
-            (parsed.claimed_origin(), parsed.to_bytes()),
-            (ORIGIN, good.clone().into())
-        );
+        assert_eq!((parsed.claimed_origin(), parsed.to_bytes()), (ORIGIN, good.clone().into()));
         let line = format!("{}\n", checkpoint::encode_hash(&[0; 32]));
         let with = |lines: usize| {
             let (_, note) = good.split_once("\n\n").unwrap();
@@ -405,10 +352,7 @@ mod tests {
             assert_eq!(Refuse::from(error).status(), 400);
         }
         let long = format!("{good}{}", "— x AAAAAAE=\n".repeat(MAX_REQUEST_LEN / 10));
-        assert_eq!(
-            AddCheckpoint::parse(long.as_bytes()),
-            Err(RequestError::TooLong)
-        );
+        assert_eq!(AddCheckpoint::parse(long.as_bytes()), Err(RequestError::TooLong));
     }
 
     #[test]

@@ -59,13 +59,18 @@ statement!(Consent, Consent, limits::PAYLOAD_SMALL, |c| {
     rule(c.epochs.is_none_or(|e| e.first <= e.last), "covers no epoch")?;
     rule(!c.purposes.is_empty() && strictly_sorted(&c.purposes), "purposes: at least one, sorted, no duplicates")?;
     rule(!c.policies.is_empty() && c.policies.len() <= limits::POLICIES_PER_CONSENT, "policies: 1 to 16")?;
-    rule(strictly_sorted(&c.policies.iter().map(|p| &p.id).collect::<Vec<_>>()), "policies sorted by id, no duplicates")?;
+    rule(
+        strictly_sorted(&c.policies.iter().map(|p| &p.id).collect::<Vec<_>>()),
+        "policies sorted by id, no duplicates",
+    )?;
     rule(c.floor.t >= 2 && c.floor.n >= c.floor.t, "node-set floor: 2 <= t <= n")?;
     rule(c.retention_days >= 1, "retention of zero days")?;
     rule((c.basis == Basis::Consent) == c.authority.is_none(), "an authority goes with every basis but consent")?;
     match &c.coverage {
         Coverage::Workspace => Ok(()),
-        Coverage::Threads(t) => rule(!t.is_empty() && strictly_sorted(t), "threads: at least one, sorted, no duplicates"),
+        Coverage::Threads(t) => {
+            rule(!t.is_empty() && strictly_sorted(t), "threads: at least one, sorted, no duplicates")
+        }
     }
 });
 

@@ -278,11 +278,18 @@ impl OpenedDeal {
             let a = &item.about;
             ok(a.from < a.to, "an item covers no time")?;
             ok(a.authenticator.0.len() <= 64, "an authenticator is at most 64 bytes")?;
-            ok(!a.participants.is_empty() && a.participants.len() <= limits::PARTICIPANTS_PER_ITEM, "1 to 1000 participants")?;
-            ok(a.participants.windows(2).all(|w| matches!(w, [x, y] if x.token < y.token)), "participants sorted by token")?;
+            ok(
+                !a.participants.is_empty() && a.participants.len() <= limits::PARTICIPANTS_PER_ITEM,
+                "1 to 1000 participants",
+            )?;
+            ok(
+                a.participants.windows(2).all(|w| matches!(w, [x, y] if x.token < y.token)),
+                "participants sorted by token",
+            )?;
             ok(item.wrapped.0.len() == WRAPPED_BYTES, "a wrapped key is 60 bytes")?;
             commitments.push(
-                Commitments::parse(&item.commitments.0, deal.t).map_err(|error| DealError::Sharing { position, error })?,
+                Commitments::parse(&item.commitments.0, deal.t)
+                    .map_err(|error| DealError::Sharing { position, error })?,
             );
         }
         Ok(Self { digest: Digest::of(bytes), deal, commitments })

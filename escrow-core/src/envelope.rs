@@ -131,8 +131,8 @@ impl Envelope {
 
     fn assemble(kind: Kind, payload: Vec<u8>, signatures: Vec<Signature>) -> Result<Self, EnvelopeError> {
         let json = Json { payload: Blob(payload), payload_type: kind.payload_type(), signatures };
-        let bytes = serde_json::to_vec(&json)
-            .map_err(|e| EnvelopeError::Envelope(StrictError::Profile(e.to_string())))?;
+        let bytes =
+            serde_json::to_vec(&json).map_err(|e| EnvelopeError::Envelope(StrictError::Profile(e.to_string())))?;
         Self::parse(&bytes)
     }
 
@@ -223,8 +223,8 @@ fn signature(kind: Kind, payload: &[u8], key: &SigningKey) -> Signature {
 }
 
 fn decode<T: Statement>(payload: &[u8]) -> Result<T, EnvelopeError> {
-    let value: T = strict::decode(payload, T::MAX_BYTES)
-        .map_err(|error| EnvelopeError::Payload { kind: T::KIND, error })?;
+    let value: T =
+        strict::decode(payload, T::MAX_BYTES).map_err(|error| EnvelopeError::Payload { kind: T::KIND, error })?;
     if value.kind() != T::KIND {
         return Err(EnvelopeError::KindMismatch(T::KIND));
     }

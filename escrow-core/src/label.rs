@@ -90,6 +90,9 @@ mod tests {
         let a = Labelled::new("x").bytes(b"ab").bytes(b"c").finish();
         let b = Labelled::new("x").bytes(b"a").bytes(b"bc").finish();
         assert_ne!(a, b);
-        assert_eq!(hex::encode(Labelled::new("x").u64(5).finish()), "00000000000000017800000000000000080000000000000005");
+        assert_eq!(
+            hex::encode(Labelled::new("x").u64(5).finish()),
+            "00000000000000017800000000000000080000000000000005"
+        );
     }
 }

@@ -59,10 +59,13 @@ pub fn open_item(deal: &OpenedDeal, position: usize, shares: &[&Share]) -> Resul
     let Some(exactly) = fit.get(..need) else {
         return Err(OpenError::BelowThreshold { have: fit.len(), need, culprits });
     };
-    let secret = commitments
-        .combine(exactly)
-        .map_err(|_| OpenError::BelowThreshold { have: 0, need, culprits: culprits.clone() })?;
-    let context = deal.deal.item_context(u32::try_from(position).map_err(|_| OpenError::NoItem(position))?, &item.about);
+    let secret = commitments.combine(exactly).map_err(|_| OpenError::BelowThreshold {
+        have: 0,
+        need,
+        culprits: culprits.clone(),
+    })?;
+    let context =
+        deal.deal.item_context(u32::try_from(position).map_err(|_| OpenError::NoItem(position))?, &item.about);
     let key = wrap::unwrap(&secret, &deal.deal.nonce, &context, &item.key_check, &item.wrapped.0)
         .map_err(OpenError::Depositor)?;
     Ok(OpenedItem { key, culprits })

@@ -57,7 +57,10 @@ pub struct Request {
 statement!(Request, Request, limits::PAYLOAD_LARGE, |r| {
     rule(!r.items.is_empty() && strictly_sorted(&r.items), "items: at least one, sorted, no duplicates")?;
     rule(r.items.len() <= limits::ITEMS_PER_REQUEST, "too many items")?;
-    rule(!r.scope.threads.is_empty() && strictly_sorted(&r.scope.threads), "threads: at least one, sorted, no duplicates")?;
+    rule(
+        !r.scope.threads.is_empty() && strictly_sorted(&r.scope.threads),
+        "threads: at least one, sorted, no duplicates",
+    )?;
     rule(r.scope.from < r.scope.to, "covers no time")?;
     rule(r.counts.items == r.items.len() as u64, "counts.items differs from the items listed")?;
     rule(r.counts.threads == r.scope.threads.len() as u64, "counts.threads differs from the threads listed")?;

@@ -15,8 +15,8 @@
 
 use crate::random;
 use crate::words::SeatIndex;
-use p256::elliptic_curve::group::Group as _;
 use p256::elliptic_curve::ff::{Field as _, PrimeField as _};
+use p256::elliptic_curve::group::Group as _;
 use p256::elliptic_curve::sec1::{FromSec1Point as _, ToSec1Point as _};
 use p256::{AffinePoint, NistP256, ProjectivePoint, Scalar, Sec1Point};
 use std::collections::BTreeSet;

@@ -48,9 +48,23 @@ pub enum Kind {
 impl Kind {
     /// All kinds, in the order of the specification's table.
     pub const ALL: [Self; 17] = [
-        Self::Charter, Self::Enrolment, Self::Revocation, Self::Consent, Self::Withdrawal, Self::Deposit,
-        Self::Matter, Self::Request, Self::Cancellation, Self::Decision, Self::ReleaseCall, Self::Receipt,
-        Self::Verdict, Self::Release, Self::RestrictionAnswer, Self::View, Self::Query,
+        Self::Charter,
+        Self::Enrolment,
+        Self::Revocation,
+        Self::Consent,
+        Self::Withdrawal,
+        Self::Deposit,
+        Self::Matter,
+        Self::Request,
+        Self::Cancellation,
+        Self::Decision,
+        Self::ReleaseCall,
+        Self::Receipt,
+        Self::Verdict,
+        Self::Release,
+        Self::RestrictionAnswer,
+        Self::View,
+        Self::Query,
     ];
 
     /// The name as it stands in payloads.

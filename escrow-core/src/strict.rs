@@ -54,10 +54,7 @@ pub fn check(bytes: &[u8], max: usize) -> Result<(), StrictError> {
         return Err(StrictError::TooLong { size: bytes.len(), max });
     }
     let mut d = serde_json::Deserializer::from_slice(bytes);
-    Profile { depth: 0 }
-        .deserialize(&mut d)
-        .and_then(|()| d.end())
-        .map_err(|e| StrictError::Profile(e.to_string()))
+    Profile { depth: 0 }.deserialize(&mut d).and_then(|()| d.end()).map_err(|e| StrictError::Profile(e.to_string()))
 }
 
 #[derive(Clone, Copy)]

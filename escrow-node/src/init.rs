@@ -60,7 +60,8 @@ pub fn init(config: &Config, plan: &SeatPlan) -> Result<Seat, InitError> {
     }
     let keys = SeatKeys::generate().map_err(InitError::Tls)?;
     let certificate = CertificateDer::from_pem_slice(keys.tls_certificate.as_bytes());
-    let pin = certificate.ok().and_then(|c| spki_pin(&c)).ok_or_else(|| InitError::Tls("unreadable certificate".into()))?;
+    let pin =
+        certificate.ok().and_then(|c| spki_pin(&c)).ok_or_else(|| InitError::Tls("unreadable certificate".into()))?;
     let seat = Seat {
         index: plan.index,
         name: plan.name.clone(),

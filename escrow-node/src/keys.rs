@@ -38,7 +38,8 @@ impl SeatKeys {
     /// # Errors
     /// The certificate library's words.
     pub fn generate() -> Result<Self, String> {
-        let tls = rcgen::generate_simple_self_signed(vec!["escrow-node.invalid".to_owned()]).map_err(|e| e.to_string())?;
+        let tls =
+            rcgen::generate_simple_self_signed(vec!["escrow-node.invalid".to_owned()]).map_err(|e| e.to_string())?;
         let ed25519 = || ed25519_dalek::SigningKey::generate(&mut random::rng());
         Ok(Self {
             statement: SigningKey::generate_ed25519(),

@@ -14,10 +14,14 @@ use std::process::ExitCode;
 
 /// One custodian of the escrow.
 #[derive(Parser)]
-#[command(version, about, after_help = "Examples:
+#[command(
+    version,
+    about,
+    after_help = "Examples:
   escrow-node --config /etc/escrow-node/escrow-node.toml init --org acme.example --seat 1 \\
       --name it --operator 'ACME IT' --operator-person ines --jurisdiction DE --url https://node1.acme.example:8443
-  escrow-node --config /etc/escrow-node/escrow-node.toml run")]
+  escrow-node --config /etc/escrow-node/escrow-node.toml run"
+)]
 struct Args {
     /// Configuration file.
     #[arg(long, short, default_value = "/etc/escrow-node/escrow-node.toml")]
@@ -116,7 +120,9 @@ fn run(config: Config, command: Command) -> Result<(), NodeError> {
             let charter = accepted.newest()?;
             println!("Accepted version {} of the charter of {} ({digest}).", charter.version, charter.org);
             if charter.demo {
-                println!("DEMO charter: quorums of one person and one operator for all seats are allowed. Not for real use.");
+                println!(
+                    "DEMO charter: quorums of one person and one operator for all seats are allowed. Not for real use."
+                );
             }
             println!("It takes effect at the node's next start.");
             Ok(())
@@ -150,7 +156,8 @@ async fn status(config: &Config) -> Result<(), NodeError> {
     let store = Store::open_reader(&config.database())?;
     let accepted = start::Accepted::load(&store)?;
     let descriptor = std::fs::read(config.descriptor()).map_err(|e| NodeError::Net(e.to_string()))?;
-    let own: escrow_core::charter::Seat = serde_json::from_slice(&descriptor).map_err(|e| NodeError::Net(e.to_string()))?;
+    let own: escrow_core::charter::Seat =
+        serde_json::from_slice(&descriptor).map_err(|e| NodeError::Net(e.to_string()))?;
     let seat = accepted.newest()?.seats.iter().find(|s| s.index == own.index).cloned();
     let seat = seat.ok_or_else(|| NodeError::Charter("the accepted charter has no such seat".into()))?;
     let net = |e: String| NodeError::Net(format!("{} does not answer: {e}; is `escrow-node run` running?", seat.url));
@@ -168,6 +175,9 @@ async fn status(config: &Config) -> Result<(), NodeError> {
     if !s.reason.is_empty() {
         println!("why       {}", s.reason);
     }
-    println!("charter   version {} {}\nlog       {} entries, {}\nversion   {}", s.charter_version, s.charter, s.size, s.log, s.version);
+    println!(
+        "charter   version {} {}\nlog       {} entries, {}\nversion   {}",
+        s.charter_version, s.charter, s.size, s.log, s.version
+    );
     Ok(())
 }

@@ -10,7 +10,10 @@ static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// Installs the recorder once for the process and returns what renders it.
 pub fn install() -> Option<PrometheusHandle> {
     let handle = HANDLE.get_or_init(|| PrometheusBuilder::new().install_recorder().ok());
-    describe_counter!("escrow_statements_total", "Statements submitted, by kind and outcome (accepted, or the rule that refused)");
+    describe_counter!(
+        "escrow_statements_total",
+        "Statements submitted, by kind and outcome (accepted, or the rule that refused)"
+    );
     describe_counter!("escrow_verdicts_total", "Verdicts given, by outcome");
     describe_counter!("escrow_releases_total", "Release calls, by outcome (delivered, or the rule that refused)");
     describe_counter!("escrow_cosignatures_total", "Cosignatures given to other logs, by outcome");

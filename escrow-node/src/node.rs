@@ -142,7 +142,8 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
     let keys = Arc::new(keys);
     let own = keys.statement.public();
     let seat = newest.seats.iter().find(|s| s.statement_key == own);
-    let seat = seat.ok_or_else(|| NodeError::Charter("the accepted charter has no seat with this node's keys".into()))?;
+    let seat =
+        seat.ok_or_else(|| NodeError::Charter("the accepted charter has no seat with this node's keys".into()))?;
     let (index, origin) = (seat.index, seat.log_origin.clone());
 
     let reader = Store::open_reader(&config.database())?;
@@ -318,7 +319,11 @@ impl Node {
 
     /// Asks all peers to cosign the newest checkpoint, which covers at least `size`; returns when
     /// `enough` have, or all have answered. Gives the note and how many cosigned it.
-    pub(crate) async fn cosign_round(self: &Arc<Self>, size: u64, enough: usize) -> (Option<VerifiedCheckpoint>, usize) {
+    pub(crate) async fn cosign_round(
+        self: &Arc<Self>,
+        size: u64,
+        enough: usize,
+    ) -> (Option<VerifiedCheckpoint>, usize) {
         let Some(head) = self.writer.head().filter(|h| h.size() >= size) else { return (None, 0) };
         let mut round = self
             .each_peer(|node, seat| {

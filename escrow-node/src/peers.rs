@@ -96,7 +96,11 @@ impl Peers {
         Ok((status, body))
     }
 
-    async fn json<T: serde::de::DeserializeOwned>(&self, seat: &Seat, request: reqwest::RequestBuilder) -> Result<T, PeerError> {
+    async fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        seat: &Seat,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, PeerError> {
         let (status, body) = self.send(seat, request).await?;
         if status != 200 {
             return Err(PeerError::Status(seat.index, status));

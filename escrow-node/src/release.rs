@@ -154,7 +154,11 @@ async fn collect(node: &Arc<Node>, request: Digest, need: usize) -> Result<Vec<E
 
 /// Deliver: one job evaluates afresh, opens the shares after the permit, seals, and logs; the
 /// reply comes out only when that is durable.
-async fn deliver(node: &Arc<Node>, authorised: Authorised, note: VerifiedCheckpoint) -> Result<Delivered, ReleaseError> {
+async fn deliver(
+    node: &Arc<Node>,
+    authorised: Authorised,
+    note: VerifiedCheckpoint,
+) -> Result<Delivered, ReleaseError> {
     if let State::Rollback(r) | State::Poisoned(r) = node.state() {
         return Err(ReleaseError::NotReady("stopped", r));
     }
@@ -165,7 +169,9 @@ async fn deliver(node: &Arc<Node>, authorised: Authorised, note: VerifiedCheckpo
 
 /// This node's shares of the permitted items, opened in memory.
 fn shares(node: &Node, permit: &Permit) -> Result<Vec<Share>, Refusal> {
-    let lost = |item: &Digest| Refusal::new(Rule::ItemUnknown, format!("the share of item {} is not in the live store", item.short()));
+    let lost = |item: &Digest| {
+        Refusal::new(Rule::ItemUnknown, format!("the share of item {} is not in the live store", item.short()))
+    };
     let open = |item: &Digest| {
         let row = node.read(|s| s.share(item)).ok().flatten().ok_or_else(|| lost(item))?;
         let (key, row) = row;

@@ -74,7 +74,9 @@ pub fn accept(store: &mut Store, digest: &Digest, envelopes: Vec<Envelope>) -> R
         }
     }
     if chain.last().map(Envelope::digest) != Some(*digest) {
-        return Err(charter(format!("the chain in the file does not end in {digest}; check the digest with the administrators")));
+        return Err(charter(format!(
+            "the chain in the file does not end in {digest}; check the digest with the administrators"
+        )));
     }
     let genesis = chain.first().map_or(*digest, Envelope::digest);
     let accepted = Accepted::new(&genesis, chain)?;

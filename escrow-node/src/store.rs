@@ -156,8 +156,11 @@ impl Store {
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let tx = self.0.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         for e in &batch.entries {
-            tx.prepare_cached("INSERT INTO entry (seq, bytes, leaf) VALUES (?1, ?2, ?3)")?
-                .execute(params![int(e.seq)?, e.bytes, e.leaf.as_slice()])?;
+            tx.prepare_cached("INSERT INTO entry (seq, bytes, leaf) VALUES (?1, ?2, ?3)")?.execute(params![
+                int(e.seq)?,
+                e.bytes,
+                e.leaf.as_slice()
+            ])?;
         }
         for (envelope, payload, bytes) in &batch.statements {
             tx.prepare_cached("INSERT OR IGNORE INTO statement (envelope, payload, bytes) VALUES (?1, ?2, ?3)")?
@@ -168,7 +171,10 @@ impl Store {
                 .execute(params![Digest::of(bytes).as_bytes(), bytes])?;
         }
         for d in &batch.deposits {
-            tx.execute("INSERT INTO deposit_key (deposit, name) VALUES (?1, ?2)", params![d.deposit.as_bytes(), d.key.as_slice()])?;
+            tx.execute(
+                "INSERT INTO deposit_key (deposit, name) VALUES (?1, ?2)",
+                params![d.deposit.as_bytes(), d.key.as_slice()],
+            )?;
             for s in &d.shares {
                 tx.prepare_cached("INSERT INTO share (item, deposit, sealed) VALUES (?1, ?2, ?3)")?
                     .execute(params![s.item.as_bytes(), d.deposit.as_bytes(), s.sealed])?;
@@ -249,7 +255,8 @@ impl Store {
     pub fn share(&self, item: &ItemId) -> Result<Option<(KeyName, ShareRow)>, StoreError> {
         let sql = "SELECT k.name, s.sealed FROM share s JOIN deposit_key k ON k.deposit = s.deposit WHERE s.item = ?1";
         let mut q = self.0.prepare_cached(sql)?;
-        let row = q.query_row([item.as_bytes()], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?))).optional()?;
+        let row =
+            q.query_row([item.as_bytes()], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?))).optional()?;
         let Some((name, sealed)) = row else { return Ok(None) };
         let name = name.try_into().map_err(|_| StoreError::Row("deposit key name"))?;
         Ok(Some((name, ShareRow { item: *item, sealed })))

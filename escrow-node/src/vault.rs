@@ -59,7 +59,13 @@ impl Vault {
     ///
     /// # Errors
     /// [`UnlockError`].
-    pub fn reseal(&self, name: &KeyName, generation: u32, item: ItemId, share: &Share) -> Result<ShareRow, UnlockError> {
+    pub fn reseal(
+        &self,
+        name: &KeyName,
+        generation: u32,
+        item: ItemId,
+        share: &Share,
+    ) -> Result<ShareRow, UnlockError> {
         let key = self.key(name)?;
         Ok(ShareRow { item, sealed: aead_seal(&key, &self.aad(&item, generation), share.to_bytes().as_slice()) })
     }
@@ -87,10 +93,6 @@ impl Vault {
     }
 
     fn aad(&self, item: &ItemId, generation: u32) -> Vec<u8> {
-        Labelled::new(labels::AT_REST)
-            .digest(item)
-            .u64(u64::from(generation))
-            .u64(u64::from(self.seat.get()))
-            .finish()
+        Labelled::new(labels::AT_REST).digest(item).u64(u64::from(generation)).u64(u64::from(self.seat.get())).finish()
     }
 }

@@ -149,9 +149,12 @@ impl Parsed {
         let fail = |e: String| PolicyError::Evaluate(e);
         let action = uid("Escrow::Action", "release")?;
         let json = serde_json::from_slice(context).map_err(|e| fail(e.to_string()))?;
-        let context = Context::from_json_value(json, Some((&self.0.schema, &action))).map_err(|e| fail(e.to_string()))?;
-        let (principal, resource) = (uid("Escrow::Person", requestor.as_str())?, uid("Escrow::Matter", matter.as_str())?);
-        let request = Request::new(principal, action, resource, context, Some(&self.0.schema)).map_err(|e| fail(e.to_string()))?;
+        let context =
+            Context::from_json_value(json, Some((&self.0.schema, &action))).map_err(|e| fail(e.to_string()))?;
+        let (principal, resource) =
+            (uid("Escrow::Person", requestor.as_str())?, uid("Escrow::Matter", matter.as_str())?);
+        let request = Request::new(principal, action, resource, context, Some(&self.0.schema))
+            .map_err(|e| fail(e.to_string()))?;
         let response = Authorizer::new().is_authorized(&request, &self.0.set, &Entities::empty());
         let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
         let mut determining: Vec<Code> =

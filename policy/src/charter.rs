@@ -213,10 +213,16 @@ fn check_generations(c: &Charter) -> Result<(), CharterError> {
         rule(t >= 2, format!("{name}: t below 2 lets one node release alone"))?;
         rule(n >= t, format!("{name}: fewer members than t, nothing could ever be released"))?;
         rule(n < 2 * t, format!("{name}: n above 2t-1 allows two disjoint quorums"))?;
-        rule(g.members.windows(2).all(|w| matches!(w, [a, b] if a < b)), format!("{name}: members ascending, none twice"))?;
+        rule(
+            g.members.windows(2).all(|w| matches!(w, [a, b] if a < b)),
+            format!("{name}: members ascending, none twice"),
+        )?;
         let serving = g.members.iter().filter(|m| c.seat(**m).is_some()).count();
         rule(serving >= t, format!("{name}: fewer than t of its seats still serve"))?;
-        rule(Some(g) != c.generations.last() || serving == n, format!("{name}: the current generation has an unknown seat"))?;
+        rule(
+            Some(g) != c.generations.last() || serving == n,
+            format!("{name}: the current generation has an unknown seat"),
+        )?;
     }
     Ok(())
 }
@@ -315,7 +321,10 @@ fn check_succession(old: &Charter, new: &Charter) -> Result<(), CharterError> {
     rule(new.issued >= old.issued, "issued before the version it follows")?;
     for g in &old.generations {
         if let Some(same) = new.generation(g.number) {
-            rule(same.t == g.t && same.members == g.members, format!("generation {} changed; make a new one", g.number))?;
+            rule(
+                same.t == g.t && same.members == g.members,
+                format!("generation {} changed; make a new one", g.number),
+            )?;
         }
     }
     let newest = old.generations.last().map_or(0, |g| g.number);
@@ -328,7 +337,10 @@ fn check_succession(old: &Charter, new: &Charter) -> Result<(), CharterError> {
     for s in &new.seats {
         let Some(before) = old_seats.get(&s.index) else { continue };
         let same_log = before.log_origin == s.log_origin;
-        rule(same_log == (before.log_key == s.log_key), format!("seat {}: a new log key is a new log origin", s.index))?;
+        rule(
+            same_log == (before.log_key == s.log_key),
+            format!("seat {}: a new log key is a new log origin", s.index),
+        )?;
         rule(
             same_log == (before.previous_log_head == s.previous_log_head),
             format!("seat {}: a new log origin names the old log's last head, and only then", s.index),

@@ -133,8 +133,10 @@ impl MatterFact {
     /// a statement follows that very one. `None` while nothing is closed and the opening is not known.
     pub fn head(&self) -> Option<&Fact<Matter>> {
         let followed: BTreeSet<Digest> = self.statements.values().filter_map(|f| f.statement.previous).collect();
-        let standing =
-            self.statements.values().find(|f| f.statement.action == MatterAction::Close && !followed.contains(&f.digest));
+        let standing = self
+            .statements
+            .values()
+            .find(|f| f.statement.action == MatterAction::Close && !followed.contains(&f.digest));
         if standing.is_some() {
             return standing;
         }
@@ -338,8 +340,12 @@ impl Facts {
 
     /// Two valid successors of one version that no accepted version has settled.
     pub fn charter_fork(&self) -> Option<(Digest, Digest)> {
-        let voided: BTreeSet<Digest> =
-            self.accepted.iter().filter_map(|d| self.charters.get(d)).flat_map(|c| c.charter().voided.clone()).collect();
+        let voided: BTreeSet<Digest> = self
+            .accepted
+            .iter()
+            .filter_map(|d| self.charters.get(d))
+            .flat_map(|c| c.charter().voided.clone())
+            .collect();
         let mut by_previous: BTreeMap<Digest, Digest> = BTreeMap::new();
         for c in self.charters.values().filter(|c| !voided.contains(&c.digest())) {
             let Some(previous) = c.charter().previous else { continue };
@@ -379,7 +385,10 @@ impl Facts {
 
     /// True if the enrolment of the device is valid at `at` and not revoked.
     pub fn device_live(&self, d: &DeviceFact, at: Timestamp) -> bool {
-        d.from <= at && at < d.until && self.revocation(&d.key).is_none() && self.revoked_enrolment(&d.enrolment).is_none()
+        d.from <= at
+            && at < d.until
+            && self.revocation(&d.key).is_none()
+            && self.revoked_enrolment(&d.enrolment).is_none()
     }
 
     /// The revocation of a key, if any.
@@ -503,7 +512,8 @@ impl Facts {
 
     /// The operator's acceptance takes over the whole chain up to the digest at once.
     fn accept_charter(&mut self, digest: &Digest, at: Timestamp) -> Result<(), Refusal> {
-        let fail = |why: &str| Refusal::new(Rule::CharterInvalid, format!("charter {digest} cannot be accepted: {why}"));
+        let fail =
+            |why: &str| Refusal::new(Rule::CharterInvalid, format!("charter {digest} cannot be accepted: {why}"));
         let mut chain = Vec::new();
         let mut base = *digest;
         while !self.accepted.contains(&base) {
@@ -620,7 +630,8 @@ impl Facts {
     /// cancellations, the closing of its matter, withdrawals of its items' consents, and all
     /// revocations. For a request that is not known here: every restriction there is.
     pub fn restrictions_on(&self, request: Option<&Digest>) -> Vec<Digest> {
-        let known = request.and_then(|d| self.requests.get(d)).and_then(|r| Some((r, &r.request.as_ref()?.0.statement)));
+        let known =
+            request.and_then(|d| self.requests.get(d)).and_then(|r| Some((r, &r.request.as_ref()?.0.statement)));
         let Some((fact, asked)) = known else {
             return self.restrictions.iter().copied().collect();
         };
@@ -632,7 +643,8 @@ impl Facts {
             let closes = m.statements().filter(|f| f.statement.action == MatterAction::Close);
             out.extend(closes.map(|f| f.digest));
         }
-        let consents: BTreeSet<Digest> = asked.items.iter().filter_map(|i| self.items.get(i)).map(|i| i.consent).collect();
+        let consents: BTreeSet<Digest> =
+            asked.items.iter().filter_map(|i| self.items.get(i)).map(|i| i.consent).collect();
         out.extend(consents.iter().filter_map(|c| self.withdrawal(c)).map(|w| w.digest));
         out.into_iter().collect()
     }
@@ -645,7 +657,8 @@ impl Facts {
         }
         for m in self.matters.values() {
             if let Some(f) = m.statements.get(restriction) {
-                let mut chain: Vec<&Fact<Matter>> = m.statements.values().filter(|s| s.logged.seq < f.logged.seq).collect();
+                let mut chain: Vec<&Fact<Matter>> =
+                    m.statements.values().filter(|s| s.logged.seq < f.logged.seq).collect();
                 chain.sort_by_key(|s| s.logged.seq);
                 out.extend(chain.iter().map(|s| s.digest));
             }

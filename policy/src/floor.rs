@@ -55,9 +55,7 @@ fn scope_of(item: &ItemFact) -> impl Iterator<Item = Token> + '_ {
 pub(crate) fn in_scope(person: &Person, scope: &BTreeSet<Token>) -> bool {
     match &person.subject {
         Subject::NoSubject => false,
-        Subject::Tokens(own) => {
-            scope.iter().any(|t| own.contains(t) || own.iter().all(|o| o.version != t.version))
-        }
+        Subject::Tokens(own) => scope.iter().any(|t| own.contains(t) || own.iter().all(|o| o.version != t.version)),
     }
 }
 
@@ -75,7 +73,9 @@ pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Pas
     if let Some((_, by)) = fact.cancelled.iter().find(|(who, _)| *who == request.by) {
         return Err(Refusal::new(Rule::RequestCancelled, "the requestor cancelled it").by(Kind::Cancellation, *by));
     }
-    require(at < request.expires, Rule::RequestExpired, || format!("it expired at {}; silence is denial", request.expires))?;
+    require(at < request.expires, Rule::RequestExpired, || {
+        format!("it expired at {}; silence is denial", request.expires)
+    })?;
     limits(charter, request)?;
     if let Some(d) = fact.denial() {
         let detail = format!("{} denied it", d.fact.statement.by);
@@ -86,9 +86,14 @@ pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Pas
         "the request was made under a charter that was voided".into()
     })?;
     let requestor = charter.person(&request.by);
-    let requestor = requestor.ok_or_else(|| Refusal::new(Rule::NotEntitled, "the requestor is no longer in the charter"))?;
-    require(requestor.has_role("requestor"), Rule::NotEntitled, || format!("{} is no longer a requestor", requestor.id))?;
-    require(requestor.key_valid(signer, asked.logged.at), Rule::KeyNotValid, || "the requestor's key was not valid".into())?;
+    let requestor =
+        requestor.ok_or_else(|| Refusal::new(Rule::NotEntitled, "the requestor is no longer in the charter"))?;
+    require(requestor.has_role("requestor"), Rule::NotEntitled, || {
+        format!("{} is no longer a requestor", requestor.id)
+    })?;
+    require(requestor.key_valid(signer, asked.logged.at), Rule::KeyNotValid, || {
+        "the requestor's key was not valid".into()
+    })?;
     if let Some(by) = facts.revocation(signer) {
         return Err(Refusal::new(Rule::KeyRevoked, "the requestor's key was revoked").by(Kind::Revocation, by));
     }
@@ -114,10 +119,13 @@ pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Pas
         let counts = strongest.get(&s.by).is_some_and(|d| d.fact.statement.choice == Choice::Approve)
             && charter.approver_roles.contains(&s.role)
             && facts.revocation(&d.key).is_none()
-            && charter.person(&s.by).is_some_and(|p| {
-                p.roles.contains(&s.role) && p.key_valid(&d.key, d.fact.logged.at) && !excluded(p)
-            })
-            && facts.accepted_charter(&s.charter).and_then(|c| c.person(&s.by)).is_some_and(|p| p.roles.contains(&s.role));
+            && charter
+                .person(&s.by)
+                .is_some_and(|p| p.roles.contains(&s.role) && p.key_valid(&d.key, d.fact.logged.at) && !excluded(p))
+            && facts
+                .accepted_charter(&s.charter)
+                .and_then(|c| c.person(&s.by))
+                .is_some_and(|p| p.roles.contains(&s.role));
         if counts {
             approvals.entry(&s.by).or_insert((&s.role, d.fact.digest));
         }
@@ -132,7 +140,8 @@ pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Pas
         .collect();
     let holders = |r: &Role| able.iter().filter(|p| p.roles.contains(r)).count() as u64;
     let eligible = charter.approver_roles.iter().map(|r| (r.clone(), holders(r))).collect();
-    let eligible_people = able.iter().filter(|p| p.roles.iter().any(|r| charter.approver_roles.contains(r))).count() as u64;
+    let eligible_people =
+        able.iter().filter(|p| p.roles.iter().any(|r| charter.approver_roles.contains(r))).count() as u64;
 
     Ok(Passed {
         charter,
@@ -150,7 +159,11 @@ pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Pas
 /// A node that knows of a newer charter or a fork permits nothing.
 pub(crate) fn charter_settled(facts: &Facts) -> Result<&Charter, Refusal> {
     if let Some((a, b)) = facts.charter_fork() {
-        let detail = format!("two valid successors of one charter are known ({} and {}); the operator must settle it", a.short(), b.short());
+        let detail = format!(
+            "two valid successors of one charter are known ({} and {}); the operator must settle it",
+            a.short(),
+            b.short()
+        );
         return Err(Refusal::new(Rule::CharterFork, detail).by(Kind::Charter, b));
     }
     if let Some(newer) = facts.charter_unaccepted() {
@@ -178,9 +191,12 @@ fn limits(charter: &Charter, r: &Request) -> Result<(), Refusal> {
 
 fn matter_open(facts: &Facts, r: &Request) -> Result<(), Refusal> {
     let head = facts.matter(&r.matter).and_then(|m| m.head());
-    let head = head.ok_or_else(|| Refusal::new(Rule::MatterUnknown, format!("matter {} is not known at this node", r.matter)))?;
+    let head = head
+        .ok_or_else(|| Refusal::new(Rule::MatterUnknown, format!("matter {} is not known at this node", r.matter)))?;
     if head.statement.action == MatterAction::Close {
-        return Err(Refusal::new(Rule::MatterClosed, format!("matter {} is closed", r.matter)).by(Kind::Matter, head.digest));
+        return Err(
+            Refusal::new(Rule::MatterClosed, format!("matter {} is closed", r.matter)).by(Kind::Matter, head.digest)
+        );
     }
     Ok(())
 }
@@ -191,12 +207,16 @@ fn items_live<'a>(facts: &'a Facts, r: &Request, at: Timestamp) -> Result<Vec<&'
     let mut items = Vec::with_capacity(r.items.len());
     for id in &r.items {
         let item = facts.item(id);
-        items.push(item.ok_or_else(|| Refusal::new(Rule::ItemUnknown, format!("item {} is not held here", id.short())))?);
+        items.push(
+            item.ok_or_else(|| Refusal::new(Rule::ItemUnknown, format!("item {} is not held here", id.short())))?,
+        );
     }
     let generations: BTreeSet<u32> = items.iter().map(|i| i.generation).collect();
     require(generations.len() == 1, Rule::MixedGenerations, || "all items of a request are of one generation".into())?;
     let threads: BTreeSet<Token> = items.iter().map(|i| i.about.thread).collect();
-    require(threads.iter().eq(&r.scope.threads), Rule::ItemScope, || "the items' threads are not the scope's threads".into())?;
+    require(threads.iter().eq(&r.scope.threads), Rule::ItemScope, || {
+        "the items' threads are not the scope's threads".into()
+    })?;
     for item in &items {
         let overlaps = item.about.from < r.scope.to && r.scope.from < item.about.to;
         require(overlaps, Rule::ItemScope, || "an item lies outside the time asked for".into())?;
@@ -227,14 +247,18 @@ fn recipient<'a>(
             let person = charter.person(&p.id).ok_or_else(|| changed("the recipient is no longer in the charter"))?;
             let key = person.sealing.as_ref().filter(|k| k.digest() == p.sealing);
             let key = key.ok_or_else(|| changed("the recipient's sealing key is not the one the charter lists"))?;
-            require(!in_scope(person, scope), Rule::RecipientInScope, || format!("{}'s own messages are in scope", p.id))?;
+            require(!in_scope(person, scope), Rule::RecipientInScope, || {
+                format!("{}'s own messages are in scope", p.id)
+            })?;
             Ok((key, Some(&person.id)))
         }
         Recipient::Device(d) => {
             let listed = facts.devices(&d.key.id()).iter().find(|f| f.enrolment == d.enrolment && f.key == d.key);
             let listed = listed.filter(|f| facts.device_live(f, at));
             let listed = listed.ok_or_else(|| changed("the recipient device's enrolment is not live"))?;
-            require(listed.sealing.digest() == d.sealing, Rule::RecipientKey, || "not the device's sealing key".into())?;
+            require(listed.sealing.digest() == d.sealing, Rule::RecipientKey, || {
+                "not the device's sealing key".into()
+            })?;
             // The charter lists everybody's tokens under the versions in use, and under no other for sure.
             require(charter.token_versions.contains(&listed.subject.version), Rule::RecipientKey, || {
                 "the device is enrolled under a token-key version that is no longer in use".into()

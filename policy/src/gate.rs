@@ -110,14 +110,18 @@ fn evaluate_passed(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Result<
 fn texts(facts: &Facts, passed: &Passed<'_>) -> Result<Vec<Text>, Refusal> {
     let id = &passed.request.policy;
     let today = passed.charter.policy(id);
-    let today = today.ok_or_else(|| Refusal::new(Rule::PolicyUnknown, format!("policy {id} is gone from the charter")))?;
+    let today =
+        today.ok_or_else(|| Refusal::new(Rule::PolicyUnknown, format!("policy {id} is gone from the charter")))?;
     let agreed: BTreeSet<Digest> =
         passed.items.iter().flat_map(|i| &i.policies).filter(|p| p.id == *id).map(|p| p.digest).collect();
     let mut out = Vec::new();
     let ids = agreed.into_iter().map(|d| (d, false)).chain(std::iter::once((today.digest(), true)));
     for (digest, current) in ids {
         let text = facts.policy_text(&digest).ok_or_else(|| {
-            Refusal::new(Rule::PolicyUnknown, format!("the agreed text {} of policy {id} is not known here", digest.short()))
+            Refusal::new(
+                Rule::PolicyUnknown,
+                format!("the agreed text {} of policy {id} is not known here", digest.short()),
+            )
         })?;
         let parsed = cedar::parse(text, &passed.charter.approver_roles)
             .map_err(|e| Refusal::new(Rule::PolicyError, format!("policy {id}: {e}")))?;
@@ -136,7 +140,12 @@ fn judge(texts: &[Text], request: &Request, bytes: &[u8], n: &Counters) -> Resul
         let e = t.parsed.evaluate(&request.by, &request.matter, bytes);
         let e = e.map_err(|e| Refusal::new(Rule::PolicyError, e.to_string()))?;
         errors.extend(e.errors);
-        results.push(PolicyResult { policy: t.digest, current: t.current, allowed: e.allowed, determining: e.determining });
+        results.push(PolicyResult {
+            policy: t.digest,
+            current: t.current,
+            allowed: e.allowed,
+            determining: e.determining,
+        });
     }
     let allowed = !results.is_empty() && results.iter().all(|r| r.allowed) && n.approvers >= APPROVERS;
     Ok((allowed, results, errors))
@@ -145,12 +154,8 @@ fn judge(texts: &[Text], request: &Request, bytes: &[u8], n: &Counters) -> Resul
 fn circumstances(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Circumstances {
     let r = passed.request;
     let depositors: BTreeSet<_> = passed.items.iter().map(|i| i.depositor).collect();
-    let others: BTreeSet<&Participant> = passed
-        .items
-        .iter()
-        .flat_map(|i| &i.about.participants)
-        .filter(|p| !depositors.contains(&p.token))
-        .collect();
+    let others: BTreeSet<&Participant> =
+        passed.items.iter().flat_map(|i| &i.about.participants).filter(|p| !depositors.contains(&p.token)).collect();
     let mut consents = Participants::default();
     for p in others {
         let consented = || {
@@ -171,7 +176,8 @@ fn circumstances(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Circumsta
         .filter_map(|(_, f)| f.request.as_ref())
         .filter(|(q, _)| q.statement.items.iter().any(|i| wanted.contains(i)))
         .count() as u64;
-    let bases: BTreeSet<_> = passed.items.iter().filter_map(|i| facts.consent(&i.consent)).map(|c| c.statement.basis).collect();
+    let bases: BTreeSet<_> =
+        passed.items.iter().filter_map(|i| facts.consent(&i.consent)).map(|c| c.statement.basis).collect();
     let span_ms = r.scope.to.millis().saturating_sub(r.scope.from.millis()).unsigned_abs();
     Circumstances {
         requestor: r.by.clone(),
@@ -450,10 +456,16 @@ fn check_permits(
 
 /// At least w answers of distinct peers, for this seat and request, and nothing that they name
 /// is unknown here.
-fn check_answers(facts: &Facts, request: &Digest, generation: &Generation, answers: &[Envelope]) -> Result<(), Refusal> {
+fn check_answers(
+    facts: &Facts,
+    request: &Digest,
+    generation: &Generation,
+    answers: &[Envelope],
+) -> Result<(), Refusal> {
     let mut seats: BTreeSet<SeatIndex> = BTreeSet::new();
     for envelope in answers {
-        let claimed: RestrictionAnswer = envelope.decode().map_err(|e| Refusal::new(Rule::AnswerInvalid, e.to_string()))?;
+        let claimed: RestrictionAnswer =
+            envelope.decode().map_err(|e| Refusal::new(Rule::AnswerInvalid, e.to_string()))?;
         let a: Verified<RestrictionAnswer> = verify_seat_statement(facts, envelope, claimed.seat)?;
         let a = a.statement();
         let ours = Some(a.asker) == facts.seat() && Some(a.seat) != facts.seat() && a.request == Some(*request);

@@ -243,16 +243,29 @@ mod tests {
     fn a_place_has_one_path() {
         let hex = "ab".repeat(32);
         for good in [
-            README.into(), INDEX.into(), "data/charters/0001.json".into(), "data/logs/7/entries.jsonl".into(),
-            format!("data/statements/{hex}.json"), format!("data/attachments/{hex}"), "data/views/1-255.json".to_owned(),
+            README.into(),
+            INDEX.into(),
+            "data/charters/0001.json".into(),
+            "data/logs/7/entries.jsonl".into(),
+            format!("data/statements/{hex}.json"),
+            format!("data/attachments/{hex}"),
+            "data/views/1-255.json".to_owned(),
         ] {
             assert!(Place::of(&good).is_some(), "{good}");
         }
         for bad in [
-            "data/x".into(), "data/charters/1.json".into(), "data/charters/0000.json".into(), "data/logs/07/entries.jsonl".into(),
-            "data/logs/0/entries.jsonl".into(), "data/logs/+7/checkpoint.txt".into(), "data/logs/7/x".into(),
-            format!("data/statements/{hex}"), format!("data/attachments/{}", hex.to_uppercase()),
-            "data/views/1-256.json".to_owned(), "data/views/01-2.json".into(), "data/logs/7/entries.jsonl/x".into(),
+            "data/x".into(),
+            "data/charters/1.json".into(),
+            "data/charters/0000.json".into(),
+            "data/logs/07/entries.jsonl".into(),
+            "data/logs/0/entries.jsonl".into(),
+            "data/logs/+7/checkpoint.txt".into(),
+            "data/logs/7/x".into(),
+            format!("data/statements/{hex}"),
+            format!("data/attachments/{}", hex.to_uppercase()),
+            "data/views/1-256.json".to_owned(),
+            "data/views/01-2.json".into(),
+            "data/logs/7/entries.jsonl/x".into(),
         ] {
             assert!(Place::of(&bad).is_none(), "{bad}");
         }

@@ -180,7 +180,8 @@ impl Story<'_> {
         self.ready = Some(seq);
         let Some(generation) = self.charter().and_then(Charter::current_generation) else { return };
         let need = generation.start_quorum();
-        let distinct: BTreeSet<_> = peers.iter().filter(|p| **p != self.log.seat && generation.members.contains(p)).collect();
+        let distinct: BTreeSet<_> =
+            peers.iter().filter(|p| **p != self.log.seat && generation.members.contains(p)).collect();
         let have = distinct.len();
         self.hold(have >= need, seq, "ready-quorum", || format!("{have} peers proved the log, {need} are needed"));
     }

@@ -37,7 +37,13 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn finding(&self, class: Class, entry: u64, rule: impl Into<String>, detail: impl Into<String>) -> Finding {
+    pub(super) fn finding(
+        &self,
+        class: Class,
+        entry: u64,
+        rule: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Finding {
         Finding::new(class, &self.path, rule, detail).seat(self.seat).entry(entry)
     }
 }
@@ -78,7 +84,9 @@ fn tampered(file: &str, rule: &str, detail: impl Into<String>) -> Finding {
 /// Reads everything that needs no key. None if anything does not fit.
 pub(super) fn read<'f>(files: &'f Files, digests: &BTreeMap<&str, Digest>, out: &mut Vec<Finding>) -> Option<Raw<'f>> {
     let bytes = files.get(INDEX).map(Vec::as_slice).unwrap_or_default();
-    let index = Index::decode(bytes).map_err(|e| out.push(Finding::new(Class::Malformed, INDEX, "index", e.to_string()))).ok()?;
+    let index = Index::decode(bytes)
+        .map_err(|e| out.push(Finding::new(Class::Malformed, INDEX, "index", e.to_string())))
+        .ok()?;
     let mut raw = Raw { index, pool: Pool::default(), logs: vec![], views: vec![], attachments: BTreeMap::new() };
     for (path, digest) in digests {
         let bytes = files.get(*path).map(Vec::as_slice).unwrap_or_default();
@@ -102,7 +110,9 @@ impl<'f> Raw<'f> {
     fn place(&mut self, path: &str, bytes: &'f [u8], digest: &Digest) -> Result<(), Finding> {
         let envelope = || Envelope::parse(bytes).map_err(|e| tampered(path, "envelope", e.to_string()));
         let listed = |seat| self.index.logs.iter().any(|l| l.seat == seat);
-        let named = |d: Digest| if d == *digest { Ok(()) } else { Err(tampered(path, "name", format!("holds the bytes of {digest}"))) };
+        let named = |d: Digest| {
+            if d == *digest { Ok(()) } else { Err(tampered(path, "name", format!("holds the bytes of {digest}"))) }
+        };
         match Place::of(path) {
             Some(Place::Readme) if bytes != self.index.readme().as_bytes() => {
                 return Err(tampered(path, "readme", "not the text that follows from bundle.json"));
@@ -137,7 +147,8 @@ fn read_log(files: &Files, wanted: &bundle::LogRef) -> Result<Log, Finding> {
     let (path, note_path) = (bundle::entries_path(wanted.seat), bundle::checkpoint_path(wanted.seat));
     let fail = |file: &str, rule: &str, detail: String| tampered(file, rule, detail).seat(wanted.seat);
     let get = |path: &str| files.get(path).ok_or_else(|| fail(path, "missing", format!("{INDEX} lists this log")));
-    let lines = get(&path)?.strip_suffix(b"\n").ok_or_else(|| fail(&path, "entries", "does not end with a newline".into()))?;
+    let lines =
+        get(&path)?.strip_suffix(b"\n").ok_or_else(|| fail(&path, "entries", "does not end with a newline".into()))?;
     let mut log = Log {
         seat: wanted.seat,
         origin: wanted.origin.clone(),
@@ -150,7 +161,11 @@ fn read_log(files: &Files, wanted: &bundle::LogRef) -> Result<Log, Finding> {
     let mut chain = Chain::new(&wanted.origin);
     for line in lines.split(|b| *b == b'\n') {
         let entry = chain.push(line).map_err(|e| {
-            let wanted = if matches!(e.rule, ChainRule::Log(_)) { format!("; {INDEX} says {}", wanted.origin) } else { String::new() };
+            let wanted = if matches!(e.rule, ChainRule::Log(_)) {
+                format!("; {INDEX} says {}", wanted.origin)
+            } else {
+                String::new()
+            };
             fail(&path, "chain", format!("{}{wanted}", e.rule)).entry(e.seq)
         })?;
         log.entries.push(entry);
@@ -207,12 +222,19 @@ fn verified_head(charters: &Charters, log: &Log) -> Result<VerifiedCheckpoint, S
     let witnesses = charters.witness_keys();
     head.cosigners(&witnesses).map_err(|e| e.to_string())?;
     // A line that no key here can check could be altered unseen; builders leave those out.
-    let unknown = head.note().signatures().iter().find(|line| !key.made(line) && !witnesses.iter().any(|w| w.made(line)));
+    let unknown =
+        head.note().signatures().iter().find(|line| !key.made(line) && !witnesses.iter().any(|w| w.made(line)));
     unknown.map_or(Ok(()), |line| Err(format!("a signature line of {}, which no charter lists", line.name())))?;
     Ok(head)
 }
 
-fn bound_view(charters: &Charters, index: &Index, viewer: SeatIndex, viewed: SeatIndex, envelope: &Envelope) -> Result<View, String> {
+fn bound_view(
+    charters: &Charters,
+    index: &Index,
+    viewer: SeatIndex,
+    viewed: SeatIndex,
+    envelope: &Envelope,
+) -> Result<View, String> {
     let view: View = envelope.decode().map_err(|e| e.to_string())?;
     let rule = |ok: bool, why: &str| if ok { Ok(()) } else { Err(why.to_owned()) };
     rule(view.seat == viewer && charters.owner(&view.log) == Some(viewed), "not the view that its file name says")?;
@@ -230,7 +252,12 @@ fn references(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
     for log in &evidence.logs {
         for entry in &log.entries {
             let mut missing = |what: &str, path: String| {
-                out.push(log.finding(Class::Tampered, entry.seq, "unresolved", format!("{what} {path} is not in the bundle")));
+                out.push(log.finding(
+                    Class::Tampered,
+                    entry.seq,
+                    "unresolved",
+                    format!("{what} {path} is not in the bundle"),
+                ));
             };
             let mut attachment = |d: Digest, missing: &mut dyn FnMut(&str, String)| {
                 if attached.insert(d) && !evidence.attachments.contains_key(&d) {

@@ -81,7 +81,10 @@ fn floor(story: &Story<'_>, request: &Digest, at: Timestamp) -> Result<gate::Cou
 fn envelopes(story: &Story<'_>, digests: &[Digest]) -> Vec<Envelope> {
     let pool = &story.evidence.pool;
     let signed = |e: &Envelope| {
-        let seat = e.decode::<Verdict>().map(|v| v.seat).or_else(|_| e.decode().map(|a: escrow_core::restriction::RestrictionAnswer| a.seat));
+        let seat = e
+            .decode::<Verdict>()
+            .map(|v| v.seat)
+            .or_else(|_| e.decode().map(|a: escrow_core::restriction::RestrictionAnswer| a.seat));
         seat.is_ok_and(|s| story.evidence.charters.signed_by_seat(e, s))
     };
     let pick = |d: &Digest| pool.named(d).find(|s| signed(&s.envelope)).or_else(|| pool.named(d).next());
@@ -128,7 +131,9 @@ pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope
         && release.reply == *said.reply
         && release.attempt == said.attempt
         && Some(release.charter) == in_force;
-    story.hold(same, seq, "release-statement", || "entry and release statement differ in request, reply, attempt or charter".into());
+    story.hold(same, seq, "release-statement", || {
+        "entry and release statement differ in request, reply, attempt or charter".into()
+    });
     story.hold(said.attempt == before.saturating_add(1), seq, "attempt", || {
         format!("attempt {}, {} expected", said.attempt, before.saturating_add(1))
     });
@@ -165,7 +170,9 @@ fn cosigned(story: &mut Story<'_>, seq: u64, said: &Said<'_>, generation: u32) {
     match head.cosigners(&keys) {
         Ok(who) => {
             let have = who.len();
-            story.hold(have >= need, seq, "cosignatures", || format!("{path} has {have} peers' cosignatures, {need} are needed"));
+            story.hold(have >= need, seq, "cosignatures", || {
+                format!("{path} has {have} peers' cosignatures, {need} are needed")
+            });
         }
         Err(e) => story.violation(seq, "note", format!("{path}: {e}")),
     }

@@ -15,12 +15,16 @@ const BEFORE_CONTEXT: [Rule; 3] = [Rule::PolicyUnknown, Rule::PolicyError, Rule:
 /// Judges a verdict by the facts before its entry.
 pub(super) fn check(story: &mut Story<'_>, seq: u64, at: Timestamp, v: &Verdict) {
     let in_force = story.facts.charter().map(|c| c.digest());
-    story.hold(Some(v.charter) == in_force, seq, "verdict-charter", || "names another charter than the one in force".into());
+    story.hold(Some(v.charter) == in_force, seq, "verdict-charter", || {
+        "names another charter than the one in force".into()
+    });
     story.hold(v.decided == at, seq, "verdict-time", || format!("decided {}, logged {at}", v.decided));
     let life = story.charter().map_or(0, |c| c.limits.permit_life_s);
     let life = if v.outcome == Outcome::Permit { i64::try_from(life).unwrap_or(0) } else { 0 };
     let until = v.decided.plus_seconds(life);
-    story.hold(v.valid_until == until, seq, "verdict-life", || format!("valid until {}, {until} expected", v.valid_until));
+    story.hold(v.valid_until == until, seq, "verdict-life", || {
+        format!("valid until {}, {until} expected", v.valid_until)
+    });
     if record(story, seq, at, v) && story.options.policy_replay {
         replay(story, seq, at, v);
     }

@@ -56,7 +56,9 @@ fn heads<'e>(
     seen: &'e BTreeMap<(SeatIndex, SeatIndex), VerifiedCheckpoint>,
 ) -> BTreeMap<String, Vec<Head<'e>>> {
     let mut out: BTreeMap<String, Vec<Head<'e>>> = BTreeMap::new();
-    let mut add = |file: String, head: &'e VerifiedCheckpoint| out.entry(head.origin().to_owned()).or_default().push(Head { file, head });
+    let mut add = |file: String, head: &'e VerifiedCheckpoint| {
+        out.entry(head.origin().to_owned()).or_default().push(Head { file, head })
+    };
     for log in &evidence.logs {
         if let Some(head) = &log.head {
             add(checkpoint_path(log.seat), head);
@@ -106,7 +108,8 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
         }
         match beyond.get(&size) {
             Some(other) if other.head.contradicts(h.head) => {
-                let detail = format!("the key {key} of {origin} signed two roots for size {size}: here and in {}", other.file);
+                let detail =
+                    format!("the key {key} of {origin} signed two roots for size {size}: here and in {}", other.file);
                 report(Class::Misbehaviour, &h.file, "fork", detail);
             }
             Some(_) => {}
@@ -117,7 +120,12 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
     }
     if let (Some(h), Some(log)) = (longest, log) {
         let (size, file) = (h.head.size(), &h.file);
-        report(Class::Incomplete, &log.path, "log-short", format!("log shorter than cosigned size {size}, as {file} shows"));
+        report(
+            Class::Incomplete,
+            &log.path,
+            "log-short",
+            format!("log shorter than cosigned size {size}, as {file} shows"),
+        );
     }
 }
 
@@ -133,7 +141,9 @@ fn cosigned_entries(evidence: &Evidence<'_>, stories: &[Story<'_>], out: &mut Ve
             let log = evidence.logs.iter().find(|l| l.origin == *origin);
             let ours = log.and_then(|l| l.tree.root_at(*size)).map(Digest);
             if ours.is_some_and(|ours| ours != *root) {
-                let detail = format!("says that it cosigned another root for size {size} of {origin} than that log has; ask for the note");
+                let detail = format!(
+                    "says that it cosigned another root for size {size} of {origin} than that log has; ask for the note"
+                );
                 out.push(story.log.finding(Class::Incomplete, *seq, "cosigned-elsewhere", detail));
             }
         }
@@ -169,7 +179,8 @@ fn coverage(
                 views += 1;
             } else {
                 let path = crate::bundle::view_path(*viewer, *viewed);
-                let detail = format!("its note of size {} was made before entry {relied_on}, and does not count", head.size());
+                let detail =
+                    format!("its note of size {} was made before entry {relied_on}, and does not count", head.size());
                 out.push(Finding::new(Class::Ok, path, "view-old", detail).seat(*viewer));
             }
         }
@@ -178,7 +189,8 @@ fn coverage(
             (views + g.w()).saturating_sub(peers)
         });
         if member(&log.seat) && bound < 1 {
-            let detail = format!("{views} views of this log reach its last release: a fork by one node alone is not excluded");
+            let detail =
+                format!("{views} views of this log reach its last release: a fork by one node alone is not excluded");
             out.push(Finding::new(Class::Incomplete, &log.path, "views-missing", detail).seat(log.seat));
         }
         logs.push(LogSummary {

@@ -109,11 +109,21 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refusal`], which is logged.
-    pub fn authorise(&mut self, call: &Envelope, gathered: &Gathered<'_>, since: Instant) -> Result<Authorised, Refusal> {
+    pub fn authorise(
+        &mut self,
+        call: &Envelope,
+        gathered: &Gathered<'_>,
+        since: Instant,
+    ) -> Result<Authorised, Refusal> {
         self.try_authorise(call, gathered, since).inspect_err(|refusal| self.log_refusal(call, refusal))
     }
 
-    fn try_authorise(&mut self, call: &Envelope, gathered: &Gathered<'_>, since: Instant) -> Result<Authorised, Refusal> {
+    fn try_authorise(
+        &mut self,
+        call: &Envelope,
+        gathered: &Gathered<'_>,
+        since: Instant,
+    ) -> Result<Authorised, Refusal> {
         let verified = verify_call(&self.facts, call, self.now)?;
         let permit = gate::authorise(&self.facts, &verified, gathered, self.now)?;
         let digests = |list: &[Envelope]| {
@@ -207,10 +217,15 @@ impl Engine {
     fn check_cosigned(&self, seq: u64, note: &VerifiedCheckpoint, generation: u32) -> Result<(), Refusal> {
         let missing = |why: String| Refusal::new(Rule::CosignaturesMissing, why);
         let charter = self.charter()?;
-        let generation = charter.generation(generation).ok_or_else(|| missing("the items' generation is retired".into()))?;
-        let covers = note.size() > seq && note.origin() == self.origin && self.tree.root_at(note.size()) == Some(*note.root());
+        let generation =
+            charter.generation(generation).ok_or_else(|| missing("the items' generation is retired".into()))?;
+        let covers =
+            note.size() > seq && note.origin() == self.origin && self.tree.root_at(note.size()) == Some(*note.root());
         if !covers {
-            return Err(missing(format!("the checkpoint of size {} does not cover entry {seq} of this log", note.size())));
+            return Err(missing(format!(
+                "the checkpoint of size {} does not cover entry {seq} of this log",
+                note.size()
+            )));
         }
         let peers = generation.members.iter().filter(|m| **m != self.seat).filter_map(|m| charter.seat(*m));
         let keys: Vec<_> = peers.filter_map(|s| witness_verifier(&charter.org, s).ok()).collect();

@@ -42,7 +42,9 @@ impl Engine {
         let charter = self.charter()?;
         let own = witness_name(&charter.org, self.seat);
         let log = charter.seats.iter().find(|s| s.log_origin == origin && s.index != self.seat);
-        let Some(log) = log.and_then(|s| log_verifier(s).ok()) else { return Ok(AddAnswer::Refused(Refuse::UnknownOrigin)) };
+        let Some(log) = log.and_then(|s| log_verifier(s).ok()) else {
+            return Ok(AddAnswer::Refused(Refuse::UnknownOrigin));
+        };
         let stored = self.peers.get(&origin).cloned();
         let accept = match decide(request, stored.as_ref().map(|h| (h.size, h.root)), &log) {
             Ok(accept) => accept,
@@ -79,7 +81,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refusal`] if signing fails.
-    pub fn restrictions(&self, asker: SeatIndex, ask: &RestrictionAsk, ready: bool) -> Result<RestrictionAnswers, Refusal> {
+    pub fn restrictions(
+        &self,
+        asker: SeatIndex,
+        ask: &RestrictionAsk,
+        ready: bool,
+    ) -> Result<RestrictionAnswers, Refusal> {
         let restrictions = self.facts.restrictions_on(ask.request.as_ref());
         let mut statements: Vec<Digest> = Vec::new();
         for r in &restrictions {

@@ -12,7 +12,7 @@ use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
 use escrow_core::deal::OpenedDeal;
 use escrow_core::deposit::Deposit;
-use escrow_core::query::{Question, Query};
+use escrow_core::query::{Query, Question};
 use escrow_core::release::Caller;
 use escrow_core::request::Scope;
 use escrow_core::verdict::Verdict;
@@ -139,7 +139,13 @@ fn admit_deposit(e: &Engine, envelope: &Envelope) -> Result<Opened, Refusal> {
     }
 }
 
-fn verify_and_seal(node: &Node, digest: Digest, deposit: &Deposit, deal: &OpenedDeal, blob: &[u8]) -> Result<DepositRow, Fault> {
+fn verify_and_seal(
+    node: &Node,
+    digest: Digest,
+    deposit: &Deposit,
+    deal: &OpenedDeal,
+    blob: &[u8],
+) -> Result<DepositRow, Fault> {
     let invalid = |e: String| Fault::from(Refusal::new(Rule::DealInvalid, e));
     let listed = deposit.blobs.iter().find(|b| b.seat == node.seat);
     if listed.is_none_or(|b| b.sha256 != Digest::of(blob)) {
@@ -239,7 +245,14 @@ async fn requests(node: &Node) -> Result<Vec<RequestInfo>, Fault> {
         e.facts().requests().filter_map(info).collect::<Vec<_>>()
     });
     let envelope = |d: &Digest| node.statement(d).map(Blob);
-    let full = |(digest, logged, decisions, cancelled, verdict, deliveries): (Digest, _, Vec<Digest>, Option<Digest>, Option<Digest>, _)| {
+    let full = |(digest, logged, decisions, cancelled, verdict, deliveries): (
+        Digest,
+        _,
+        Vec<Digest>,
+        Option<Digest>,
+        Option<Digest>,
+        _,
+    )| {
         Some(RequestInfo {
             request: envelope(&digest)?,
             logged,
@@ -262,11 +275,12 @@ async fn activity(node: &Node, by: &Caller) -> Result<Vec<ActivityInfo>, Fault> 
         let mut out = Vec::new();
         for (digest, r) in facts.requests() {
             let Some((asked, _)) = &r.request else { continue };
-            let delayed = matches!(&asked.statement.notice, escrow_core::request::Notice::Delayed(d) if e.now() < d.until);
+            let delayed =
+                matches!(&asked.statement.notice, escrow_core::request::Notice::Delayed(d) if e.now() < d.until);
             let touches = |i: &&Digest| {
-                facts.item(i).is_some_and(|i| {
-                    i.depositor == subject || i.about.participants.iter().any(|p| p.token == subject)
-                })
+                facts
+                    .item(i)
+                    .is_some_and(|i| i.depositor == subject || i.about.participants.iter().any(|p| p.token == subject))
             };
             let items = asked.statement.items.iter().filter(touches).count() as u64;
             if items == 0 || delayed {
@@ -282,7 +296,9 @@ async fn activity(node: &Node, by: &Caller) -> Result<Vec<ActivityInfo>, Fault> 
                 items,
             };
             out.push(event("request", asked.logged.seq, asked.logged.at));
-            out.extend(r.decisions.iter().map(|d| event(d.fact.statement.choice.name(), d.fact.logged.seq, d.fact.logged.at)));
+            out.extend(
+                r.decisions.iter().map(|d| event(d.fact.statement.choice.name(), d.fact.logged.seq, d.fact.logged.at)),
+            );
             out.extend(r.delivered.iter().map(|l| event("release", l.seq, l.at)));
         }
         out.sort_by_key(|a| a.seq);
@@ -323,9 +339,12 @@ async fn consents(node: &Node, by: &Caller) -> Result<Vec<ConsentInfo>, Fault> {
         let own = subject_of(e, &by);
         let officer = matches!(by, Caller::Person(_));
         let visible = e.facts().consents().filter(|c| officer || Some(c.statement.subject) == own);
-        visible.map(|c| (c.digest, c.logged.at, e.facts().withdrawal(&c.digest).map(|w| w.logged.at))).collect::<Vec<_>>()
+        visible
+            .map(|c| (c.digest, c.logged.at, e.facts().withdrawal(&c.digest).map(|w| w.logged.at)))
+            .collect::<Vec<_>>()
     });
-    let full = |(digest, logged, withdrawn)| Some(ConsentInfo { consent: Blob(node.statement(&digest)?), logged, withdrawn });
+    let full =
+        |(digest, logged, withdrawn)| Some(ConsentInfo { consent: Blob(node.statement(&digest)?), logged, withdrawn });
     Ok(list.await?.into_inner().into_iter().filter_map(full).collect())
 }
 
@@ -347,7 +366,9 @@ async fn entries(node: &Node, from: u64, count: u64) -> Result<EntriesAnswer, Fa
             && let Some(e) = node.read(|s| s.envelope(&Digest(r.env)))?
         {
             bytes += e.len();
-            if let Some(context) = Envelope::parse(&e).ok().and_then(|e| e.decode::<Verdict>().ok()).and_then(|v| v.context) {
+            if let Some(context) =
+                Envelope::parse(&e).ok().and_then(|e| e.decode::<Verdict>().ok()).and_then(|v| v.context)
+            {
                 answer.attachments.extend(node.read(|s| s.attachment(&context))?.map(Blob));
             }
             answer.statements.push(Blob(e));
@@ -359,7 +380,9 @@ async fn entries(node: &Node, from: u64, count: u64) -> Result<EntriesAnswer, Fa
                     answer.statements.extend(node.statement(digest).map(Blob));
                 }
             }
-            Some(Event::Delivered { note, .. }) => answer.attachments.extend(node.read(|s| s.attachment(&note))?.map(Blob)),
+            Some(Event::Delivered { note, .. }) => {
+                answer.attachments.extend(node.read(|s| s.attachment(&note))?.map(Blob))
+            }
             _ => {}
         }
         answer.entries.push(Blob(entry));

@@ -86,7 +86,8 @@ impl Fault {
         match self {
             Self::Refused(r, charters) => {
                 let mut p = document(status(r.rule), r.rule.code(), r.detail);
-                (p.statement_kind, p.statement) = r.decided_by.map_or((None, None::<Digest>), |(k, d)| (Some(k), Some(d)));
+                (p.statement_kind, p.statement) =
+                    r.decided_by.map_or((None, None::<Digest>), |(k, d)| (Some(k), Some(d)));
                 p.charters = charters;
                 p
             }
@@ -101,7 +102,9 @@ impl Fault {
             Self::NotReady(state, reason) => {
                 document(StatusCode::SERVICE_UNAVAILABLE, "not-ready", format!("the node is {state}: {reason}"))
             }
-            Self::NotAPeer => document(StatusCode::FORBIDDEN, "not-a-peer", "only another seat of the charter may ask this".into()),
+            Self::NotAPeer => {
+                document(StatusCode::FORBIDDEN, "not-a-peer", "only another seat of the charter may ask this".into())
+            }
             Self::Internal(detail) => {
                 tracing::error!(%detail, "internal fault");
                 let words = "a fault of the node itself; its operator finds it in the node's log";
@@ -135,5 +138,9 @@ pub(crate) async fn not_found() -> Response {
 }
 
 pub(crate) async fn overloaded(_: tower::BoxError) -> Response {
-    respond(document(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests in flight; try again in a moment".into()))
+    respond(document(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "too many requests in flight; try again in a moment".into(),
+    ))
 }

@@ -52,6 +52,7 @@ pub(crate) async fn charters(Shared(node): Shared<Arc<Node>>) -> Answer<Json<Vec
         out
     });
     let digests = digests.await?.into_inner();
-    let envelope = |d: &Digest| node.statement(d).map(Blob).ok_or_else(|| Fault::Internal(format!("charter {d} is not stored")));
+    let envelope =
+        |d: &Digest| node.statement(d).map(Blob).ok_or_else(|| Fault::Internal(format!("charter {d} is not stored")));
     Ok(Json(digests.iter().map(envelope).collect::<Result<_, _>>()?))
 }

@@ -35,7 +35,9 @@ pub(super) fn matter(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Resul
             None => format!("matter {} is not known here; submit its earlier statements first", m.matter),
         })?;
         let closed = head.is_some_and(|h| h.statement.action == MatterAction::Close);
-        require(m.action == MatterAction::Open || closed, Rule::MatterChain, || format!("matter {} is open", m.matter))?;
+        require(m.action == MatterAction::Open || closed, Rule::MatterChain, || {
+            format!("matter {} is open", m.matter)
+        })?;
     }
     Ok(Verified { statement: m, digest: envelope.digest(), key })
 }
@@ -63,7 +65,11 @@ pub(super) fn request(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Resu
     Ok(Verified { statement: r, digest: envelope.digest(), key })
 }
 
-pub(super) fn cancellation(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Verified<Cancellation>, Refusal> {
+pub(super) fn cancellation(
+    facts: &Facts,
+    envelope: &Envelope,
+    at: Timestamp,
+) -> Result<Verified<Cancellation>, Refusal> {
     let c: Cancellation = decode(facts, envelope)?;
     let charters = Charters::restriction(facts, &c.charter)?;
     let key = person(facts, envelope, &charters, &c.by, requestor, at)?;
@@ -98,14 +104,22 @@ fn may_approve(facts: &Facts, charter: &Charter, asked: &Request, d: &Decision) 
         format!("{} made the request and cannot approve it; ask another holder of role {}", d.by, d.role)
     })?;
     let recipient = matches!(&asked.recipient, Recipient::Person(p) if p.id == d.by);
-    require(!recipient, Rule::ApproverIsRecipient, || format!("{} would receive the result and cannot approve it", d.by))?;
+    require(!recipient, Rule::ApproverIsRecipient, || {
+        format!("{} would receive the result and cannot approve it", d.by)
+    })?;
     let scope = crate::floor::subjects_in_scope(facts, asked);
     let in_scope = charter.person(&d.by).is_none_or(|p| crate::floor::in_scope(p, &scope));
     require(!in_scope, Rule::ApproverInScope, || format!("{}'s own messages are in scope; recuse instead", d.by))
 }
 
 /// Verifies a caller's signature: a person of the charter in force, or a live enrolled device.
-fn caller(facts: &Facts, envelope: &Envelope, charter: &Digest, by: &Caller, at: Timestamp) -> Result<PublicKey, Refusal> {
+fn caller(
+    facts: &Facts,
+    envelope: &Envelope,
+    charter: &Digest,
+    by: &Caller,
+    at: Timestamp,
+) -> Result<PublicKey, Refusal> {
     let charters = Charters::permission(facts, charter)?;
     match by {
         Caller::Person(id) => person(facts, envelope, &charters, id, |_, _| true, at),
@@ -130,7 +144,8 @@ pub fn verify_call(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<
     let charters = Charters::permission(facts, &c.charter)?;
     fresh(charters.current, c.at, at)?;
     let asked = facts.request(&c.request).and_then(|r| r.request.as_ref());
-    let (asked, _) = asked.ok_or_else(|| Refusal::new(Rule::RequestUnknown, "the request is not known at this node"))?;
+    let (asked, _) =
+        asked.ok_or_else(|| Refusal::new(Rule::RequestUnknown, "the request is not known at this node"))?;
     let entitled = match (&c.by, &asked.statement.recipient) {
         (Caller::Person(id), _) if *id == asked.statement.by => true,
         (Caller::Person(id), Recipient::Person(p)) => p.id == *id,
@@ -151,7 +166,9 @@ pub fn verify_query(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result
     let charters = Charters::permission(facts, &q.charter)?;
     fresh(charters.current, q.at, at)?;
     require(facts.seat() == Some(q.seat), Rule::WrongSigner, || format!("the query is for seat {}", q.seat))?;
-    require(facts.seen(&envelope.digest()).is_none(), Rule::ClockSkew, || "this query was answered before; sign a new one".into())?;
+    require(facts.seen(&envelope.digest()).is_none(), Rule::ClockSkew, || {
+        "this query was answered before; sign a new one".into()
+    })?;
     if matches!(q.by, Caller::Device(_)) {
         let own = matches!(
             q.what,

@@ -26,8 +26,8 @@ use escrow_core::verdict::Verdict;
 use escrow_core::{Digest, Envelope, Kind, PersonId, PublicKey, SeatIndex, Statement, Timestamp};
 use std::collections::BTreeSet;
 
-pub(crate) use subject::live_consent;
 pub use case::{verify_call, verify_query};
+pub(crate) use subject::live_consent;
 
 /// A statement whose signatures hold and whose signers may say it. Only admission makes one.
 #[derive(Debug, Clone)]
@@ -105,7 +105,8 @@ fn charter(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Verified
     let invalid = |e: String| Refusal::new(Rule::CharterInvalid, e);
     let next: Charter = decode(facts, envelope)?;
     let previous = next.previous.and_then(|d| facts.charters.get(&d));
-    let previous = previous.ok_or_else(|| invalid("its predecessor is not known here; submit the versions in order".into()))?;
+    let previous =
+        previous.ok_or_else(|| invalid("its predecessor is not known here; submit the versions in order".into()))?;
     let revoked = |k: &PublicKey| facts.revocation(k).is_some();
     let verified = verify_successor_without(previous, envelope, revoked).map_err(|e| invalid(e.to_string()))?;
     not_future(verified.charter(), next.issued, at)?;
@@ -215,7 +216,8 @@ impl<'a> Charters<'a> {
 
     fn keys(&self, id: &str) -> Vec<PublicKey> {
         let people = self.current.people.iter().chain(&self.named.people);
-        let mut keys: Vec<_> = people.flat_map(|p| &p.keys).filter(|k| k.key.id() == id).map(|k| k.key.clone()).collect();
+        let mut keys: Vec<_> =
+            people.flat_map(|p| &p.keys).filter(|k| k.key.id() == id).map(|k| k.key.clone()).collect();
         keys.sort();
         keys.dedup();
         keys
@@ -223,7 +225,12 @@ impl<'a> Charters<'a> {
 
     /// The person whose valid key this is, with the role; under both charters, or for a
     /// restriction under either.
-    fn entitled(&self, key: &PublicKey, role: impl Fn(&Charter, &escrow_core::charter::Person) -> bool, at: Timestamp) -> Result<&PersonId, Refusal> {
+    fn entitled(
+        &self,
+        key: &PublicKey,
+        role: impl Fn(&Charter, &escrow_core::charter::Person) -> bool,
+        at: Timestamp,
+    ) -> Result<&PersonId, Refusal> {
         let check = |c: &'a Charter| {
             let p = c.holder(key).ok_or_else(|| Refusal::new(Rule::NotEntitled, "the signer is not in the charter"))?;
             require(p.key_valid(key, at), Rule::KeyNotValid, || format!("the key of {} is not valid at {at}", p.id))?;

@@ -18,7 +18,9 @@ pub(super) fn enrolment(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Re
     let key = quorum(facts, envelope, &charters, "registrar", charters.current.registrar_quorum, at)?;
     for d in &e.devices {
         known_version(charters.current, &d.subject)?;
-        require(sealing::check_key(&d.sealing).is_ok(), Rule::Malformed, || "a device's sealing key is not one".into())?;
+        require(sealing::check_key(&d.sealing).is_ok(), Rule::Malformed, || {
+            "a device's sealing key is not one".into()
+        })?;
         let raw = d.key.raw();
         let seats = charters.current.seats.iter().flat_map(|s| [&s.statement_key, &s.log_key, &s.witness_key]);
         let people = charters.current.people.iter().flat_map(|p| &p.keys).map(|k| &k.key);
@@ -38,8 +40,14 @@ pub(super) fn revocation(facts: &Facts, envelope: &Envelope, at: Timestamp) -> R
 }
 
 /// The one device that signed, its enrolment live at `at` and for this subject.
-fn device<'a>(facts: &'a Facts, envelope: &Envelope, subject: &Token, at: Timestamp) -> Result<&'a DeviceFact, Refusal> {
-    let keys = |id: &String| facts.devices(id).iter().map(|d| d.key.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+fn device<'a>(
+    facts: &'a Facts,
+    envelope: &Envelope,
+    subject: &Token,
+    at: Timestamp,
+) -> Result<&'a DeviceFact, Refusal> {
+    let keys =
+        |id: &String| facts.devices(id).iter().map(|d| d.key.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     let unknown = envelope.key_ids().any(|id| facts.devices(id).is_empty());
     require(!unknown, Rule::NotEnrolled, || {
         "signed by a device that is not enrolled here; ask a registrar to enrol it".into()
@@ -151,7 +159,11 @@ fn withdrawal_by_office(
     }
 }
 
-pub(super) fn deposit(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<(Verified<Deposit>, OpenedDeal), Refusal> {
+pub(super) fn deposit(
+    facts: &Facts,
+    envelope: &Envelope,
+    at: Timestamp,
+) -> Result<(Verified<Deposit>, OpenedDeal), Refusal> {
     let d: Deposit = decode(facts, envelope)?;
     let charters = Charters::restriction(facts, &d.charter)?;
     let charter = charters.current;
@@ -162,15 +174,15 @@ pub(super) fn deposit(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Resu
     if let Some(first) = facts.deals.get(&opened.digest)
         && *first != envelope.digest()
     {
-        return Err(Refusal::new(Rule::DealReplayed, "this deal was deposited before under another payload").by(Kind::Deposit, *first));
+        return Err(Refusal::new(Rule::DealReplayed, "this deal was deposited before under another payload")
+            .by(Kind::Deposit, *first));
     }
     let deal = &opened.deal;
     require(deal.org == charter.org, Rule::WrongOrg, || format!("the deal is organisation {}'s", deal.org))?;
     require(deal.depositor == d.depositor, Rule::WrongSigner, || "deal and deposit name different depositors".into())?;
     let g = charter.current_generation().filter(|g| g.number == deal.generation);
-    let fits = g.is_some_and(|g| {
-        g.t == deal.t && g.n() == deal.n && g.members.iter().eq(d.blobs.iter().map(|b| &b.seat))
-    });
+    let fits =
+        g.is_some_and(|g| g.t == deal.t && g.n() == deal.n && g.members.iter().eq(d.blobs.iter().map(|b| &b.seat)));
     require(fits, Rule::Generation, || {
         "the deal is not for the current node set; fetch the newest charter and deal again".into()
     })?;
@@ -180,7 +192,9 @@ pub(super) fn deposit(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Resu
         format!("the consent asks for at least {} of {} nodes", consent.floor.t, consent.floor.n)
     })?;
     for p in &deal.policies {
-        require(consent.policies.contains(p), Rule::PolicyNotAgreed, || format!("policy {} is not in the consent", p.id))?;
+        require(consent.policies.contains(p), Rule::PolicyNotAgreed, || {
+            format!("policy {} is not in the consent", p.id)
+        })?;
         require(facts.policy_text(&p.digest).is_some(), Rule::PolicyUnknown, || {
             format!("no accepted charter lists this text of policy {}", p.id)
         })?;
@@ -199,7 +213,9 @@ fn in_grace(facts: &Facts, charter: &Charter, named: &Digest, at: Timestamp) -> 
     }
     let grace = i64::try_from(charter.limits.charter_grace_s).unwrap_or(i64::MAX);
     let within = facts.superseded(named).is_some_and(|since| at <= since.plus_seconds(grace));
-    require(within, Rule::CharterStale, || "dealt under a charter whose grace period is over; fetch the newer one".into())
+    require(within, Rule::CharterStale, || {
+        "dealt under a charter whose grace period is over; fetch the newer one".into()
+    })
 }
 
 fn covered(consent: &Consent, item: &Item) -> Result<(), Refusal> {
@@ -211,19 +227,35 @@ fn covered(consent: &Consent, item: &Item) -> Result<(), Refusal> {
     let time = consent.from <= a.from && a.to <= consent.to;
     let epoch = consent.epochs.is_none_or(|e| e.first <= a.epoch && a.epoch <= e.last);
     require(thread && time && epoch, Rule::ConsentScope, || {
-        format!("the consent does not cover this {}", if !thread { "thread" } else if !time { "time" } else { "epoch" })
+        format!(
+            "the consent does not cover this {}",
+            if !thread {
+                "thread"
+            } else if !time {
+                "time"
+            } else {
+                "epoch"
+            }
+        )
     })
 }
 
 /// The consent, if it is known, not withdrawn and not expired at `at`.
 pub(crate) fn live_consent<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<&'a Consent, Refusal> {
     let c = facts.consent(digest).ok_or_else(|| {
-        Refusal::new(Rule::ConsentUnknown, format!("consent {} is not known at this node; submit it first", digest.short()))
+        Refusal::new(
+            Rule::ConsentUnknown,
+            format!("consent {} is not known at this node; submit it first", digest.short()),
+        )
     })?;
     if let Some(w) = facts.withdrawal(digest) {
-        return Err(Refusal::new(Rule::ConsentWithdrawn, "the subject's consent was withdrawn").by(Kind::Withdrawal, w.digest));
+        return Err(
+            Refusal::new(Rule::ConsentWithdrawn, "the subject's consent was withdrawn").by(Kind::Withdrawal, w.digest)
+        );
     }
-    require(at < c.statement.expires, Rule::ConsentExpired, || format!("the consent ended at {}", c.statement.expires))?;
+    require(at < c.statement.expires, Rule::ConsentExpired, || {
+        format!("the consent ended at {}", c.statement.expires)
+    })?;
     Ok(&c.statement)
 }
 
