@@ -6,14 +6,21 @@ use crate::client::Client;
 use crate::outcome::{NodeError, Outcomes};
 use crate::transport::{Node, fan_out};
 use escrow_audit::bundle::{BuildError, Bundle, BundleBuilder, Meta};
+use escrow_audit::checkpoint::Checkpoint;
+use escrow_audit::entry::Entry;
+use escrow_audit::note::Note;
 use escrow_core::query::{ENTRIES_PER_ANSWER, EntryRange, Question};
 use escrow_core::request::Request;
+use escrow_core::view::View;
 use escrow_core::wire::{EntriesAnswer, ViewsAnswer};
 use escrow_core::{Blob, Digest, Envelope, Kind, MatterId, Nonce, SeatIndex};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 /// Pages read before a log counts as endless: more than any real log has.
 const PAGES_MAX: usize = 1_000_000;
+/// Longest wait for views that reach the last release; nodes cosign each other every few seconds.
+pub const SETTLE: Duration = Duration::from_secs(15);
 
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]
@@ -56,29 +63,36 @@ pub struct Exported {
     pub left_out: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Log {
     entries: Vec<Vec<u8>>,
     checkpoint: String,
     statements: BTreeMap<Digest, Vec<u8>>,
     attachments: BTreeMap<Digest, Vec<u8>>,
+    /// Position of the last `release.*` entry, which views should reach.
+    last_release: Option<u64>,
 }
 
 impl Client {
     /// Asks all nodes for their views of each other's logs, then reads every log to its end: in
-    /// this order no log can be shorter than any view of it. Nodes that cannot be reached are
-    /// noted, and the verifier will say INCOMPLETE where they are missed.
+    /// this order no log can be shorter than any view of it. Views made before a log's last
+    /// release count for nothing, so they are asked again for up to [`SETTLE`]. Nodes that cannot
+    /// be reached are noted, and the verifier will say INCOMPLETE where they are missed.
     ///
     /// # Errors
     /// [`ExportError`].
     pub async fn export(&self, about: &Scope) -> Result<Exported, ExportError> {
         let nonce = Nonce::random();
-        let views: Outcomes<ViewsAnswer> = self.ask_all(Question::Views(nonce)).await;
-        let logs = fan_out(self.nodes(), |node| {
-            let client = self.clone();
-            async move { client.read_log(&node).await }
-        })
-        .await;
+        let deadline = Instant::now() + SETTLE;
+        let mut logs = Outcomes::new();
+        let views = loop {
+            let views: Outcomes<ViewsAnswer> = self.ask_all(Question::Views(nonce)).await;
+            logs = self.read_logs(logs).await;
+            if self.settled(&logs, &views) || Instant::now() >= deadline {
+                break views;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
         let mut builder = BundleBuilder::new();
         let mut left_out = Vec::new();
         for e in self.charters().envelopes() {
@@ -108,14 +122,39 @@ impl Client {
         Ok(Exported { bundle: Bundle { files }, logs, views, left_out })
     }
 
-    /// A whole log. Each page comes with the node's checkpoint for the size at that moment; the
-    /// page that reaches it ends the log.
-    async fn read_log(&self, node: &Node) -> Result<Log, NodeError> {
-        let mut log = Log { entries: vec![], checkpoint: String::new(), statements: BTreeMap::new(), attachments: BTreeMap::new() };
+    /// Reads what is new in every log. A log that was whole before stays so if its node fails now.
+    async fn read_logs(&self, before: Outcomes<Log>) -> Outcomes<Log> {
+        let mut before: BTreeMap<_, _> = before.0.into_iter().filter_map(|(s, r)| Some((s, r.ok()?))).collect();
+        let sizes: BTreeMap<SeatIndex, u64> = before.iter().map(|(s, l)| (*s, l.entries.len() as u64)).collect();
+        let tails = fan_out(self.nodes(), |node| {
+            let (client, from) = (self.clone(), sizes.get(&node.seat()).copied().unwrap_or(0));
+            async move { client.read_tail(&node, from).await }
+        })
+        .await;
+        let joined = tails.0.into_iter().map(|(seat, tail)| {
+            let log = match (before.remove(&seat), tail) {
+                (None, tail) => tail,
+                (Some(log), Err(_)) => Ok(log),
+                (Some(mut log), Ok(tail)) => {
+                    log.entries.extend(tail.entries);
+                    log.statements.extend(tail.statements);
+                    log.attachments.extend(tail.attachments);
+                    Ok(Log { checkpoint: tail.checkpoint, last_release: tail.last_release.or(log.last_release), ..log })
+                }
+            };
+            (seat, log)
+        });
+        Outcomes(joined.collect())
+    }
+
+    /// A log from a position to its end. Each page comes with the node's checkpoint for the size
+    /// at that moment; the page that reaches it ends the log.
+    async fn read_tail(&self, node: &Node, from: u64) -> Result<Log, NodeError> {
+        let mut log = Log::default();
         let mut count = ENTRIES_PER_ANSWER;
         for _ in 0..PAGES_MAX {
-            let from = log.entries.len() as u64;
-            let page: EntriesAnswer = match self.ask(node, Question::Entries(EntryRange { from, count })).await {
+            let next = from + log.entries.len() as u64;
+            let page: EntriesAnswer = match self.ask(node, Question::Entries(EntryRange { from: next, count })).await {
                 // Entries with large deposits: take smaller pages.
                 Err(NodeError::Problem(p)) if p.code == "too-large" && count > 1 => {
                     count /= 2;
@@ -124,10 +163,16 @@ impl Client {
                 other => other?,
             };
             let progress = !page.entries.is_empty();
-            log.entries.extend(page.entries.into_iter().map(|b| b.0));
+            for (seq, blob) in (next..).zip(page.entries) {
+                // What does not decode is for the bundle to refuse.
+                if Entry::decode(&blob.0).is_ok_and(|e| e.kind.starts_with("release.")) {
+                    log.last_release = Some(seq);
+                }
+                log.entries.push(blob.0);
+            }
             keep(&mut log.statements, page.statements);
             keep(&mut log.attachments, page.attachments);
-            let have = log.entries.len() as u64;
+            let have = from + log.entries.len() as u64;
             if have == page.size {
                 log.checkpoint = page.checkpoint;
                 return Ok(log);
@@ -138,6 +183,24 @@ impl Client {
         }
         Err(NodeError::Protocol("its log does not end".into()))
     }
+
+    /// True if every view that there is reaches the last release of the log it is of.
+    fn settled(&self, logs: &Outcomes<Log>, views: &Outcomes<ViewsAnswer>) -> bool {
+        views.good().all(|(viewer, answer)| {
+            let seen: BTreeMap<String, u64> = answer.views.iter().filter_map(|v| viewed(&v.0)).collect();
+            logs.good().filter(|(seat, _)| *seat != viewer).all(|(seat, log)| {
+                let origin = self.charters().seat(seat).map(|s| s.log_origin.as_str()).unwrap_or_default();
+                log.last_release.is_none_or(|seq| seen.get(origin).is_some_and(|size| *size > seq))
+            })
+        })
+    }
+}
+
+/// Log and size that a view names; not verified, as it only decides how long to wait.
+fn viewed(envelope: &[u8]) -> Option<(String, u64)> {
+    let view: View = Envelope::parse(envelope).ok()?.decode().ok()?;
+    let note = Note::parse(view.note?.as_bytes()).ok()?;
+    Some((view.log, Checkpoint::parse(note.text()).ok()?.size()))
 }
 
 fn keep(into: &mut BTreeMap<Digest, Vec<u8>>, blobs: Vec<Blob>) {

@@ -74,7 +74,7 @@ pub use outbox::{Outbox, OutboxError, Pending, Progress, SealedDeposit};
 pub use outcome::{NodeError, Outcomes};
 pub use release::{Collected, ReleaseError, Wanted};
 pub use replies::{Replies, RepliesError, Reply};
-pub use request::{Ask, Draft, DraftError, KnownRequest};
+pub use request::{Ask, Draft, DraftError, Held, KnownRequest, People};
 pub use seat::{
     SeatStatement, VerifiedReceipt, log_key, verify_head, verify_note, verify_receipt, verify_seat_statement,
 };

@@ -76,6 +76,42 @@ pub enum DraftError {
     Statement(#[from] EnvelopeError),
 }
 
+/// What the nodes hold together for a scope.
+#[derive(Debug)]
+pub struct Held {
+    /// Items that at least t nodes hold alike, ascending by id.
+    pub items: Vec<ItemInfo>,
+    /// Items that fewer hold.
+    pub left_out: Vec<ItemId>,
+    /// Items in each node's answer.
+    pub outcomes: Outcomes<usize>,
+}
+
+/// Who is concerned by items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct People {
+    /// Those who escrowed the keys.
+    pub depositors: BTreeSet<Token>,
+    /// Members of the organisation in the threads.
+    pub inside: BTreeSet<Token>,
+    /// Everybody else in the threads.
+    pub outside: BTreeSet<Token>,
+}
+
+impl People {
+    /// Of items.
+    pub fn of<'a>(items: impl IntoIterator<Item = &'a ItemInfo>) -> Self {
+        let mut people = Self::default();
+        for i in items {
+            people.depositors.insert(i.depositor);
+            for p in &i.about.participants {
+                if p.inside { people.inside.insert(p.token) } else { people.outside.insert(p.token) };
+            }
+        }
+        people
+    }
+}
+
 /// A request that is ready to be shown and signed.
 #[derive(Debug)]
 pub struct Draft {
@@ -150,17 +186,12 @@ impl Client {
         Ok(Recipient::Person(RecipientPerson { id: person.clone(), sealing }))
     }
 
-    /// Drafts a request: asks every node what it holds for the scope and takes the items that at
-    /// least t nodes hold alike, because fewer could not release them.
+    /// Asks every node what it holds for a scope, and takes the items that at least t nodes hold
+    /// alike, because fewer could not release them. Ascending by id.
     ///
     /// # Errors
-    /// [`DraftError`].
-    pub async fn draft_request(&self, ask: Ask) -> Result<Draft, DraftError> {
-        let by = self.identity().officer()?.person.clone();
-        let mut threads = ask.threads;
-        threads.sort();
-        threads.dedup();
-        let scope = Scope { threads, from: ask.from, to: ask.to };
+    /// [`DraftError::BelowThreshold`], [`DraftError::Refused`].
+    pub async fn items(&self, scope: &Scope) -> Result<Held, DraftError> {
         let answers: Outcomes<Vec<ItemInfo>> = self.ask_all(Question::Items(scope.clone())).await;
         let mut held: BTreeMap<(ItemId, String), (usize, ItemInfo)> = BTreeMap::new();
         let outcomes = answers.and_then(|_, list| {
@@ -181,10 +212,26 @@ impl Client {
             let refused = outcomes.present() >= need;
             return Err(if refused { DraftError::Refused(outcomes) } else { DraftError::BelowThreshold { answered, need, outcomes } });
         }
+        // With t above half of the nodes, no two tales about one item can both have t tellers.
         let (enough, few): (Vec<_>, Vec<_>) = held.into_values().partition(|(nodes, _)| *nodes >= need);
         let items: Vec<ItemInfo> = enough.into_iter().map(|(_, info)| info).collect();
         let taken: BTreeSet<ItemId> = items.iter().map(|i| i.item).collect();
         let left_out: BTreeSet<ItemId> = few.iter().map(|(_, i)| i.item).filter(|i| !taken.contains(i)).collect();
+        Ok(Held { items, left_out: left_out.into_iter().collect(), outcomes })
+    }
+
+    /// Drafts a request: asks every node what it holds for the scope and takes the items that at
+    /// least t nodes hold alike, because fewer could not release them.
+    ///
+    /// # Errors
+    /// [`DraftError`].
+    pub async fn draft_request(&self, ask: Ask) -> Result<Draft, DraftError> {
+        let by = self.identity().officer()?.person.clone();
+        let mut threads = ask.threads;
+        threads.sort();
+        threads.dedup();
+        let scope = Scope { threads, from: ask.from, to: ask.to };
+        let Held { items, left_out, outcomes } = self.items(&scope).await?;
         if items.is_empty() {
             return Err(DraftError::NothingThere);
         }
@@ -205,16 +252,16 @@ impl Client {
             basis: ask.basis,
             authority: ask.authority,
             purpose: ask.purpose,
-            counts: Counts { items: taken.len() as u64, threads: found.len() as u64 },
+            counts: Counts { items: items.len() as u64, threads: found.len() as u64 },
             scope: Scope { threads: found.into_iter().collect(), ..scope },
-            items: taken.into_iter().collect(),
+            items: items.iter().map(|i| i.item).collect(),
             recipient: ask.recipient,
             policy: ask.policy,
             notice: ask.notice,
             created,
             expires: created.plus_seconds(ask.life_s),
         };
-        Ok(Draft { request, items, left_out: left_out.into_iter().collect(), empty_threads, outcomes })
+        Ok(Draft { request, items, left_out, empty_threads, outcomes })
     }
 
     /// Signs the cancellation of a request of one's own.

@@ -203,3 +203,7 @@ where
     }
     outcomes
 }
+
+#[cfg(test)]
+#[path = "transport_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! `escrow archive`: sealing messages on a device, opening released ones as the recipient.
 
 use crate::failure::{Exit, Failure};
-use crate::output::Shown;
+use crate::output::{Format, Shown};
 use crate::session::{Global, Session, thread_name};
 use clap::{Args, Subcommand};
 use escrow_client::archive::{Directory, KeyRing, OpenOptions, Report, SealOptions, open_segments, prepare};
@@ -63,6 +63,9 @@ pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
     let session = Session::open(global)?;
     match command {
         Command::Seal(a) => seal(&session, a),
+        Command::Open(a) if a.out.as_os_str() == "-" && global.output == Format::Json => {
+            Err(Failure::usage("standard output holds the messages; name a file with --out to get JSON there"))
+        }
         Command::Open(a) => open(&session, a),
     }
 }
@@ -146,12 +149,13 @@ fn show(session: &Session, opened: &Opened, report: &Report) -> Result<Shown, Fa
     let directory = session.directory()?;
     let mut rows = Vec::new();
     let mut items = Vec::new();
-    for i in &report.items {
+    let mut in_order: Vec<_> = report.items.iter().map(|i| (thread_name(&directory, &i.thread), i)).collect();
+    in_order.sort_by(|(a, i), (b, j)| (a, i.from).cmp(&(b, j.from)));
+    for (thread, i) in in_order {
         let (count, remark) = match &i.outcome {
             Ok(n) => (n.to_string(), String::new()),
             Err(e) => ("-".into(), e.to_string()),
         };
-        let thread = thread_name(&directory, &i.thread);
         items.push(json!({"thread": thread, "from": i.from, "messages": i.outcome.as_ref().ok(), "error": i.outcome.as_ref().err().map(ToString::to_string)}));
         rows.push(vec![thread, i.from.day().to_string(), count, remark]);
     }

@@ -1,6 +1,6 @@
 //! `escrow approve`, `deny`, `recuse`: one person's decision on one request.
 
-use super::request::{find, numbers};
+use super::request::{find, full_numbers};
 use crate::confirm::{Consent, confirm};
 use crate::failure::{Exit, Failure};
 use crate::output::{Shown, note};
@@ -98,7 +98,7 @@ async fn run(
     let role = client.approver_role(role)?;
     let request = find(&client, typed).await?;
     // The person reads what they decide on before anything is asked or signed.
-    note(&numbers(Shown::new("escrow.request.v1"), &session, &request.request, Some(request.digest))?.human(false));
+    note(&full_numbers(Shown::new("escrow.request.v1"), &session, &client, &request).await?.human(false));
     let what = match choice {
         Choice::Approve => format!("You approve request {} as {role}.", request.digest.short()),
         Choice::Deny => format!("You deny request {} as {role}. This ends it.", request.digest.short()),
@@ -127,5 +127,5 @@ pub async fn decide(
     let shown = with_receipts(Shown::new("escrow.decision.v1"), client, &submitted)
         .with("request_hash", request.digest.to_string())
         .with("choice", choice.name());
-    Ok(if choice == Choice::Approve { shown } else { shown.text(reach(&submitted)) })
+    Ok(if choice == Choice::Deny { shown.text(reach(&submitted)) } else { shown })
 }

@@ -8,7 +8,7 @@ use crate::session::{Global, Session, subject_name, thread_name};
 use crate::when;
 use clap::{Args, Subcommand};
 use escrow_client::archive::Directory;
-use escrow_client::{Ask, Assessment, Client, Draft, KnownRequest, now};
+use escrow_client::{Ask, Assessment, Client, KnownRequest, People, now};
 use escrow_core::charter::Basis;
 use escrow_core::request::{DelayedNotice, Notice, Recipient, Request};
 use escrow_core::{Code, Digest, MatterId, PersonId};
@@ -118,7 +118,7 @@ pub async fn create(session: &Session, client: &Client, a: &Create) -> Result<Sh
         note(&format!("{} item(s) are held alike by fewer than {} nodes and left out", draft.left_out.len(), client.t()));
     }
     let shown = numbers(Shown::new("escrow.request.create.v1"), session, &draft.request, None)?;
-    let shown = draft_numbers(shown, &directory, &draft);
+    let shown = people(shown, &directory, &People::of(&draft.items));
     if a.dry_run {
         return Ok(shown.text("Nothing was signed.").with("dry_run", true).data("request", &draft.request));
     }
@@ -162,14 +162,27 @@ fn ask(session: &Session, client: &Client, a: &Create) -> Result<Ask, Failure> {
     })
 }
 
-fn draft_numbers(shown: Shown, directory: &Directory, draft: &Draft) -> Shown {
-    let inside: BTreeSet<_> = draft.items.iter().flat_map(|i| &i.about.participants).filter(|p| p.inside).map(|p| p.token).collect();
-    let outside: BTreeSet<_> = draft.items.iter().flat_map(|i| &i.about.participants).filter(|p| !p.inside).map(|p| p.token).collect();
-    let depositors: BTreeSet<_> = draft.items.iter().map(|i| i.depositor).collect();
-    let names = depositors.iter().map(|t| subject_name(directory, t)).collect::<Vec<_>>().join(", ");
+/// How many people a request concerns, in a sentence.
+fn people(shown: Shown, directory: &Directory, people: &People) -> Shown {
+    let names = people.depositors.iter().map(|t| subject_name(directory, t)).collect::<Vec<_>>().join(", ");
+    let (inside, outside) = (people.inside.len(), people.outside.len());
     shown
-        .text(format!("People: {} inside, {} outside the organisation. Escrowed by: {names}.", inside.len(), outside.len()))
-        .with("people", json!({"inside": inside.len(), "outside": outside.len(), "depositors": depositors.len()}))
+        .text(format!("People: {inside} inside, {outside} outside the organisation. Escrowed by: {names}."))
+        .with("people", json!({"inside": inside, "outside": outside, "depositors": people.depositors.len()}))
+}
+
+/// The numbers of a known request, with the people whom its items concern as the nodes tell them.
+///
+/// # Errors
+/// [`Failure`], if the directory cannot be read or too few nodes say what they hold.
+pub async fn full_numbers(shown: Shown, session: &Session, client: &Client, r: &KnownRequest) -> Result<Shown, Failure> {
+    let shown = numbers(shown, session, &r.request, Some(r.digest))?;
+    let held = client.items(&r.request.scope).await?;
+    let asked: BTreeSet<_> = r.request.items.iter().collect();
+    let of = People::of(held.items.iter().filter(|i| asked.contains(&i.item)));
+    let missing = asked.len() - held.items.iter().filter(|i| asked.contains(&i.item)).count();
+    let shown = people(shown, &session.directory()?, &of);
+    Ok(if missing == 0 { shown } else { shown.text(format!("{missing} of the keys asked for are not held by {} nodes.", client.t())) })
 }
 
 /// The numbers that an approver must have seen.
@@ -274,7 +287,7 @@ fn value(r: &KnownRequest) -> serde_json::Value {
 /// [`Failure`].
 pub async fn show(session: &Session, client: &Client, typed: &str) -> Result<Shown, Failure> {
     let r = find(client, typed).await?;
-    let shown = numbers(Shown::new("escrow.request.v1"), session, &r.request, Some(r.digest))?;
+    let shown = full_numbers(Shown::new("escrow.request.v1"), session, client, &r).await?;
     let decided = r.choices().into_iter().map(|(p, (c, d))| vec![p.to_string(), d.role.to_string(), c.name().into(), d.reason.to_string(), d.at.to_string()]);
     let mut shown = shown.table(&["person", "role", "decision", "reason", "at"], decided.collect()).with("request", value(&r));
     if r.state(now()) != "open" {

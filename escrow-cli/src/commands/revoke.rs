@@ -3,7 +3,7 @@
 use super::keygen::{PublicDevice, PublicOfficer};
 use crate::failure::Failure;
 use crate::output::Shown;
-use crate::quorum::{Waiting, countersigned, reach, submit_or_keep, with_receipts};
+use crate::quorum::{Waiting, countersigned, submit_or_keep, with_receipts};
 use crate::session::{Global, Session};
 use clap::Args;
 use escrow_core::enrolment::{Revocation, Revoked};
@@ -54,7 +54,8 @@ pub async fn run(global: &Global, a: &Revoke) -> Result<Shown, Failure> {
     let admins = client.quorum(&envelope, "admin", charter.admin_quorum)?;
     if registrars.met() || admins.met() {
         let submitted = client.submit(&envelope).await?;
-        return Ok(with_receipts(shown, &client, &submitted).text(reach(&submitted)));
+        return Ok(with_receipts(shown, &client, &submitted)
+            .text("Nodes that know it take nothing more from what was revoked, and tell their peers before any release."));
     }
     let nearer = if admins.signed.len() > registrars.signed.len() { admins } else { registrars };
     submit_or_keep(&client, &envelope, &nearer, &a.waiting, shown).await
