@@ -74,7 +74,8 @@ impl Config {
             Err(e) => return Err(Failure::unexpected(format!("cannot read {}: {e}", path.display()))),
         };
         toml::from_str(&text).map_err(|e| {
-            Failure::usage(format!("{} is malformed: {}", path.display(), e.message())).next("mend it, or add the context again")
+            Failure::usage(format!("{} is malformed: {}", path.display(), e.message()))
+                .next("mend it, or add the context again")
         })
     }
 
@@ -94,7 +95,8 @@ impl Config {
     /// Usage, if there is none.
     pub fn context(&self, dir: &Path, asked: Option<&str>) -> Result<(String, Context), Failure> {
         let name = asked.or(self.current.as_deref()).ok_or_else(|| {
-            Failure::usage("no context is set up").next("escrow context add NAME --charter FILE --genesis DIGEST --key FILE")
+            Failure::usage("no context is set up")
+                .next("escrow context add NAME --charter FILE --genesis DIGEST --key FILE")
         })?;
         let context = self.contexts.get(name).ok_or_else(|| {
             let known = self.contexts.keys().cloned().collect::<Vec<_>>().join(", ");

@@ -94,19 +94,21 @@ pub struct DraftPolicy {
 /// Usage, for whatever is malformed or would be refused as a charter.
 pub fn read(path: &Path, previous: Option<&Charters>, tokens: &[TokenKey]) -> Result<Charter, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| unreadable(path, &e))?;
-    let draft: DraftFile =
-        toml::from_str(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    let draft: DraftFile = toml::from_str(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
     let root = path.parent().unwrap_or(Path::new("."));
     let charter = draft.charter(root, previous, tokens)?;
-    escrow_policy::charter::check(&charter)
-        .map_err(|e| Failure::new(Exit::Usage, "charter-invalid", e.to_string()).next("mend the draft; nobody could sign this charter"))?;
+    escrow_policy::charter::check(&charter).map_err(|e| {
+        Failure::new(Exit::Usage, "charter-invalid", e.to_string())
+            .next("mend the draft; nobody could sign this charter")
+    })?;
     Ok(charter)
 }
 
 impl DraftFile {
     fn charter(self, root: &Path, previous: Option<&Charters>, tokens: &[TokenKey]) -> Result<Charter, Failure> {
         let issued = now();
-        let mut seats: Vec<Seat> = self.seats.iter().map(|p| json(&root.join(p), "seat descriptor")).collect::<Result<_, _>>()?;
+        let mut seats: Vec<Seat> =
+            self.seats.iter().map(|p| json(&root.join(p), "seat descriptor")).collect::<Result<_, _>>()?;
         seats.sort_by_key(|s| s.index);
         let members: Vec<SeatIndex> = seats.iter().map(|s| s.index).collect();
         let old = previous.map(Charters::current);
@@ -152,7 +154,12 @@ impl DraftPerson {
         for file in &self.keys {
             let public: PublicOfficer = json(&root.join(file), "public key file")?;
             if public.schema != PublicOfficer::SCHEMA || public.id != self.id {
-                return Err(Failure::usage(format!("{} holds the keys of {}, not of {}", file.display(), public.id, self.id)));
+                return Err(Failure::usage(format!(
+                    "{} holds the keys of {}, not of {}",
+                    file.display(),
+                    public.id,
+                    self.id
+                )));
             }
             keys.push(PersonKey { key: public.key, from, until });
             sealing = public.sealing.or(sealing);
@@ -162,7 +169,8 @@ impl DraftPerson {
             (Some(id), false) => {
                 let own = versions.iter().map(|v| tokens.iter().find(|k| k.version() == *v).map(|k| k.subject(id)));
                 let own = own.collect::<Option<Vec<_>>>().ok_or_else(|| {
-                    Failure::usage(format!("{}: a subject id needs every token key in use", self.id)).next("name each with --token-key")
+                    Failure::usage(format!("{}: a subject id needs every token key in use", self.id))
+                        .next("name each with --token-key")
                 })?;
                 Subject::Tokens(own)
             }

@@ -137,11 +137,10 @@ pub(crate) fn of_nodes<T>(outcomes: &Outcomes<T>, need: usize) -> (Exit, String)
 pub fn exit_of_rule(rule: &str) -> Exit {
     match rule {
         "pending" => Exit::Pending,
-        "not-entitled" | "wrong-signer" | "key-revoked" | "key-not-valid" | "not-enrolled" | "device-taken" | "quorum-missing" => {
-            Exit::Key
-        }
-        "malformed" | "wrong-org" | "bad-signature" | "too-large" | "not-found" | "not-submittable" | "deal-invalid"
-        | "charter-invalid" | "clock-skew" | "charter-stale" | "charter-unknown" => Exit::Usage,
+        "not-entitled" | "wrong-signer" | "key-revoked" | "key-not-valid" | "not-enrolled" | "device-taken"
+        | "quorum-missing" => Exit::Key,
+        "malformed" | "wrong-org" | "bad-signature" | "too-large" | "not-found" | "not-submittable"
+        | "deal-invalid" | "charter-invalid" | "clock-skew" | "charter-stale" | "charter-unknown" => Exit::Usage,
         "unreachable" | "below-threshold" | "not-ready" | "peers-missing" => Exit::BelowThreshold,
         "charter-fork" | "protocol" => Exit::Verification,
         "internal" => Exit::Unexpected,

@@ -142,16 +142,22 @@ impl From<ReleaseError> for Failure {
         match e {
             ReleaseError::Refused { reasons, verdicts } => {
                 let rule = reasons.iter().max_by_key(|(_, seats)| seats.len()).map(|(r, _)| r.to_string());
-                let rules: Vec<String> = reasons.iter().map(|(r, seats)| format!("{r} ({} nodes)", seats.len())).collect();
-                let mut failure =
-                    Self::new(Exit::Denied, rule.unwrap_or_else(|| "denied".into()), format!("the nodes refuse: {}", rules.join(", ")))
-                        .nodes(&verdicts);
+                let rules: Vec<String> =
+                    reasons.iter().map(|(r, seats)| format!("{r} ({} nodes)", seats.len())).collect();
+                let mut failure = Self::new(
+                    Exit::Denied,
+                    rule.unwrap_or_else(|| "denied".into()),
+                    format!("the nodes refuse: {}", rules.join(", ")),
+                )
+                .nodes(&verdicts);
                 for (seat, v) in verdicts.good().filter(|(_, v)| v.verdict.outcome == Outcome::Refuse) {
                     let reasons = v.verdict.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                     failure.nodes.push((seat.get(), reasons, format!("signed a refusal at {}", v.verdict.decided)));
                 }
                 failure.nodes.sort();
-                failure.next("`escrow request show` says more; a refusal cannot be overruled, only a new request can be made")
+                failure.next(
+                    "`escrow request show` says more; a refusal cannot be overruled, only a new request can be made",
+                )
             }
             ReleaseError::Pending { lacking, verdicts } => {
                 Self::new(Exit::Pending, "pending", escrow_policy::gate::describe(&lacking))
@@ -251,8 +257,15 @@ mod tests {
         }
         assert_eq!(code(Rule::Pending), Exit::Pending);
         for denied in [
-            Rule::Denied, Rule::ConsentWithdrawn, Rule::PolicyDenies, Rule::ApproverIsRequestor, Rule::RequestExpired,
-            Rule::ItemScope, Rule::RequestorInScope, Rule::RecipientKey, Rule::CharterUnaccepted,
+            Rule::Denied,
+            Rule::ConsentWithdrawn,
+            Rule::PolicyDenies,
+            Rule::ApproverIsRequestor,
+            Rule::RequestExpired,
+            Rule::ItemScope,
+            Rule::RequestorInScope,
+            Rule::RecipientKey,
+            Rule::CharterUnaccepted,
         ] {
             assert_eq!(code(denied), Exit::Denied, "{denied}");
         }

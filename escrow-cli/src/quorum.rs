@@ -68,7 +68,12 @@ pub async fn submit_or_keep(
 /// What nodes said to a statement, for people and machines.
 pub fn with_receipts(shown: Shown, client: &Client, submitted: &Submitted) -> Shown {
     let nodes = client.nodes().len();
-    let mut text = format!("{} {} logged by {} of {nodes} nodes.", submitted.kind, submitted.statement.short(), submitted.accepted());
+    let mut text = format!(
+        "{} {} logged by {} of {nodes} nodes.",
+        submitted.kind,
+        submitted.statement.short(),
+        submitted.accepted()
+    );
     for (seat, e) in submitted.outcomes.errors() {
         text.push_str(&format!("\n  node {seat}: {e}"));
     }
@@ -81,14 +86,16 @@ pub fn with_receipts(shown: Shown, client: &Client, submitted: &Submitted) -> Sh
 }
 
 fn receipts(submitted: &Submitted) -> Vec<Value> {
-    let of = |(seat, r): (escrow_core::SeatIndex, &escrow_client::VerifiedReceipt)| {
-        json!({"node": seat.get(), "log": r.receipt.log, "seq": r.receipt.seq, "at": r.receipt.at.to_string()})
-    };
+    let of = |(seat, r): (escrow_core::SeatIndex, &escrow_client::VerifiedReceipt)| json!({"node": seat.get(), "log": r.receipt.log, "seq": r.receipt.seq, "at": r.receipt.at.to_string()});
     submitted.outcomes.good().map(of).collect()
 }
 
 fn failures(submitted: &Submitted) -> Vec<Value> {
-    submitted.outcomes.errors().map(|(s, e)| json!({"node": s.get(), "rule": e.code(), "detail": e.to_string()})).collect()
+    submitted
+        .outcomes
+        .errors()
+        .map(|(s, e)| json!({"node": s.get(), "rule": e.code(), "detail": e.to_string()}))
+        .collect()
 }
 
 /// What a restriction is worth, in a sentence.
@@ -97,7 +104,10 @@ pub fn reach(submitted: &Submitted) -> String {
         Some(f) => format!(
             "It stops every release that begins from now on, even if {f} node(s) lie. A release already under way may still finish for 60 seconds."
         ),
-        None => "Too few nodes know it yet to be sure that all releases stop: repeat the command when more can be reached.".into(),
+        None => {
+            "Too few nodes know it yet to be sure that all releases stop: repeat the command when more can be reached."
+                .into()
+        }
     }
 }
 

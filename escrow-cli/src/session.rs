@@ -5,7 +5,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::note;
 use escrow_client::archive::Directory;
 use escrow_client::{Charters, Client, Identity, Outbox, load_token_key};
-use escrow_core::{Digest, Org, TokenKey, Token};
+use escrow_core::{Digest, Org, Token, TokenKey};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,10 +13,24 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Global {
     /// Folder of config.toml
-    #[arg(long, global = true, help_heading = "Every command", value_name = "DIR", env = "ESCROW_CONFIG_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Every command",
+        value_name = "DIR",
+        env = "ESCROW_CONFIG_DIR",
+        hide_env_values = true
+    )]
     pub config: Option<PathBuf>,
     /// Context to use instead of the current one
-    #[arg(long, global = true, help_heading = "Every command", value_name = "NAME", env = "ESCROW_CONTEXT", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Every command",
+        value_name = "NAME",
+        env = "ESCROW_CONTEXT",
+        hide_env_values = true
+    )]
     pub context: Option<String>,
     /// How to print results
     #[arg(long, global = true, help_heading = "Every command", value_enum, default_value_t, value_name = "FORMAT")]
@@ -164,7 +178,9 @@ pub fn charters_of(global: &Global, file: Option<&Path>, genesis: Option<Digest>
             warn_demo(&charters);
             Ok(charters)
         }
-        (Some(_), None) => Err(Failure::usage("a charter file is believed only with its pinned digest: add --genesis DIGEST")),
+        (Some(_), None) => {
+            Err(Failure::usage("a charter file is believed only with its pinned digest: add --genesis DIGEST"))
+        }
         (None, _) => Ok(Session::open(global)?.charters),
     }
 }

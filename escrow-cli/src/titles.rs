@@ -36,8 +36,9 @@ impl Title {
 /// Usage, if the file is malformed.
 pub fn load(path: &Path) -> Result<BTreeMap<MatterId, Title>, Failure> {
     match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|e| Failure::usage(format!("{} is malformed: {e}", path.display()))),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map_err(|e| Failure::usage(format!("{} is malformed: {e}", path.display())))
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(e) => Err(Failure::unexpected(format!("cannot read {}: {e}", path.display()))),
     }

@@ -30,9 +30,8 @@ pub fn to(text: &str) -> Result<Timestamp, Failure> {
 }
 
 fn instant(text: &str) -> Result<Timestamp, Failure> {
-    Timestamp::from_rfc3339(text).map_err(|_| {
-        Failure::usage(format!("{text:?} is no day (2026-03-01) and no instant (2026-03-01T09:30:00Z)"))
-    })
+    Timestamp::from_rfc3339(text)
+        .map_err(|_| Failure::usage(format!("{text:?} is no day (2026-03-01) and no instant (2026-03-01T09:30:00Z)")))
 }
 
 /// Seconds of a span: `90s`, `15m`, `72h`, `30d`.

@@ -75,12 +75,27 @@ impl Bench {
             };
             fs::write(self.path().join(format!("seat-{n}.json")), serde_json::to_vec(&seat).unwrap()).unwrap();
         }
-        fs::write(self.path().join("standard.cedar"), "permit(principal, action, resource) when { context.approvals.legal >= 2 };").unwrap();
+        fs::write(
+            self.path().join("standard.cedar"),
+            "permit(principal, action, resource) when { context.approvals.legal >= 2 };",
+        )
+        .unwrap();
         fs::write(self.path().join("draft.toml"), DRAFT).unwrap();
         self.ok(&["charter", "draft", "draft.toml", "--out", "charter.draft.json"]);
-        let one = self.run(&["charter", "sign", "charter.draft.json", "--key", "admin-1.key", "--out", "charter.json", "--output", "json"]);
+        let one = self.run(&[
+            "charter",
+            "sign",
+            "charter.draft.json",
+            "--key",
+            "admin-1.key",
+            "--out",
+            "charter.json",
+            "--output",
+            "json",
+        ]);
         assert_eq!(one.status.code(), Some(5), "one signature of two is pending");
-        let two = self.json(&["charter", "sign", "charter.draft.json", "--key", "admin-2.key", "--out", "charter.json"]);
+        let two =
+            self.json(&["charter", "sign", "charter.draft.json", "--key", "admin-2.key", "--out", "charter.json"]);
         assert_eq!((&two["signed"], &two["needed"]), (&2.into(), &2.into()));
         two["digest"].as_str().unwrap().to_owned()
     }
@@ -177,7 +192,9 @@ fn contexts_pin_and_choose() {
     assert!(b.fails(2, &["charter", "show"]).contains("context add"));
     let digest = b.ceremony();
     let other = "0".repeat(64);
-    assert!(b.fails(6, &["context", "add", "acme", "--charter", "charter.json", "--genesis", &other]).contains("pinned"));
+    assert!(
+        b.fails(6, &["context", "add", "acme", "--charter", "charter.json", "--genesis", &other]).contains("pinned")
+    );
     b.ok(&["context", "add", "acme", "--charter", "charter.json", "--genesis", &digest, "--key", "admin-1.key"]);
     b.ok(&["context", "add", "reader", "--charter", "charter.json", "--genesis", &digest, "--key", "reader.key"]);
     b.fails(2, &["context", "add", "acme", "--charter", "charter.json", "--genesis", &digest]);
@@ -205,7 +222,10 @@ fn nodes_that_nobody_runs_are_below_the_threshold() {
     let err = b.fails(7, &["request", "list"]);
     assert!(err.contains("node 5:") && err.contains("[unreachable]"), "{err}");
     // A statement of several signers waits in a file, and only the last signature needs the nodes.
-    assert!(b.run(&["revoke", "--device", "reader.key.pub.json", "--reason", "lost", "--out", "r.json"]).status.code() == Some(5));
+    assert!(
+        b.run(&["revoke", "--device", "reader.key.pub.json", "--reason", "lost", "--out", "r.json"]).status.code()
+            == Some(5)
+    );
     let context = ["--charter", "charter.json", "--genesis", &digest, "--key", "admin-2.key"];
     b.ok(&[&["context", "add", "second"], &context[..]].concat());
     assert!(b.fails(2, &["revoke", "--countersign", "r.json"]).contains("signed twice"));
@@ -221,7 +241,9 @@ fn a_device_seals_and_its_ring_opens_for_nobody_else() {
     let context = ["--charter", "charter.json", "--genesis", &digest, "--token-key", "token.key"];
     b.ok(&[&["context", "add", "ann", "--key", "phone.key"], &context[..]].concat());
     let line = |n: u8, day: u8| {
-        format!("{{\"thread\":\"t-1\",\"message_id\":\"{n}\",\"sender\":\"ann\",\"sent_at\":\"2026-03-0{day}T10:00:00Z\",\"text\":\"secret words\"}}\n")
+        format!(
+            "{{\"thread\":\"t-1\",\"message_id\":\"{n}\",\"sender\":\"ann\",\"sent_at\":\"2026-03-0{day}T10:00:00Z\",\"text\":\"secret words\"}}\n"
+        )
     };
     fs::write(b.path().join("m.jsonl"), line(1, 1) + &line(2, 2)).unwrap();
     let sealed = b.json(&["archive", "seal", "m.jsonl", "--dir", "archive"]);
@@ -248,7 +270,8 @@ fn exposed_keys_are_refused_and_secrets_stay_in_files() {
     assert_eq!(fs::metadata(b.path().join("x.key")).unwrap().permissions().mode() & 0o777, 0o600);
     b.fails(4, &["keygen", "officer", "x", "--out", "x.key"]);
     fs::set_permissions(b.path().join("admin-1.key"), fs::Permissions::from_mode(0o644)).unwrap();
-    let err = b.fails(4, &["context", "add", "a", "--charter", "charter.json", "--genesis", &digest, "--key", "admin-1.key"]);
+    let err =
+        b.fails(4, &["context", "add", "a", "--charter", "charter.json", "--genesis", &digest, "--key", "admin-1.key"]);
     assert!(err.contains("chmod 600"), "{err}");
 }
 

@@ -32,7 +32,9 @@ pub enum ChartersError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Administrators signed two successors of one version.
-    #[error("two valid successors of one charter exist, {a} and {b}: the administrators' fault; act under neither and ask the operators")]
+    #[error(
+        "two valid successors of one charter exist, {a} and {b}: the administrators' fault; act under neither and ask the operators"
+    )]
     Fork {
         /// One.
         a: Digest,

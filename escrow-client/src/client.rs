@@ -110,7 +110,9 @@ impl Client {
     /// # Errors
     /// [`NodeError`].
     pub async fn ask<T: DeserializeOwned>(&self, node: &Node, what: Question) -> Result<T, NodeError> {
-        let query = self.query(node.seat(), what).map_err(|e| NodeError::Protocol(format!("the question is refused here: {e}")))?;
+        let query = self
+            .query(node.seat(), what)
+            .map_err(|e| NodeError::Protocol(format!("the question is refused here: {e}")))?;
         node.query(&query).await
     }
 
@@ -142,15 +144,18 @@ impl Client {
         let mut tally: BTreeMap<Digest, usize> = BTreeMap::new();
         while let Some(done) = tasks.join_next().await {
             let Ok((seat, answer)) = done else { continue };
-            in_force.0.insert(seat, answer.map(|(digest, envelopes): (Digest, Vec<Envelope>)| {
-                for e in envelopes {
-                    if offered.iter().all(|o| o.digest() != e.digest()) {
-                        offered.push(e);
+            in_force.0.insert(
+                seat,
+                answer.map(|(digest, envelopes): (Digest, Vec<Envelope>)| {
+                    for e in envelopes {
+                        if offered.iter().all(|o| o.digest() != e.digest()) {
+                            offered.push(e);
+                        }
                     }
-                }
-                *tally.entry(digest).or_default() += 1;
-                digest
-            }));
+                    *tally.entry(digest).or_default() += 1;
+                    digest
+                }),
+            );
             if tally.values().any(|n| *n >= self.t()) {
                 break;
             }

@@ -61,7 +61,13 @@ impl Client {
     ///
     /// # Errors
     /// [`DecisionError`].
-    pub fn decision(&self, request: Digest, choice: Choice, role: Role, reason: Code) -> Result<Envelope, DecisionError> {
+    pub fn decision(
+        &self,
+        request: Digest,
+        choice: Choice,
+        role: Role,
+        reason: Code,
+    ) -> Result<Envelope, DecisionError> {
         Ok(self.sign(&Decision {
             kind: Kind::Decision,
             org: self.charters().current().org.clone(),

@@ -262,7 +262,8 @@ impl Client {
                 failures.insert((deposit, seat), NodeError::Protocol("the seat left the charter".into()));
                 continue;
             };
-            let queue = queues.entry(seat).or_insert_with(|| Arc::new(Semaphore::new(options.concurrency.max(1)))).clone();
+            let queue =
+                queues.entry(seat).or_insert_with(|| Arc::new(Semaphore::new(options.concurrency.max(1)))).clone();
             let (client, outbox) = (self.clone(), outbox.clone());
             tasks.spawn(async move {
                 let _turn = queue.acquire_owned().await;
@@ -300,10 +301,15 @@ impl Client {
         let mut attempt = 1;
         loop {
             let answer = node.deposit(&body).await;
-            let verified = answer.and_then(|a| verify_receipt(self.charters(), node.seat(), &a, &envelope)).and_then(|r| {
-                // A deposit has one signer, so nothing else can have come first.
-                if r.same_envelope { Ok(r) } else { Err(NodeError::Protocol("its receipt is for another envelope".into())) }
-            });
+            let verified =
+                answer.and_then(|a| verify_receipt(self.charters(), node.seat(), &a, &envelope)).and_then(|r| {
+                    // A deposit has one signer, so nothing else can have come first.
+                    if r.same_envelope {
+                        Ok(r)
+                    } else {
+                        Err(NodeError::Protocol("its receipt is for another envelope".into()))
+                    }
+                });
             match verified {
                 Ok(receipt) => {
                     outbox.acknowledge(&receipt)?;

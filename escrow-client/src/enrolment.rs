@@ -30,7 +30,12 @@ impl Client {
     ///
     /// # Errors
     /// [`EnvelopeError`] if a rule of enrolments is broken.
-    pub fn enrolment(&self, devices: Vec<Device>, from: Timestamp, until: Timestamp) -> Result<Envelope, EnvelopeError> {
+    pub fn enrolment(
+        &self,
+        devices: Vec<Device>,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Envelope, EnvelopeError> {
         self.sign(&Enrolment {
             kind: Kind::Enrolment,
             org: self.charters().current().org.clone(),
@@ -77,7 +82,8 @@ impl Client {
         let signers = envelope.signers(lookup)?;
         let holders = signers.iter().filter_map(|k| charter.holder(k)).filter(|p| p.has_role(role));
         let signed: BTreeSet<_> = holders.map(|p| p.id.clone()).collect();
-        let others = charter.people.iter().filter(|p| p.has_role(role) && !signed.contains(&p.id)).map(|p| p.id.clone());
+        let others =
+            charter.people.iter().filter(|p| p.has_role(role) && !signed.contains(&p.id)).map(|p| p.id.clone());
         Ok(Quorum { others: others.collect(), signed, need })
     }
 }

@@ -178,7 +178,10 @@ impl Client {
                 return Ok(log);
             }
             if !progress || have > page.size {
-                return Err(NodeError::Protocol(format!("it says that its log has {} entries and handed over {have}", page.size)));
+                return Err(NodeError::Protocol(format!(
+                    "it says that its log has {} entries and handed over {have}",
+                    page.size
+                )));
             }
         }
         Err(NodeError::Protocol("its log does not end".into()))

@@ -14,14 +14,11 @@ use escrow_core::receipt::Receipt;
 use escrow_core::request::Notice;
 use escrow_core::sealing::{SealingSecret, Suite};
 use escrow_core::wire::Receipted;
-use escrow_core::{
-    Blob, Digest, Envelope, Kind, Nonce, SeatIndex, SigningKey, ThreadKey, Timestamp, Token, TokenKey,
-};
+use escrow_core::{Blob, Digest, Envelope, Kind, Nonce, SeatIndex, SigningKey, ThreadKey, Timestamp, Token, TokenKey};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-pub(crate) const POLICY: &str =
-    r#"@id("two-approvers") permit(principal, action, resource) when { context.approvals.legal >= 1 && context.approvals.dpo >= 1 };"#;
+pub(crate) const POLICY: &str = r#"@id("two-approvers") permit(principal, action, resource) when { context.approvals.legal >= 1 && context.approvals.dpo >= 1 };"#;
 
 /// The secrets of one seat.
 pub(crate) struct SeatKeys {
@@ -211,7 +208,8 @@ impl World {
         let tree: Tree = (0..5u8).map(|i| leaf_hash(&[i])).collect();
         let SigningKey::Ed25519(log) = &self.keys(n).log else { unreachable!() };
         let origin = format!("log.example/{n}");
-        let head = Checkpoint::new(&origin, 5, tree.root()).unwrap().sign(&NoteSigner::new(&origin, log).unwrap()).unwrap();
+        let head =
+            Checkpoint::new(&origin, 5, tree.root()).unwrap().sign(&NoteSigner::new(&origin, log).unwrap()).unwrap();
         let hashes = tree.inclusion_proof(2, 5).unwrap();
         let proof = TlogProof { extra: None, index: 2, hashes, checkpoint: head.note().clone() };
         let receipt = Receipt {

@@ -7,12 +7,12 @@
 //! seal xwing-private:...
 //! ```
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use escrow_core::enrolment;
 use escrow_core::release::Caller;
 use escrow_core::sealing::{SealError, SealingSecret, Suite};
 use escrow_core::{PersonId, SigningKey, Token, TokenKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -118,7 +118,9 @@ impl Identity {
     pub const fn officer(&self) -> Result<&Officer, KeyFileError> {
         match self {
             Self::Officer(o) => Ok(o),
-            Self::Device(_) => Err(KeyFileError::Missing("this act needs an officer's key; the key in use is a device's")),
+            Self::Device(_) => {
+                Err(KeyFileError::Missing("this act needs an officer's key; the key in use is a device's"))
+            }
         }
     }
 
@@ -129,7 +131,9 @@ impl Identity {
     pub const fn device(&self) -> Result<&Device, KeyFileError> {
         match self {
             Self::Device(d) => Ok(d),
-            Self::Officer(_) => Err(KeyFileError::Missing("this act needs a device's key; the key in use is an officer's")),
+            Self::Officer(_) => {
+                Err(KeyFileError::Missing("this act needs a device's key; the key in use is an officer's"))
+            }
         }
     }
 
@@ -140,9 +144,11 @@ impl Identity {
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
         let text = read_private(path)?;
         let fields = Fields::parse(&text);
-        let malformed = || KeyFileError::Malformed { path: path.to_owned(), expected: "an officer's or device's key file" };
+        let malformed =
+            || KeyFileError::Malformed { path: path.to_owned(), expected: "an officer's or device's key file" };
         let signing = fields.get("sign").and_then(|l| SigningKey::from_line(l).ok()).ok_or_else(malformed)?;
-        let sealing = fields.get("seal").map(SealingSecret::from_line).transpose().map_err(|_: SealError| malformed())?;
+        let sealing =
+            fields.get("seal").map(SealingSecret::from_line).transpose().map_err(|_: SealError| malformed())?;
         match fields.header {
             OFFICER => {
                 let person = fields.get("person").and_then(|p| p.parse().ok()).ok_or_else(malformed)?;

@@ -216,7 +216,12 @@ pub(crate) fn check_shares<'a>(
     if wrong.is_empty() { Ok(()) } else { Err(ReplyFault::WrongShares(wrong)) }
 }
 
-fn open_one(genesis: Digest, request: &KnownRequest, reply: &Reply, key: &SealingSecret) -> Result<Vec<Share>, ReplyError> {
+fn open_one(
+    genesis: Digest,
+    request: &KnownRequest,
+    reply: &Reply,
+    key: &SealingSecret,
+) -> Result<Vec<Share>, ReplyError> {
     let release = Envelope::parse(&reply.release.0).and_then(|e| e.decode::<Release>());
     let context = ReplyContext {
         genesis,
@@ -261,7 +266,9 @@ fn deals<'a>(deposits: impl Iterator<Item = &'a Envelope>) -> Result<Vec<OpenedD
 fn locate(deals: &[OpenedDeal]) -> BTreeMap<ItemId, Located<'_>> {
     deals
         .iter()
-        .flat_map(|deal| deal.item_ids().into_iter().enumerate().map(move |(position, id)| (id, Located { deal, position })))
+        .flat_map(|deal| {
+            deal.item_ids().into_iter().enumerate().map(move |(position, id)| (id, Located { deal, position }))
+        })
         .collect()
 }
 

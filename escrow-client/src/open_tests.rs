@@ -184,7 +184,8 @@ fn only_the_recipient_of_this_escrow_opens() {
 fn the_recipient_notices_a_liar_while_collecting() {
     let case = Case::new();
     let key = case.world.recipient.sealing().unwrap();
-    let check = |r: &Reply| check_shares(case.world.charters.genesis(), &case.request, r, key, std::iter::once(&case.deposit));
+    let check =
+        |r: &Reply| check_shares(case.world.charters.genesis(), &case.request, r, key, std::iter::once(&case.deposit));
     assert_eq!(check(&case.reply(1)), Ok(()));
     assert!(matches!(check(&case.lie(1)), Err(ReplyFault::WrongShares(items)) if items.len() == 2));
 }

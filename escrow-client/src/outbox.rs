@@ -100,7 +100,8 @@ impl Outbox {
             Err(KeyFileError::File { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(e.into()),
         }
-        let file = File::open(path).map_err(|source| KeyFileError::File { verb: "open", path: path.to_owned(), source })?;
+        let file =
+            File::open(path).map_err(|source| KeyFileError::File { verb: "open", path: path.to_owned(), source })?;
         refuse_exposed(&file, path)?;
         let mut db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(30))?;
@@ -137,10 +138,16 @@ impl Outbox {
                 params![digest, d.envelope, d.items.len() as i64, d.t, n, d.expires.millis()],
             )?;
             for (seat, blob) in &d.blobs {
-                tx.execute("INSERT INTO blobs (deposit, seat, blob) VALUES (?1, ?2, ?3)", params![digest, seat.get(), blob])?;
+                tx.execute(
+                    "INSERT INTO blobs (deposit, seat, blob) VALUES (?1, ?2, ?3)",
+                    params![digest, seat.get(), blob],
+                )?;
             }
             for about in &d.items {
-                tx.execute("INSERT OR IGNORE INTO items (about, deposit) VALUES (?1, ?2)", params![name(about)?.as_bytes(), digest])?;
+                tx.execute(
+                    "INSERT OR IGNORE INTO items (about, deposit) VALUES (?1, ?2)",
+                    params![name(about)?.as_bytes(), digest],
+                )?;
             }
         }
         tx.commit()?;
@@ -270,7 +277,9 @@ impl Outbox {
 }
 
 fn name(about: &About) -> Result<Digest, OutboxError> {
-    serde_json::to_vec(about).map(|j| Digest::of(&j)).map_err(|_| OutboxError::Damaged("an item that cannot be encoded"))
+    serde_json::to_vec(about)
+        .map(|j| Digest::of(&j))
+        .map_err(|_| OutboxError::Damaged("an item that cannot be encoded"))
 }
 
 const TABLES: &str = "

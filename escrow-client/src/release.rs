@@ -44,7 +44,9 @@ pub enum ReleaseError {
         verdicts: Outcomes<VerifiedVerdict>,
     },
     /// Too few nodes answered with a verdict.
-    #[error("{answered} nodes could be counted on, {need} are needed; nothing was released. Ask the operators of the others, then try again:\n{verdicts}")]
+    #[error(
+        "{answered} nodes could be counted on, {need} are needed; nothing was released. Ask the operators of the others, then try again:\n{verdicts}"
+    )]
     BelowThreshold {
         /// Nodes that answered.
         answered: usize,
@@ -54,7 +56,9 @@ pub enum ReleaseError {
         verdicts: Outcomes<VerifiedVerdict>,
     },
     /// Enough nodes permit, and too few delivered.
-    #[error("{good} of {need} good replies; below that nobody can read anything. Try again, or ask the operators:\n{outcomes}")]
+    #[error(
+        "{good} of {need} good replies; below that nobody can read anything. Try again, or ask the operators:\n{outcomes}"
+    )]
     TooFewReplies {
         /// Good replies.
         good: usize,
@@ -104,7 +108,12 @@ impl Client {
         let own_key = self.identity().sealing().filter(|k| k.public().digest() == *request.request.recipient.sealing());
         let t = self.t();
         let want = if wanted == Wanted::All || own_key.is_none() { usize::MAX } else { t };
-        let mut round = Round { collected: BTreeMap::new(), failed: Outcomes::new(), culprits: BTreeMap::new(), deposits: BTreeMap::new() };
+        let mut round = Round {
+            collected: BTreeMap::new(),
+            failed: Outcomes::new(),
+            culprits: BTreeMap::new(),
+            deposits: BTreeMap::new(),
+        };
         // A permit lives a minute at most, so whoever fails for want of fresh ones is asked again once.
         for _ in 0..2 {
             let verdicts = self.verdicts(&request.digest).await;
@@ -265,7 +274,8 @@ impl Round {
 fn worth_a_second_call(e: &NodeError) -> bool {
     match e {
         NodeError::Problem(p) => {
-            matches!(p.code.as_str(), "permit-invalid" | "permits-missing" | "peers-missing" | "answer-invalid") || e.is_retryable()
+            matches!(p.code.as_str(), "permit-invalid" | "permits-missing" | "peers-missing" | "answer-invalid")
+                || e.is_retryable()
         }
         NodeError::Unreachable(_) => true,
         NodeError::Protocol(_) => false,

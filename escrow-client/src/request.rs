@@ -63,7 +63,9 @@ pub enum DraftError {
     #[error("the nodes refuse to say what they hold:\n{0}")]
     Refused(Outcomes<usize>),
     /// Nothing is escrowed there.
-    #[error("nothing is escrowed for these threads in this time; check thread and dates, or ask the custodians to deposit")]
+    #[error(
+        "nothing is escrowed for these threads in this time; check thread and dates, or ask the custodians to deposit"
+    )]
     NothingThere,
     /// The items are of several node sets.
     #[error("the items belong to generations {0:?}; a request names items of one: narrow the time")]
@@ -105,7 +107,11 @@ impl People {
         for i in items {
             people.depositors.insert(i.depositor);
             for p in &i.about.participants {
-                if p.inside { people.inside.insert(p.token) } else { people.outside.insert(p.token) };
+                if p.inside {
+                    people.inside.insert(p.token)
+                } else {
+                    people.outside.insert(p.token)
+                };
             }
         }
         people
@@ -210,7 +216,11 @@ impl Client {
         let (answered, need) = (outcomes.count(), self.t());
         if answered < need {
             let refused = outcomes.present() >= need;
-            return Err(if refused { DraftError::Refused(outcomes) } else { DraftError::BelowThreshold { answered, need, outcomes } });
+            return Err(if refused {
+                DraftError::Refused(outcomes)
+            } else {
+                DraftError::BelowThreshold { answered, need, outcomes }
+            });
         }
         // With t above half of the nodes, no two tales about one item can both have t tellers.
         let (enough, few): (Vec<_>, Vec<_>) = held.into_values().partition(|(nodes, _)| *nodes >= need);
@@ -304,9 +314,11 @@ impl Client {
             && request.request.by != *me
             && !recipient
             && !request.choices().contains_key(me)
-            && self.charters().current().person(me).is_some_and(|p| {
-                p.roles.iter().any(|r| self.charters().current().approver_roles.contains(r))
-            })
+            && self
+                .charters()
+                .current()
+                .person(me)
+                .is_some_and(|p| p.roles.iter().any(|r| self.charters().current().approver_roles.contains(r)))
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixture::{World, seat};
-use escrow_core::receipt::Receipt;
 use escrow_core::Blob;
+use escrow_core::receipt::Receipt;
 
 fn refused(world: &World, change: impl FnOnce(&mut Receipt, &mut String), signer: u8) -> String {
     let (_, consent) = world.consent();
@@ -43,7 +43,9 @@ fn a_receipt_is_bound_to_seat_statement_log_and_entry() {
 fn the_same_payload_under_other_signatures_is_told() {
     let world = World::new();
     let client = world.client(&world.admin);
-    let statement = client.revocation(escrow_core::enrolment::Revoked::Enrolment(Digest([1; 32])), "lost".parse().unwrap()).unwrap();
+    let statement = client
+        .revocation(escrow_core::enrolment::Revoked::Enrolment(Digest([1; 32])), "lost".parse().unwrap())
+        .unwrap();
     let both = world.client(&world.requestor).countersign(&statement).unwrap();
     let receipt = verify_receipt(&world.charters, seat(1), &world.receipt(1, &statement), &both).unwrap();
     assert!(!receipt.same_envelope);

@@ -28,7 +28,9 @@ pub enum SubmitError {
         outcomes: Outcomes<VerifiedReceipt>,
     },
     /// Too few nodes were reached and ready.
-    #[error("{accepted} nodes accepted the {kind}, {need} are needed; submit the same statement again when more can be reached:\n{outcomes}")]
+    #[error(
+        "{accepted} nodes accepted the {kind}, {need} are needed; submit the same statement again when more can be reached:\n{outcomes}"
+    )]
     BelowThreshold {
         /// What was submitted.
         kind: Kind,
@@ -161,10 +163,17 @@ mod tests {
         }))
     }
 
-    fn judged(world: &World, statement: &Envelope, accepted: u8, others: &[NodeError]) -> Result<Submitted, SubmitError> {
+    fn judged(
+        world: &World,
+        statement: &Envelope,
+        accepted: u8,
+        others: &[NodeError],
+    ) -> Result<Submitted, SubmitError> {
         let mut outcomes = Outcomes::new();
         for n in 1..=accepted {
-            outcomes.0.insert(seat(n), verify_receipt(&world.charters, seat(n), &world.receipt(n, statement), statement));
+            outcomes
+                .0
+                .insert(seat(n), verify_receipt(&world.charters, seat(n), &world.receipt(n, statement), statement));
         }
         for (n, e) in (accepted + 1..).zip(others) {
             outcomes.0.insert(seat(n), Err(e.clone()));
@@ -178,17 +187,30 @@ mod tests {
         let client = world.client(&world.requestor);
         let matter = client.matter("M".parse().unwrap(), MatterAction::Open, None, Digest([0; 32])).unwrap();
         assert!(judged(&world, &matter, 3, &[down(), refusal()]).is_ok());
-        assert!(matches!(judged(&world, &matter, 2, &[down(), down(), down()]), Err(SubmitError::BelowThreshold { .. })));
-        assert!(matches!(judged(&world, &matter, 2, &[refusal(), refusal(), refusal()]), Err(SubmitError::Refused { refused: 3, .. })));
-        assert!(matches!(judged(&world, &matter, 0, &[refusal(), refusal(), refusal(), down(), down()]), Err(SubmitError::Refused { .. })));
+        assert!(matches!(
+            judged(&world, &matter, 2, &[down(), down(), down()]),
+            Err(SubmitError::BelowThreshold { .. })
+        ));
+        assert!(matches!(
+            judged(&world, &matter, 2, &[refusal(), refusal(), refusal()]),
+            Err(SubmitError::Refused { refused: 3, .. })
+        ));
+        assert!(matches!(
+            judged(&world, &matter, 0, &[refusal(), refusal(), refusal(), down(), down()]),
+            Err(SubmitError::Refused { .. })
+        ));
 
-        let revocation = world.client(&world.admin).revocation(Revoked::Enrolment(Digest([1; 32])), "lost".parse().unwrap()).unwrap();
+        let revocation = world
+            .client(&world.admin)
+            .revocation(Revoked::Enrolment(Digest([1; 32])), "lost".parse().unwrap())
+            .unwrap();
         // n - t + 1 = 3 acknowledgements stop releases if nobody lies, each further one allows one liar, t - 1 at most.
         for (accepted, reach) in [(1, None), (2, None), (3, Some(0)), (4, Some(1)), (5, Some(2))] {
             let others = vec![down(); usize::from(5 - accepted)];
             assert_eq!(judged(&world, &revocation, accepted, &others).unwrap().stops_releases_against(), reach);
         }
-        let close = client.matter("M".parse().unwrap(), MatterAction::Close, Some(matter.digest()), Digest([0; 32])).unwrap();
+        let close =
+            client.matter("M".parse().unwrap(), MatterAction::Close, Some(matter.digest()), Digest([0; 32])).unwrap();
         assert!(is_restriction(&close) && !is_restriction(&matter));
     }
 }

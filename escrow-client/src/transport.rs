@@ -170,7 +170,8 @@ fn unreachable(e: &reqwest::Error) -> NodeError {
         cause = inner;
     }
     let text = cause.to_string();
-    let wrong_key = text.contains("ApplicationVerificationFailure") || text.contains("application verification failure");
+    let wrong_key =
+        text.contains("ApplicationVerificationFailure") || text.contains("application verification failure");
     NodeError::Unreachable(if wrong_key { "a TLS key answers that the charter does not pin".into() } else { text })
 }
 

@@ -93,7 +93,10 @@ pub fn seal(session: &Session, a: &Seal) -> Result<Shown, Failure> {
     })?;
     prepared.publish()?;
     Ok(Shown::new("escrow.archive.seal.v1")
-        .text(format!("{messages} messages of {threads} threads sealed into {segments} segments in {}.", a.dir.display()))
+        .text(format!(
+            "{messages} messages of {threads} threads sealed into {segments} segments in {}.",
+            a.dir.display()
+        ))
         .text("Their keys wait in the key ring. Next: escrow deposit")
         .with("messages", messages)
         .with("threads", threads)
@@ -108,7 +111,8 @@ fn membership(a: &Seal) -> Result<impl Fn(&str) -> bool, Failure> {
 }
 
 fn read_ids(file: &Path) -> Result<HashSet<String>, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))?;
     Ok(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
 }
 
@@ -119,7 +123,11 @@ fn read_ids(file: &Path) -> Result<HashSet<String>, Failure> {
 pub fn open(session: &Session, a: &Open) -> Result<Shown, Failure> {
     let identity = session.identity()?;
     let key = identity.sealing().ok_or_else(|| {
-        Failure::new(Exit::Key, "key-missing", "the key in use has no sealing half, so nothing can have been released to it")
+        Failure::new(
+            Exit::Key,
+            "key-missing",
+            "the key in use has no sealing half, so nothing can have been released to it",
+        )
     })?;
     let opened = open_replies(&session.charters, &Replies::load(&a.replies)?, key)?;
     let tokens = session.context.token_key.is_some().then(|| session.token_key()).transpose()?;
@@ -127,7 +135,8 @@ pub fn open(session: &Session, a: &Open) -> Result<Shown, Failure> {
     let to_stdout = a.out.as_os_str() == "-";
     let out: Box<dyn Write> = if to_stdout { Box::new(io::stdout().lock()) } else { Box::new(new_file(&a.out)?) };
     let released = opened.keys.iter().map(|k| (&k.about, &k.key));
-    let report = open_segments(&options, released, out).map_err(|e| Failure::unexpected(format!("cannot write: {e}")))?;
+    let report =
+        open_segments(&options, released, out).map_err(|e| Failure::unexpected(format!("cannot write: {e}")))?;
     let shown = show(session, &opened, &report)?;
     if to_stdout {
         // Standard output holds the messages and nothing else.
@@ -166,7 +175,8 @@ fn show(session: &Session, opened: &Opened, report: &Report) -> Result<Shown, Fa
         shown = shown.text(format!("item {} does not open: {e}", item.short()));
     }
     for (seat, fault) in &opened.culprits {
-        shown = shown.text(format!("node {seat} is at fault: {fault}. Its signed reply proves it; keep the replies file."));
+        shown =
+            shown.text(format!("node {seat} is at fault: {fault}. Its signed reply proves it; keep the replies file."));
     }
     for (seat, why) in &opened.unsigned {
         shown = shown.text(format!("the reply of node {seat} was left aside: {why}"));

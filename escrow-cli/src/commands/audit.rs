@@ -68,20 +68,31 @@ pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
 
 async fn show(client: &Client, a: &Show) -> Result<Shown, Failure> {
     let node = client.node(a.node).ok_or_else(|| Failure::usage(format!("the charter has no node {}", a.node)))?;
-    let answer: EntriesAnswer = client.ask(node, Question::Entries(EntryRange { from: a.from, count: a.count })).await?;
+    let answer: EntriesAnswer =
+        client.ask(node, Question::Entries(EntryRange { from: a.from, count: a.count })).await?;
     let mut rows = Vec::new();
     let mut list = Vec::new();
     for blob in &answer.entries {
-        let e = Entry::decode(&blob.0).map_err(|e| Failure::new(Exit::Verification, "protocol", format!("node {}: {e}", a.node)))?;
+        let e = Entry::decode(&blob.0)
+            .map_err(|e| Failure::new(Exit::Verification, "protocol", format!("node {}: {e}", a.node)))?;
         let at = Timestamp::from_millis(i64::try_from(e.ts).unwrap_or(i64::MAX)).to_string();
         let statement = e.statement.as_ref().map(|s| Digest(s.stmt));
         let body = serde_json::to_string(&e.body).unwrap_or_default();
         list.push(json!({"seq": e.seq, "at": at, "type": e.kind, "statement": statement, "body": e.body}));
-        rows.push(vec![e.seq.to_string(), at, e.kind, statement.map(|d| d.short()).unwrap_or_default(), shorten(&body, 60)]);
+        rows.push(vec![
+            e.seq.to_string(),
+            at,
+            e.kind,
+            statement.map(|d| d.short()).unwrap_or_default(),
+            shorten(&body, 60),
+        ]);
     }
     Ok(Shown::new("escrow.audit.show.v1")
         .table(&["entry", "at", "type", "statement", "body"], rows)
-        .text(format!("The log has {} entries. This is what the node says; `audit export` and `verify` prove it.", answer.size))
+        .text(format!(
+            "The log has {} entries. This is what the node says; `audit export` and `verify` prove it.",
+            answer.size
+        ))
         .with("size", answer.size)
         .with("entries", list))
 }
@@ -121,8 +132,13 @@ pub async fn export(client: &Client, a: &Export) -> Result<Shown, Failure> {
         shown = shown.text(format!("left out: {what}"));
     }
     let complete = exported.logs.errors().next().is_none() && exported.views.errors().next().is_none();
-    let logs = exported.logs.0.iter().map(|(s, r)| json!({"node": s, "entries": r.as_ref().ok(), "error": r.as_ref().err().map(ToString::to_string)}));
-    let views = exported.views.0.iter().map(|(s, r)| json!({"node": s, "views": r.as_ref().ok(), "error": r.as_ref().err().map(ToString::to_string)}));
+    let logs = exported.logs.0.iter().map(
+        |(s, r)| json!({"node": s, "entries": r.as_ref().ok(), "error": r.as_ref().err().map(ToString::to_string)}),
+    );
+    let views =
+        exported.views.0.iter().map(
+            |(s, r)| json!({"node": s, "views": r.as_ref().ok(), "error": r.as_ref().err().map(ToString::to_string)}),
+        );
     Ok(shown
         .with("bundle", a.out.display().to_string())
         .with("charter_digest", client.charters().genesis().to_string())

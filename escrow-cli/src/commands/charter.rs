@@ -26,7 +26,9 @@ pub enum Command {
     /// Show the charter of the context, or of a file
     Show(Show),
     /// Verify a chain of charters from its pinned genesis on
-    #[command(after_help = "Example: escrow charter verify charter-1.json charter-2.json --genesis 3f1c... --out chain.json")]
+    #[command(
+        after_help = "Example: escrow charter verify charter-1.json charter-2.json --genesis 3f1c... --out chain.json"
+    )]
     Verify(Verify),
 }
 
@@ -106,9 +108,17 @@ fn draft_command(global: &Global, a: &DraftArgs) -> Result<Shown, Failure> {
     Ok(Shown::new("escrow.charter.draft.v1")
         .text(format!(
             "Unsigned charter version {} of {}: {nodes}, {} people, {} policies. It is in {}.",
-            charter.version, charter.org, charter.people.len(), charter.policies.len(), a.out.display()
+            charter.version,
+            charter.org,
+            charter.people.len(),
+            charter.policies.len(),
+            a.out.display()
         ))
-        .text(format!("{} administrators must sign it: escrow charter sign {} --key FILE --out charter.json", charter.admin_quorum, a.out.display()))
+        .text(format!(
+            "{} administrators must sign it: escrow charter sign {} --key FILE --out charter.json",
+            charter.admin_quorum,
+            a.out.display()
+        ))
         .with("file", a.out.display().to_string())
         .with("version", charter.version))
 }
@@ -144,7 +154,8 @@ async fn sign(global: &Global, a: &Sign) -> Result<Shown, Failure> {
     };
     let bytes = std::fs::read(&a.file).map_err(|e| Failure::usage(format!("cannot read {}: {e}", a.file.display())))?;
     let out = a.out.as_ref().unwrap_or(&a.file);
-    let existing = if out == &a.file { None } else { std::fs::read(out).ok().map(|b| Envelope::parse(&b)).transpose()? };
+    let existing =
+        if out == &a.file { None } else { std::fs::read(out).ok().map(|b| Envelope::parse(&b)).transpose()? };
     let envelope = sign_charter(&bytes, existing, &signer)?;
     replace(out, envelope.bytes())?;
     let charter: Charter = envelope.decode()?;
@@ -164,8 +175,9 @@ async fn sign(global: &Global, a: &Sign) -> Result<Shown, Failure> {
         (true, Some(session)) if have.len() >= need => {
             let client = Client::new(session.charters.clone(), signer)?;
             let submitted = client.submit(&envelope).await?;
-            Ok(with_receipts(shown, &client, &submitted)
-                .text("Each operator now decides: escrow-node charter accept DIGEST. Until then the nodes permit nothing."))
+            Ok(with_receipts(shown, &client, &submitted).text(
+                "Each operator now decides: escrow-node charter accept DIGEST. Until then the nodes permit nothing.",
+            ))
         }
         _ if have.len() < need => Ok(shown.exit(Exit::Pending)),
         _ => Ok(shown),
@@ -175,8 +187,12 @@ async fn sign(global: &Global, a: &Sign) -> Result<Shown, Failure> {
 fn admins(charter: &Charter, envelope: &Envelope) -> Result<Vec<String>, Failure> {
     let keys = charter.people.iter().flat_map(|p| &p.keys).map(|k| &k.key);
     let signers = envelope.signers(|id| keys.clone().filter(|k| k.id() == *id).cloned().collect())?;
-    let mut admins: Vec<String> =
-        signers.iter().filter_map(|k| charter.holder(k)).filter(|p| p.has_role("admin")).map(|p| p.id.to_string()).collect();
+    let mut admins: Vec<String> = signers
+        .iter()
+        .filter_map(|k| charter.holder(k))
+        .filter(|p| p.has_role("admin"))
+        .map(|p| p.id.to_string())
+        .collect();
     admins.sort();
     admins.dedup();
     Ok(admins)
@@ -198,7 +214,9 @@ fn show(global: &Global, a: &Show) -> Result<Shown, Failure> {
 fn verify(global: &Global, a: &Verify) -> Result<Shown, Failure> {
     let charters = match (a.files.as_slice(), a.genesis) {
         ([], genesis) => charters_of(global, None, genesis)?,
-        (_, None) => return Err(Failure::usage("a charter file is believed only with its pinned digest: add --genesis DIGEST")),
+        (_, None) => {
+            return Err(Failure::usage("a charter file is believed only with its pinned digest: add --genesis DIGEST"));
+        }
         (files, Some(genesis)) => {
             let mut envelopes: Vec<Envelope> = Vec::new();
             for e in files.iter().map(|f| read_envelopes(f)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
@@ -245,7 +263,8 @@ pub fn describe(c: &Charter, digest: Option<Digest>, verified: bool) -> Shown {
         let recipient = if p.sealing.is_some() { "yes" } else { "no" };
         vec![p.id.to_string(), p.name.clone(), roles, recipient.to_owned(), subject.to_owned()]
     });
-    let policies = c.policies.iter().map(|p| vec![p.id.to_string(), p.digest().short(), p.text.lines().count().to_string()]);
+    let policies =
+        c.policies.iter().map(|p| vec![p.id.to_string(), p.digest().short(), p.text.lines().count().to_string()]);
     let member = |v: Result<Value, _>| v.unwrap_or_else(|_: serde_json::Error| json!(null));
     shown
         .text(nodes)

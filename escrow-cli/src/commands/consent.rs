@@ -79,7 +79,9 @@ impl Ground {
     /// Usage, if the document cannot be read.
     pub fn authority(&self) -> Result<Option<Authority>, Failure> {
         match (&self.authority_ref, &self.authority_document) {
-            (Some(reference), Some(file)) => Ok(Some(Authority { reference: reference.clone(), document: digest_of(file)? })),
+            (Some(reference), Some(file)) => {
+                Ok(Some(Authority { reference: reference.clone(), document: digest_of(file)? }))
+            }
             _ => Ok(None),
         }
     }
@@ -184,7 +186,11 @@ fn signers(client: &Client, envelope: &Envelope, basis: Basis) -> Result<Quorum,
     }
     let charter = client.charters().current();
     let demanded = charter.basis_signers.iter().find(|b| b.basis == basis).ok_or_else(|| {
-        Failure::new(Exit::Key, "not-entitled", format!("the charter names nobody who may sign on basis {}", basis.name()))
+        Failure::new(
+            Exit::Key,
+            "not-entitled",
+            format!("the charter names nobody who may sign on basis {}", basis.name()),
+        )
     })?;
     let (mut signed, mut others) = (BTreeSet::new(), BTreeSet::new());
     for role in &demanded.roles {
@@ -216,10 +222,15 @@ fn terms(session: &Session, client: &Client, a: &Give) -> Result<ConsentTerms, F
         Some(text) => parse_floor(text)?,
     };
     let notice = a.notice.as_deref().ok_or_else(|| Failure::usage("name the notice text with --notice FILE"))?;
-    let policies = if a.policy.is_empty() { charter.policies.iter().map(|p| p.id.clone()).collect() } else { a.policy.clone() };
+    let policies =
+        if a.policy.is_empty() { charter.policies.iter().map(|p| p.id.clone()).collect() } else { a.policy.clone() };
     Ok(ConsentTerms {
         subject,
-        coverage: if threads.is_empty() { Coverage::Workspace } else { Coverage::Threads(threads.into_iter().collect()) },
+        coverage: if threads.is_empty() {
+            Coverage::Workspace
+        } else {
+            Coverage::Threads(threads.into_iter().collect())
+        },
         from: a.from.as_deref().map(when::from).transpose()?.unwrap_or(Timestamp::EPOCH),
         to: a.to.as_deref().map(when::to).transpose()?.unwrap_or(expires),
         epochs: None,
@@ -245,7 +256,9 @@ fn parse_floor(text: &str) -> Result<Floor, Failure> {
 }
 
 fn digest_of(file: &Path) -> Result<Digest, Failure> {
-    std::fs::read(file).map(|b| Digest::of(&b)).map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))
+    std::fs::read(file)
+        .map(|b| Digest::of(&b))
+        .map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))
 }
 
 /// The consent meant; without a hash the only live one, a device's own first.
@@ -263,7 +276,9 @@ pub fn chosen<'a>(client: &Client, known: &'a [KnownConsent], which: &Which) -> 
     let live: Vec<_> = known.iter().filter(own).filter(|k| k.state(now()) == "live").collect();
     match live.as_slice() {
         [one] => Ok(one),
-        [] => Err(Failure::new(Exit::Denied, "consent-unknown", "no live consent is known").next("escrow consent give")),
+        [] => {
+            Err(Failure::new(Exit::Denied, "consent-unknown", "no live consent is known").next("escrow consent give"))
+        }
         _ => Err(Failure::usage(format!("{} live consents; say which by the beginning of its hash", live.len()))
             .next("escrow consent list")),
     }
@@ -303,7 +318,15 @@ async fn list(session: &Session, client: &Client) -> Result<Shown, Failure> {
         let c = &k.consent;
         let purposes = c.purposes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let subject = subject_name(&directory, &c.subject);
-        vec![k.digest.short(), subject, k.state(at).into(), c.basis.name().into(), purposes, c.expires.to_string(), k.nodes.to_string()]
+        vec![
+            k.digest.short(),
+            subject,
+            k.state(at).into(),
+            c.basis.name().into(),
+            purposes,
+            c.expires.to_string(),
+            k.nodes.to_string(),
+        ]
     });
     Ok(Shown::new("escrow.consent.list.v1")
         .table(&["consent", "subject", "state", "basis", "purposes", "until", "nodes"], rows.collect())

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Set up a context; the first one becomes the current one
-    #[command(after_help = "Example: escrow context add acme --charter charter.json --genesis 3f1c... --key legal-1.key")]
+    #[command(
+        after_help = "Example: escrow context add acme --charter charter.json --genesis 3f1c... --key legal-1.key"
+    )]
     Add(Add),
     /// Make a context the current one
     Use {
@@ -62,7 +64,9 @@ pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
             config.context(&dir, Some(name))?;
             config.current = Some(name.clone());
             config.save(&dir)?;
-            Ok(Shown::new("escrow.context.v1").text(format!("Commands now use context {name}.")).with("current", name.as_str()))
+            Ok(Shown::new("escrow.context.v1")
+                .text(format!("Commands now use context {name}."))
+                .with("current", name.as_str()))
         }
         Command::List => list(&dir),
     }
@@ -107,7 +111,14 @@ pub fn add(dir: &Path, a: &Add) -> Result<Shown, Failure> {
     config.save(dir)?;
     let charter = charters.current();
     let g = charters.generation();
-    let mut text = format!("Context {}: {}, charter version {}, {} of {} nodes.", a.name, charter.org, charter.version, g.t, g.n());
+    let mut text = format!(
+        "Context {}: {}, charter version {}, {} of {} nodes.",
+        a.name,
+        charter.org,
+        charter.version,
+        g.t,
+        g.n()
+    );
     if let Some(who) = &who {
         text.push_str(&format!("\nYou act as {who}."));
     }

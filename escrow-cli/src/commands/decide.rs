@@ -13,7 +13,9 @@ use escrow_core::{Code, Role};
 
 /// Arguments of `approve`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples: escrow approve 3f1c90aa\n          escrow approve 3f1c90aa --yes --request-hash 3f1c90aa...")]
+#[command(
+    after_help = "Examples: escrow approve 3f1c90aa\n          escrow approve 3f1c90aa --yes --request-hash 3f1c90aa..."
+)]
 pub struct Approve {
     /// The request's hash, or the beginning of it
     pub request: String,
@@ -102,7 +104,9 @@ async fn run(
     let what = match choice {
         Choice::Approve => format!("You approve request {} as {role}.", request.digest.short()),
         Choice::Deny => format!("You deny request {} as {role}. This ends it.", request.digest.short()),
-        Choice::Recuse => format!("You step aside from request {}; you cannot approve it later.", request.digest.short()),
+        Choice::Recuse => {
+            format!("You step aside from request {}; you cannot approve it later.", request.digest.short())
+        }
     };
     confirm(consent, &request.digest, request.request.matter.as_str(), &what)?;
     decide(&client, &request, choice, role, reason.clone()).await

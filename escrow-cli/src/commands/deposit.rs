@@ -77,7 +77,9 @@ fn forget(session: &Session, client: &Client, flushed: &Flushed) -> Result<(), F
         }
     }
     if !gone.is_empty() {
-        KeyRing::update(&session.context.key_ring, session.org(), &device.sealing, |ring| ring.remove(|d| gone.contains(d)))?;
+        KeyRing::update(&session.context.key_ring, session.org(), &device.sealing, |ring| {
+            ring.remove(|d| gone.contains(d))
+        })?;
     }
     Ok(())
 }
@@ -101,9 +103,17 @@ pub fn show(flushed: &Flushed) -> Shown {
             continue;
         }
         let note = if d.expired { " (consent ended; the rest is never sent)" } else { "" };
-        rows.push(vec![d.deposit.short(), d.items.to_string(), format!("{} of {}", d.receipts.len(), d.n), words(d.standing()) + note]);
+        rows.push(vec![
+            d.deposit.short(),
+            d.items.to_string(),
+            format!("{} of {}", d.receipts.len(), d.n),
+            words(d.standing()) + note,
+        ]);
     }
-    let failures = flushed.failures.iter().map(|((d, seat), e)| vec![d.short(), seat.to_string(), e.code().to_owned(), e.to_string()]);
+    let failures = flushed
+        .failures
+        .iter()
+        .map(|((d, seat), e)| vec![d.short(), seat.to_string(), e.code().to_owned(), e.to_string()]);
     let mut shown = Shown::new("escrow.deposit.v1").text(format!(
         "{items} keys in {} deposits: {everywhere} escrowed at every node, {safe} recoverable.",
         flushed.deposits.len()
@@ -132,7 +142,10 @@ pub fn show(flushed: &Flushed) -> Shown {
             "standing": standing, "expired": d.expired,
         })
     });
-    let failures = flushed.failures.iter().map(|((d, seat), e)| json!({"deposit": d, "node": seat, "rule": e.code(), "detail": e.to_string()}));
+    let failures = flushed
+        .failures
+        .iter()
+        .map(|((d, seat), e)| json!({"deposit": d, "node": seat, "rule": e.code(), "detail": e.to_string()}));
     shown
         .with("items", items)
         .with("escrowed", everywhere)

@@ -9,8 +9,8 @@ use crate::when;
 use clap::Args;
 use escrow_client::archive::Directory;
 use escrow_client::now;
-use escrow_core::enrolment::Enrolment;
 use escrow_core::enrolment;
+use escrow_core::enrolment::Enrolment;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `enrol`.
@@ -80,7 +80,9 @@ fn known_devices(session: &Session, a: &Enrol) -> Result<Vec<enrolment::Device>,
         for (file, d) in a.devices.iter().zip(&devices) {
             if directory.subject_of(&d.subject).is_none() {
                 let what = format!("{} is of a subject that is not known here", file.display());
-                return Err(Failure::usage(what).next("say whose device it is with --subject ID; the token is then compared"));
+                return Err(
+                    Failure::usage(what).next("say whose device it is with --subject ID; the token is then compared")
+                );
             }
         }
         return Ok(devices);
@@ -103,8 +105,8 @@ fn known_devices(session: &Session, a: &Enrol) -> Result<Vec<enrolment::Device>,
 
 fn read_device(file: &Path) -> Result<enrolment::Device, Failure> {
     let bytes = std::fs::read(file).map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))?;
-    let public: PublicDevice =
-        serde_json::from_slice(&bytes).map_err(|e| Failure::usage(format!("{} is no device's public file: {e}", file.display())))?;
+    let public: PublicDevice = serde_json::from_slice(&bytes)
+        .map_err(|e| Failure::usage(format!("{} is no device's public file: {e}", file.display())))?;
     if public.schema == PublicDevice::SCHEMA {
         Ok(public.device)
     } else {

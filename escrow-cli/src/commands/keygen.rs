@@ -20,7 +20,9 @@ pub enum Keygen {
     #[command(after_help = "Example: escrow keygen officer legal-1 --out legal-1.key")]
     Officer(OfficerArgs),
     /// Keys of a subject's device
-    #[command(after_help = "Example: escrow keygen device --subject +491701234567 --token-key token.key --out phone.key")]
+    #[command(
+        after_help = "Example: escrow keygen device --subject +491701234567 --token-key token.key --out phone.key"
+    )]
     Device(DeviceArgs),
     /// The organisation's token key: who has it can tell who is behind a token
     TokenKey(TokenArgs),

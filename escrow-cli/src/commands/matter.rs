@@ -57,15 +57,23 @@ pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
 pub async fn create(session: &Session, client: &Client, a: &Create) -> Result<Shown, Failure> {
     // Without this, an existing matter would be reported by every node in turn.
     if known(client).await?.iter().any(|m| m.matter == a.matter) {
-        return Err(Failure::new(crate::failure::Exit::Denied, "matter-chain", format!("matter {} exists already", a.matter))
-            .next(format!("escrow matter show {}", a.matter)));
+        return Err(Failure::new(
+            crate::failure::Exit::Denied,
+            "matter-chain",
+            format!("matter {} exists already", a.matter),
+        )
+        .next(format!("escrow matter show {}", a.matter)));
     }
     let title = Title::new(a.title.clone());
     let envelope = client.matter(a.matter.clone(), MatterAction::Open, None, title.commitment())?;
     titles::add(&session.context.titles, &a.matter, title)?;
     let submitted = client.submit(&envelope).await?;
-    Ok(with_receipts(Shown::new("escrow.matter.create.v1").text(format!("Matter {} is open.", a.matter)), client, &submitted)
-        .with("matter", a.matter.as_str()))
+    Ok(with_receipts(
+        Shown::new("escrow.matter.create.v1").text(format!("Matter {} is open.", a.matter)),
+        client,
+        &submitted,
+    )
+    .with("matter", a.matter.as_str()))
 }
 
 async fn known(client: &Client) -> Result<Vec<MatterInfo>, Failure> {
@@ -87,16 +95,23 @@ const fn state(action: MatterAction) -> &'static str {
 async fn list(session: &Session, client: &Client) -> Result<Shown, Failure> {
     let (known, titles) = (known(client).await?, titles::load(&session.context.titles)?);
     let title = |m: &MatterInfo| titles.get(&m.matter).map(|t| t.title.clone()).unwrap_or_default();
-    let rows = known.iter().map(|m| vec![m.matter.to_string(), state(m.state).into(), m.by.to_string(), m.logged.to_string(), title(m)]);
-    Ok(Shown::new("escrow.matter.list.v1").table(&["matter", "state", "by", "since", "title"], rows.collect()).data("matters", &known))
+    let rows = known
+        .iter()
+        .map(|m| vec![m.matter.to_string(), state(m.state).into(), m.by.to_string(), m.logged.to_string(), title(m)]);
+    Ok(Shown::new("escrow.matter.list.v1")
+        .table(&["matter", "state", "by", "since", "title"], rows.collect())
+        .data("matters", &known))
 }
 
 async fn show(session: &Session, client: &Client, matter: &MatterId) -> Result<Shown, Failure> {
     let known = known(client).await?;
     let m = known.iter().find(|m| m.matter == *matter).ok_or_else(|| {
-        Failure::new(crate::failure::Exit::Denied, "matter-unknown", format!("no node knows matter {matter}")).next("escrow matter list")
+        Failure::new(crate::failure::Exit::Denied, "matter-unknown", format!("no node knows matter {matter}"))
+            .next("escrow matter list")
     })?;
-    let title = titles::load(&session.context.titles)?.get(matter).map_or_else(|| "(not on this machine)".into(), |t| t.title.clone());
+    let title = titles::load(&session.context.titles)?
+        .get(matter)
+        .map_or_else(|| "(not on this machine)".into(), |t| t.title.clone());
     let shown = Shown::new("escrow.matter.v1")
         .text(format!("Matter {matter}, {}: {title}", state(m.state)))
         .text(format!("Last act by {}, {}.", m.by, m.logged))

@@ -43,7 +43,15 @@ pub async fn activity(client: &Client) -> Result<Shown, Failure> {
     all.sort_by_key(|(seat, a)| (a.at, *seat, a.seq));
     let rows = all.iter().map(|(seat, a)| {
         let basis = a.basis.name().to_owned();
-        vec![a.at.to_string(), seat.to_string(), a.what.clone(), a.request.short(), a.matter.to_string(), basis, a.items.to_string()]
+        vec![
+            a.at.to_string(),
+            seat.to_string(),
+            a.what.clone(),
+            a.request.short(),
+            a.matter.to_string(),
+            basis,
+            a.items.to_string(),
+        ]
     });
     let list = all.iter().map(|(seat, a)| json!({"node": seat, "activity": a})).collect::<Vec<_>>();
     let mut shown = Shown::new("escrow.my.activity.v1")

@@ -58,7 +58,9 @@ pub async fn collect(client: &Client, a: &Collect) -> Result<Shown, Failure> {
         a.out.display()
     ));
     for (seat, fault) in &collected.culprits {
-        shown = shown.text(format!("node {seat} is at fault: {fault}. Its signed reply is kept as proof; the release does not need it."));
+        shown = shown.text(format!(
+            "node {seat} is at fault: {fault}. Its signed reply is kept as proof; the release does not need it."
+        ));
     }
     let others: Vec<_> = collected.outcomes.errors().filter(|(s, _)| !collected.culprits.contains_key(s)).collect();
     for (seat, e) in &others {
@@ -67,7 +69,10 @@ pub async fn collect(client: &Client, a: &Collect) -> Result<Shown, Failure> {
     let failures = others.iter().map(|(s, e)| json!({"node": s, "rule": e.code(), "detail": e.to_string()}));
     let culprits = collected.culprits.iter().map(|(s, f)| json!({"node": s, "fault": f.to_string()}));
     Ok(shown
-        .text(format!("Next, as the recipient: escrow archive open {} --archive DIR --out messages.jsonl", a.out.display()))
+        .text(format!(
+            "Next, as the recipient: escrow archive open {} --archive DIR --out messages.jsonl",
+            a.out.display()
+        ))
         .with("request_hash", request.digest.to_string())
         .with("replies", good)
         .with("file", a.out.display().to_string())

@@ -20,7 +20,9 @@ use std::collections::BTreeSet;
 #[allow(clippy::large_enum_variant, reason = "one for each process")]
 pub enum Command {
     /// Ask for messages of threads in a time
-    #[command(after_help = "Example: escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient reader")]
+    #[command(
+        after_help = "Example: escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient reader"
+    )]
     Create(Create),
     /// List requests
     List(List),
@@ -112,10 +114,17 @@ pub async fn create(session: &Session, client: &Client, a: &Create) -> Result<Sh
     let draft = client.draft_request(ask(session, client, a)?).await?;
     let directory = session.directory()?;
     for thread in &draft.empty_threads {
-        note(&format!("nothing is escrowed for thread {} in this time; it is left out", thread_name(&directory, thread)));
+        note(&format!(
+            "nothing is escrowed for thread {} in this time; it is left out",
+            thread_name(&directory, thread)
+        ));
     }
     if !draft.left_out.is_empty() {
-        note(&format!("{} item(s) are held alike by fewer than {} nodes and left out", draft.left_out.len(), client.t()));
+        note(&format!(
+            "{} item(s) are held alike by fewer than {} nodes and left out",
+            draft.left_out.len(),
+            client.t()
+        ));
     }
     let shown = numbers(Shown::new("escrow.request.create.v1"), session, &draft.request, None)?;
     let shown = people(shown, &directory, &People::of(&draft.items));
@@ -175,14 +184,23 @@ fn people(shown: Shown, directory: &Directory, people: &People) -> Shown {
 ///
 /// # Errors
 /// [`Failure`], if the directory cannot be read or too few nodes say what they hold.
-pub async fn full_numbers(shown: Shown, session: &Session, client: &Client, r: &KnownRequest) -> Result<Shown, Failure> {
+pub async fn full_numbers(
+    shown: Shown,
+    session: &Session,
+    client: &Client,
+    r: &KnownRequest,
+) -> Result<Shown, Failure> {
     let shown = numbers(shown, session, &r.request, Some(r.digest))?;
     let held = client.items(&r.request.scope).await?;
     let asked: BTreeSet<_> = r.request.items.iter().collect();
     let of = People::of(held.items.iter().filter(|i| asked.contains(&i.item)));
     let missing = asked.len() - held.items.iter().filter(|i| asked.contains(&i.item)).count();
     let shown = people(shown, &session.directory()?, &of);
-    Ok(if missing == 0 { shown } else { shown.text(format!("{missing} of the keys asked for are not held by {} nodes.", client.t())) })
+    Ok(if missing == 0 {
+        shown
+    } else {
+        shown.text(format!("{missing} of the keys asked for are not held by {} nodes.", client.t()))
+    })
 }
 
 /// The numbers that an approver must have seen.
@@ -200,7 +218,10 @@ pub fn numbers(shown: Shown, session: &Session, r: &Request, digest: Option<Dige
         }
         Recipient::Device(d) => format!("device {}, key {}", d.key.id(), d.sealing.short()),
     };
-    let authority = r.authority.as_ref().map_or_else(|| "none".to_owned(), |a| format!("{}, document {}", a.reference, a.document.short()));
+    let authority = r
+        .authority
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), |a| format!("{}, document {}", a.reference, a.document.short()));
     let notice = match &r.notice {
         Notice::Immediate => "at once".to_owned(),
         Notice::Delayed(d) => format!("delayed until {} under {}", d.until, d.order),
@@ -265,7 +286,17 @@ pub fn table(shown: Shown, _: &Session, requests: &[&KnownRequest]) -> Shown {
         let span = format!("{} .. {}", q.scope.from.day(), q.scope.to.plus_seconds(-1).day());
         let decided = r.choices().iter().map(|(p, (c, _))| format!("{p} {}", c.name())).collect::<Vec<_>>().join(", ");
         let (keys, threads) = (q.counts.items.to_string(), q.counts.threads.to_string());
-        vec![r.digest.short(), q.matter.to_string(), q.by.to_string(), r.state(at).into(), threads, keys, span, decided, q.expires.to_string()]
+        vec![
+            r.digest.short(),
+            q.matter.to_string(),
+            q.by.to_string(),
+            r.state(at).into(),
+            threads,
+            keys,
+            span,
+            decided,
+            q.expires.to_string(),
+        ]
     });
     let list = requests.iter().map(|r| value(r)).collect::<Vec<_>>();
     shown
@@ -274,7 +305,10 @@ pub fn table(shown: Shown, _: &Session, requests: &[&KnownRequest]) -> Shown {
 }
 
 fn value(r: &KnownRequest) -> serde_json::Value {
-    let decisions = r.decisions.iter().map(|(d, e)| json!({"by": d.by, "role": d.role, "choice": d.choice, "at": d.at, "digest": e.digest()}));
+    let decisions = r
+        .decisions
+        .iter()
+        .map(|(d, e)| json!({"by": d.by, "role": d.role, "choice": d.choice, "at": d.at, "digest": e.digest()}));
     json!({
         "request_hash": r.digest, "state": r.state(now()), "logged": r.logged, "nodes": r.nodes, "deliveries": r.deliveries,
         "request": r.request, "decisions": decisions.collect::<Vec<_>>(),
@@ -288,8 +322,11 @@ fn value(r: &KnownRequest) -> serde_json::Value {
 pub async fn show(session: &Session, client: &Client, typed: &str) -> Result<Shown, Failure> {
     let r = find(client, typed).await?;
     let shown = full_numbers(Shown::new("escrow.request.v1"), session, client, &r).await?;
-    let decided = r.choices().into_iter().map(|(p, (c, d))| vec![p.to_string(), d.role.to_string(), c.name().into(), d.reason.to_string(), d.at.to_string()]);
-    let mut shown = shown.table(&["person", "role", "decision", "reason", "at"], decided.collect()).with("request", value(&r));
+    let decided = r.choices().into_iter().map(|(p, (c, d))| {
+        vec![p.to_string(), d.role.to_string(), c.name().into(), d.reason.to_string(), d.at.to_string()]
+    });
+    let mut shown =
+        shown.table(&["person", "role", "decision", "reason", "at"], decided.collect()).with("request", value(&r));
     if r.state(now()) != "open" {
         return Ok(shown.text(format!("The request is {}.", r.state(now()))));
     }
@@ -299,7 +336,8 @@ pub async fn show(session: &Session, client: &Client, typed: &str) -> Result<Sho
         let (word, why) = match verdicts.0.get(&node.seat()) {
             Some(Ok(v)) => {
                 let v = &v.verdict;
-                let lacking = if v.lacking.is_empty() { String::new() } else { escrow_policy::gate::describe(&v.lacking) };
+                let lacking =
+                    if v.lacking.is_empty() { String::new() } else { escrow_policy::gate::describe(&v.lacking) };
                 let reasons = v.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 (v.outcome.name().to_owned(), format!("{lacking}{reasons}"))
             }
@@ -309,7 +347,9 @@ pub async fn show(session: &Session, client: &Client, typed: &str) -> Result<Sho
         rows.push(vec![node.seat().to_string(), node.name().to_string(), word, why]);
     }
     let (sentence, name) = match client.assess(&verdicts) {
-        Assessment::Permitted => (format!("Enough nodes permit. Next: escrow release collect {}", r.digest.short()), "permitted"),
+        Assessment::Permitted => {
+            (format!("Enough nodes permit. Next: escrow release collect {}", r.digest.short()), "permitted")
+        }
         Assessment::Pending(lacking) => (escrow_policy::gate::describe(&lacking), "pending"),
         Assessment::Refused(_) => ("So many nodes refuse that nothing can be released.".to_owned(), "refused"),
         Assessment::BelowThreshold { answered, need } => {
@@ -329,9 +369,16 @@ pub async fn cancel(client: &Client, typed: &str) -> Result<Shown, Failure> {
     let r = find(client, typed).await?;
     let me = &client.identity().officer()?.person;
     if r.request.by != *me {
-        return Err(Failure::new(Exit::Key, "not-entitled", format!("only {} who made the request can cancel it", r.request.by)));
+        return Err(Failure::new(
+            Exit::Key,
+            "not-entitled",
+            format!("only {} who made the request can cancel it", r.request.by),
+        ));
     }
     let submitted = client.submit(&client.cancellation(r.digest)?).await?;
-    Ok(with_receipts(Shown::new("escrow.request.cancel.v1"), client, &submitted)
-        .text(format!("Request {} is cancelled. {}", r.digest.short(), reach(&submitted))))
+    Ok(with_receipts(Shown::new("escrow.request.cancel.v1"), client, &submitted).text(format!(
+        "Request {} is cancelled. {}",
+        r.digest.short(),
+        reach(&submitted)
+    )))
 }

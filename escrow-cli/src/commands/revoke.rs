@@ -41,7 +41,11 @@ pub async fn run(global: &Global, a: &Revoke) -> Result<Shown, Failure> {
     let envelope = match (&a.waiting.countersign, what(a)?) {
         (Some(file), None) => countersigned(&client, file)?,
         (None, Some(revoked)) => client.revocation(revoked, a.reason.clone())?,
-        _ => return Err(Failure::usage("say what to revoke: --device, --key or --enrolment; or --countersign a colleague's")),
+        _ => {
+            return Err(Failure::usage(
+                "say what to revoke: --device, --key or --enrolment; or --countersign a colleague's",
+            ));
+        }
     };
     let revocation: Revocation = envelope.decode()?;
     let what = match &revocation.revokes {
@@ -54,8 +58,9 @@ pub async fn run(global: &Global, a: &Revoke) -> Result<Shown, Failure> {
     let admins = client.quorum(&envelope, "admin", charter.admin_quorum)?;
     if registrars.met() || admins.met() {
         let submitted = client.submit(&envelope).await?;
-        return Ok(with_receipts(shown, &client, &submitted)
-            .text("Nodes that know it take nothing more from what was revoked, and tell their peers before any release."));
+        return Ok(with_receipts(shown, &client, &submitted).text(
+            "Nodes that know it take nothing more from what was revoked, and tell their peers before any release.",
+        ));
     }
     let nearer = if admins.signed.len() > registrars.signed.len() { admins } else { registrars };
     submit_or_keep(&client, &envelope, &nearer, &a.waiting, shown).await

@@ -41,7 +41,14 @@ pub fn show(report: &Report) -> Shown {
     let opt = |v: Option<String>| v.unwrap_or_default();
     let findings = report.findings.iter().map(|f| {
         let seat = opt(f.seat.map(|s| s.to_string()));
-        vec![f.class.to_string(), f.file.clone(), seat, opt(f.entry.map(|e| e.to_string())), f.rule.clone(), f.detail.clone()]
+        vec![
+            f.class.to_string(),
+            f.file.clone(),
+            seat,
+            opt(f.entry.map(|e| e.to_string())),
+            f.rule.clone(),
+            f.detail.clone(),
+        ]
     });
     let layers = report.layers.iter().map(|l| {
         let done = if l.done { "done".to_owned() } else { format!("not done: {}", l.why) };
@@ -54,9 +61,10 @@ pub fn show(report: &Report) -> Shown {
         };
         vec![l.seat.to_string(), l.origin.clone(), l.size.to_string(), l.views.to_string(), fork]
     });
-    let releases = report.releases.iter().map(|r| {
-        vec![r.request.short(), r.seat.to_string(), r.seq.to_string(), r.at.to_string(), r.recipient.short()]
-    });
+    let releases = report
+        .releases
+        .iter()
+        .map(|r| vec![r.request.short(), r.seat.to_string(), r.seq.to_string(), r.at.to_string(), r.recipient.short()]);
     let c = &report.counts;
     let mut shown = Shown::new(report.schema).text(format!("{} (charter {})", report.verdict, report.charter.short()));
     if !report.findings.is_empty() {
@@ -99,7 +107,9 @@ mod tests {
 
     #[test]
     fn the_library_and_the_command_agree_on_exit_codes() {
-        for class in [Class::Ok, Class::Incomplete, Class::Violation, Class::Misbehaviour, Class::Tampered, Class::Malformed] {
+        for class in
+            [Class::Ok, Class::Incomplete, Class::Violation, Class::Misbehaviour, Class::Tampered, Class::Malformed]
+        {
             assert_eq!(exit_of(class) as u8, class.exit_code());
         }
     }
