@@ -94,11 +94,19 @@ impl Cast {
         Ok(Charters::verify(envelope.digest(), vec![envelope])?)
     }
 
-    fn draft(&self, seats: Vec<Seat>) -> Result<Charter, WordError> {
+    /// The charter, unsigned.
+    ///
+    /// # Errors
+    /// [`WordError`] never, for the names above.
+    pub fn draft(&self, seats: Vec<Seat>) -> Result<Charter, WordError> {
         let mut people = Vec::new();
         for (id, name, roles, _) in OFFICERS {
             let identity = self.officers.get(id);
-            let key = identity.map(|i| PersonKey { key: i.signing().public(), from: Timestamp::EPOCH, until: Timestamp::MAX });
+            let key = identity.map(|i| PersonKey {
+                key: i.signing().public(),
+                from: Timestamp::EPOCH,
+                until: Timestamp::MAX,
+            });
             people.push(Person {
                 id: id.parse()?,
                 name: name.into(),
@@ -134,7 +142,10 @@ impl Cast {
             admin_quorum: 2,
             registrar_quorum: 2,
             approver_roles: vec!["legal".parse()?, "dpo".parse()?],
-            basis_signers: vec![BasisSigners { basis: Basis::WorksAgreement, roles: vec!["dpo".parse()?, "subject-rights".parse()?] }],
+            basis_signers: vec![BasisSigners {
+                basis: Basis::WorksAgreement,
+                roles: vec!["dpo".parse()?, "subject-rights".parse()?],
+            }],
             token_versions: vec![1],
             limits: Limits {
                 request_life_s: 7 * 86_400,

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Why the cluster does not do what the demo needs.
@@ -180,7 +180,8 @@ impl Cluster {
             return Err(ClusterError::NotBuilt(path));
         }
         let member = self.member(seat)?;
-        let log = fs::OpenOptions::new().create(true).append(true).open(member.log()).map_err(io(member.log().display()))?;
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(member.log()).map_err(io(member.log().display()))?;
         let child = Command::new(&path)
             .arg("--config")
             .arg(member.dir.join("escrow-node.toml"))
@@ -214,20 +215,20 @@ impl Cluster {
         Ok(())
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM, and waits for the end; how it ended, if it ran.
     ///
     /// # Errors
     /// [`ClusterError`].
-    pub fn stop(&mut self, seat: u8) -> Result<(), ClusterError> {
+    pub fn stop(&mut self, seat: u8) -> Result<Option<ExitStatus>, ClusterError> {
         if let Some(mut child) = self.member(seat)?.child.take() {
             let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
             if let Some(pid) = pid {
                 let sent = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
                 sent.map_err(|e| ClusterError::Io(format!("SIGTERM to node {seat}"), e.into()))?;
             }
-            child.wait().map_err(io(format!("waiting for node {seat}")))?;
+            return child.wait().map(Some).map_err(io(format!("waiting for node {seat}")));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Waits until the running nodes say READY.
@@ -245,7 +246,12 @@ impl Cluster {
                     break;
                 }
                 if Instant::now() > until {
-                    return Err(ClusterError::NotReady { seat: m.seat.index, seconds: patience.as_secs(), state, log: m.log() });
+                    return Err(ClusterError::NotReady {
+                        seat: m.seat.index,
+                        seconds: patience.as_secs(),
+                        state,
+                        log: m.log(),
+                    });
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -285,12 +291,16 @@ fn programs() -> Result<PathBuf, ClusterError> {
     found.ok_or_else(|| ClusterError::NotBuilt(exe.with_file_name("escrow-node")))
 }
 
-/// Free ports on loopback, held until all are found so that none is given twice.
+/// Free ports on loopback, held until all are found so that none is given twice. Below those that
+/// the system gives to outgoing connections, so that a node which was killed gets its port again.
 fn free_ports(n: usize) -> Result<Vec<u16>, ClusterError> {
-    let held: Vec<TcpListener> = (0..n)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<Result<_, _>>()
-        .map_err(io("a free port on 127.0.0.1"))?;
+    let free = || {
+        let mut tries = (0..1_000).map(|_| 12_000 + u16::from_be_bytes(escrow_core::random::bytes()) % 20_000);
+        let found = tries.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+        found.map_or_else(|| TcpListener::bind("127.0.0.1:0"), Ok)
+    };
+    let held: Vec<TcpListener> =
+        (0..n).map(|_| free()).collect::<Result<_, _>>().map_err(io("a free port on 127.0.0.1"))?;
     held.iter().map(|l| l.local_addr().map(|a| a.port()).map_err(io("a free port"))).collect()
 }
 

@@ -1,16 +1,16 @@
 //! The main job: ceremony, enrolment, consent, deposit, request, approvals, release, evidence.
 
+use super::DemoArgs;
 use super::cast::{Cast, OPERATORS, ORG, POLICY_ID, T};
 use super::cluster::Cluster;
 use super::source::{Contents, Slice, Source};
 use super::story::{DemoError, During as _, Teller};
-use super::DemoArgs;
 use escrow_audit::bundle::Bundle;
-use escrow_client::export::Scope as ExportScope;
 use escrow_client::archive::{self, Directory, OpenOptions, SealOptions, SealedSegment};
+use escrow_client::export::Scope as ExportScope;
 use escrow_client::{
-    Ask, Charters, Client, Collected, ConsentTerms, Device, FlushOptions, Identity, KnownRequest, Opened,
-    Outbox, ReleaseError, Wanted, now, open_replies, save_token_key, title_commitment,
+    Ask, Charters, Client, Collected, ConsentTerms, Device, FlushOptions, Identity, KnownRequest, Opened, Outbox,
+    ReleaseError, Wanted, now, open_replies, save_token_key, title_commitment,
 };
 use escrow_core::charter::Basis;
 use escrow_core::consent::{Consent, Coverage, Floor, NoticeText, Party};
@@ -74,7 +74,8 @@ impl MainJob {
     /// Chapter 1: keys, charter, acceptance, start.
     pub(super) async fn new(dir: PathBuf, args: &DemoArgs, teller: &mut Teller) -> Result<Self, DemoError> {
         let source = args.archive.clone().map_or(Source::Sample, Source::File);
-        let contents = Contents::read(source.open().during("opening the archive file")?).during("reading the messages")?;
+        let contents =
+            Contents::read(source.open().during("opening the archive file")?).during("reading the messages")?;
         let slice = contents.slice().during("looking for a thread: the archive is empty; a thread")?;
 
         teller.chapter("1. The ceremony");
@@ -86,12 +87,20 @@ impl MainJob {
         let file = dir.join("charter.json");
         charters.save(&file).during("saving the charter")?;
         cluster.accept(&file, &charters.digest()).during("accepting the charter")?;
-        teller.say(&format!("Both administrators signed the charter; every operator accepted its digest {}.", charters.digest()));
+        teller.say(&format!(
+            "Both administrators signed the charter; every operator accepted its digest {}.",
+            charters.digest()
+        ));
         teller.say("It is a DEMO charter: all five nodes run on this machine, so it protects nobody.");
         cluster.start_all().during("starting the nodes")?;
         cluster.ready(&charters, Duration::from_secs(60)).await.during("waiting for the nodes")?;
         let ready = cluster.members().len();
-        teller.step("ceremony", "five nodes READY", format!("{ready} nodes READY; each proved its log to the others"), ready == 5);
+        teller.step(
+            "ceremony",
+            "five nodes READY",
+            format!("{ready} nodes READY; each proved its log to the others"),
+            ready == 5,
+        );
 
         let keys = dir.join("keys");
         std::fs::create_dir(&keys).during("making the folder of keys")?;
@@ -159,7 +168,8 @@ impl MainJob {
         let people: std::collections::BTreeSet<&String> = depositors.values().collect();
         for id in &people {
             let device = Device::generate(self.tokens.subject(id), Suite::XWing);
-            self.custodians.insert((*id).clone(), Custodian { device: Arc::new(Identity::Device(device)), consent: None });
+            self.custodians
+                .insert((*id).clone(), Custodian { device: Arc::new(Identity::Device(device)), consent: None });
         }
         self.counts.insert("custodians", people.len() as u64);
         self.enrol(teller).await?;
@@ -209,7 +219,8 @@ impl MainJob {
     async fn enrol(&self, teller: &mut Teller) -> Result<(), DemoError> {
         let rita = self.officer("rita")?;
         let rolf = self.officer("rolf")?;
-        let devices: Vec<_> = self.custodians.values().filter_map(|c| c.device.device().ok()).map(Device::public).collect();
+        let devices: Vec<_> =
+            self.custodians.values().filter_map(|c| c.device.device().ok()).map(Device::public).collect();
         let mut accepted = true;
         for chunk in devices.chunks(100) {
             let statement = rita.enrolment(chunk.to_vec(), now().plus_seconds(-60), now().plus_seconds(365 * 86_400));
@@ -256,7 +267,12 @@ impl MainJob {
         }
         progress.finish_and_clear();
         self.counts.insert("consents", given);
-        teller.step("consent", "accepted by all five nodes", format!("{given} people consented, each with their own device"), everywhere);
+        teller.step(
+            "consent",
+            "accepted by all five nodes",
+            format!("{given} people consented, each with their own device"),
+            everywhere,
+        );
         Ok(())
     }
 
@@ -375,7 +391,10 @@ impl MainJob {
         teller.step(
             "release",
             "three nodes reply, sealed to Erik",
-            format!("nodes {} each wrote it in their log, had it countersigned by two others, and then replied", nodes.join(", ")),
+            format!(
+                "nodes {} each wrote it in their log, had it countersigned by two others, and then replied",
+                nodes.join(", ")
+            ),
             nodes.len() >= usize::from(T),
         );
         let got = self.messages(&opened)?;
@@ -398,7 +417,8 @@ impl MainJob {
     /// Chapter 6: the evidence.
     pub(super) async fn export_and_verify(&mut self, teller: &mut Teller) -> Result<(), DemoError> {
         teller.chapter("6. The evidence");
-        let exported = self.officer("quinn")?.export(&ExportScope::Matter(self.matter.clone())).await.during("exporting")?;
+        let exported =
+            self.officer("quinn")?.export(&ExportScope::Matter(self.matter.clone())).await.during("exporting")?;
         let path = self.dir.join("bundle");
         exported.bundle.write_dir(&path).during("writing the bundle")?;
         let read = Bundle::read_dir(&path).during("reading the bundle back")?;
@@ -441,7 +461,11 @@ fn terms(subject: Token, from: Timestamp, to: Timestamp) -> Result<ConsentTerms,
         policies: vec![POLICY_ID.parse()?],
         floor: Floor { t: T, n: 5 },
         retention_days: 365,
-        notice: NoticeText { digest: Digest::of(NOTICE.as_bytes()), language: "en".parse()?, terms: "immediate".parse()? },
+        notice: NoticeText {
+            digest: Digest::of(NOTICE.as_bytes()),
+            language: "en".parse()?,
+            terms: "immediate".parse()?,
+        },
         expires: now().plus_seconds(365 * 86_400),
         jurisdiction: "DE".parse()?,
         pii_types: vec!["message-content".parse()?],

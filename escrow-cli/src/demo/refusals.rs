@@ -43,12 +43,18 @@ async fn unenrolled_device(job: &MainJob, teller: &mut Teller) -> Result<(), Dem
     let flushed = flushed.during("depositing from an unenrolled device")?;
     let refused = flushed.failures.values().filter(|e| e.code() == "not-enrolled").count();
     let text = flushed.failures.values().next().map_or_else(|| "ACCEPTED".to_owned(), ToString::to_string);
-    teller.step("an unenrolled device deposits", "refused by all five nodes", format!("{refused} nodes refuse: {text}"), refused == 5);
+    teller.step(
+        "an unenrolled device deposits",
+        "refused by all five nodes",
+        format!("{refused} nodes refuse: {text}"),
+        refused == 5,
+    );
     Ok(())
 }
 
 async fn any_item(job: &MainJob) -> Result<ItemInfo, DemoError> {
-    let scope = Scope { threads: vec![job.tokens.thread(&job.slice.thread)], from: job.slice.from(), to: job.slice.to() };
+    let scope =
+        Scope { threads: vec![job.tokens.thread(&job.slice.thread)], from: job.slice.from(), to: job.slice.to() };
     let quinn = job.officer("quinn")?;
     let answers = quinn.ask_all::<Vec<ItemInfo>>(Question::Items(scope)).await;
     let item = answers.good().find_map(|(_, list)| list.first().cloned());
@@ -107,7 +113,10 @@ async fn nodes_down(job: &mut MainJob, teller: &mut Teller) -> Result<(), DemoEr
             let first = e.to_string().lines().next().unwrap_or_default().trim_end_matches(':').to_owned();
             // What `escrow release collect` exits with.
             let code = Failure::from(e).exit as u8;
-            (format!("exit code {code}: {first}; the two left delivered {} replies", after - before), code == 7 && before == after)
+            (
+                format!("exit code {code}: {first}; the two left delivered {} replies", after - before),
+                code == 7 && before == after,
+            )
         }
         Err(e) => (e.to_string(), false),
         Ok(_) => ("RELEASED".to_owned(), false),
@@ -166,10 +175,18 @@ async fn withdrawn(job: &MainJob, teller: &mut Teller) -> Result<(), DemoError> 
     let client = job.client.acting_as(custodian.device.clone());
     let withdrawal = client.withdrawal(digest, consent.subject).during("withdrawing")?;
     let submitted = client.submit(&withdrawal).await.during("withdrawing")?;
-    teller.say(&format!("The custodian withdrew consent at {} with one command; {} nodes logged it.", now(), submitted.accepted()));
+    teller.say(&format!(
+        "The custodian withdrew consent at {} with one command; {} nodes logged it.",
+        now(),
+        submitted.accepted()
+    ));
     let outcome = job.collect(Wanted::Enough).await.map_err(|e| {
         let verdicts = matches!(e, ReleaseError::Refused { .. });
-        Box::<dyn std::error::Error + Send + Sync>::from(if verdicts { e.to_string() } else { format!("unexpected: {e}") })
+        Box::<dyn std::error::Error + Send + Sync>::from(if verdicts {
+            e.to_string()
+        } else {
+            format!("unexpected: {e}")
+        })
     });
     let (text, ok) = refusal(outcome, "consent-withdrawn");
     teller.step("a release after the consent was withdrawn", "refused by every node, by name", text, ok);

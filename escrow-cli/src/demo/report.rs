@@ -24,7 +24,10 @@ pub(super) fn judged(report: &Report) -> (bool, String) {
     let ok = report.exit_code() == 0;
     let text = match report.findings.iter().find(|_| !ok) {
         Some(f) => f.to_string(),
-        None => format!("OK: {} logs, every signature, verdict and policy checked again from the bundle alone", report.logs.len()),
+        None => format!(
+            "OK: {} logs, every signature, verdict and policy checked again from the bundle alone",
+            report.logs.len()
+        ),
     };
     (ok, text)
 }
@@ -115,7 +118,13 @@ To end them:
   kill {}
 ",
             job.matter,
-            job.cluster.members().iter().filter_map(super::Member::pid).map(|p| p.to_string()).collect::<Vec<_>>().join(" ")
+            job.cluster
+                .members()
+                .iter()
+                .filter_map(super::Member::pid)
+                .map(|p| p.to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
         ));
     } else {
         text.push_str("\nWith --keep the nodes stay, and you can try the commands yourself.\n");

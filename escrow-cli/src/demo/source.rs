@@ -149,7 +149,10 @@ mod tests {
         let s = c.slice().unwrap();
         assert_eq!(s.thread, "8f1d2c30-tender");
         assert_eq!(s.days.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2026-03-02", "2026-03-03"]);
-        assert_eq!(s.outside.as_ref().map(|(t, d)| (t.as_str(), d.to_string())), Some(("8f1d2c30-tender", "2026-03-04".into())));
+        assert_eq!(
+            s.outside.as_ref().map(|(t, d)| (t.as_str(), d.to_string())),
+            Some(("8f1d2c30-tender", "2026-03-04".into()))
+        );
         assert_eq!(c.expected(&s).iter().filter(|b| **b == b'\n').count(), 8);
         assert_eq!(c.messages(), 16);
     }
