@@ -18,8 +18,8 @@ use escrow_audit::tree::{Tree, leaf_hash};
 use escrow_audit::witness::AddCheckpoint;
 use escrow_core::charter::Basis;
 use escrow_core::{Digest, Kind, Nonce, Role, SeatIndex};
-use escrow_policy::Event;
 use escrow_policy::context::{Circumstances, Counters, Participants, bytes};
+use escrow_policy::{Event, Rule};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -299,5 +299,26 @@ fn every_log_block_of_the_page_is_checked_here() {
     for marker in log {
         let name = marker.split(" -->").next().unwrap();
         assert!(ours.contains(&name), "{name} is checked by nobody");
+    }
+}
+
+#[test]
+fn the_page_names_every_code_entry_type_and_finding() {
+    let text = std::fs::read_to_string(page()).unwrap();
+    for rule in Rule::ALL {
+        // Families like `consent-*` are listed in full in the table of problems.
+        assert!(text.contains(&format!("`{rule}`")), "docs/protocol.md does not name the code {rule}");
+    }
+    for kind in [
+        "genesis",
+        "charter.accepted",
+        "release.authorized",
+        "release.delivered",
+        "release.aborted",
+        "witness.cosigned",
+        "refused",
+        "node.ready",
+    ] {
+        assert!(text.contains(&format!("| `{kind}` |")), "docs/protocol.md does not name the entry type {kind}");
     }
 }

@@ -163,10 +163,7 @@ fn policy_digest() -> Block {
     let p = policy();
     let digest = sha256(&labelled("escrow/v1/policy", &[&be(u64::from(p.schema)), p.text.as_bytes()]));
     assert_eq!(p.digest().0, digest);
-    Block::new()
-        .text("schema", p.schema)
-        .text("text, as a JSON string", json!(p.text))
-        .hex("digest", digest)
+    Block::new().text("schema", p.schema).text("text, as a JSON string", json!(p.text)).hex("digest", digest)
 }
 
 fn title_commitment() -> Block {
@@ -247,9 +244,21 @@ fn item_context(deal: &Value, position: u64, about: &Value) -> Vec<u8> {
     let list = |v: &Value| v.as_array().unwrap().clone();
     let count = |v: &Value| be(list(v).len() as u64).to_vec();
     let mut fields = vec![s(&deal["org"]), base64(&deal["nonce"]), be(position).to_vec()];
-    fields.extend([n(&deal["generation"]), n(&deal["t"]), n(&deal["n"]), digest(&deal["consent"]), count(&deal["policies"])]);
+    fields.extend([
+        n(&deal["generation"]),
+        n(&deal["t"]),
+        n(&deal["n"]),
+        digest(&deal["consent"]),
+        count(&deal["policies"]),
+    ]);
     fields.extend(list(&deal["policies"]).iter().flat_map(|p| [s(&p["id"]), digest(&p["digest"])]));
-    fields.extend([s(&deal["depositor"]), s(&about["source"]), s(&about["thread"]), n(&about["era"]), n(&about["epoch"])]);
+    fields.extend([
+        s(&deal["depositor"]),
+        s(&about["source"]),
+        s(&about["thread"]),
+        n(&about["era"]),
+        n(&about["epoch"]),
+    ]);
     fields.extend([base64(&about["authenticator"]), s(&about["from"]), s(&about["to"]), digest(&about["archive"])]);
     fields.push(count(&about["participants"]));
     for p in list(&about["participants"]) {
@@ -373,10 +382,8 @@ fn archive_header() -> Block {
     let key = [1u8; 32];
     let thread = token_of(7, "t");
     let (from, to) = (1_525_478_400_000u64, 1_525_564_800_000u64);
-    let fields = labelled(
-        "escrow/v1/archive",
-        &[b"acme.example", thread.as_bytes(), &be(3), &be(17_656), &be(from), &be(to)],
-    );
+    let fields =
+        labelled("escrow/v1/archive", &[b"acme.example", thread.as_bytes(), &be(3), &be(17_656), &be(from), &be(to)]);
     let head = [b"ESCSEG\0\x01", &u32::try_from(fields.len()).unwrap().to_be_bytes()[..], &fields].concat();
     let prk = hmac_sha256(&[0; 32], &key);
     let commitment = expand(&prk, &labelled("escrow/v1/archive-key", &[&sha256(&head)]));
@@ -389,7 +396,8 @@ fn archive_header() -> Block {
     let length = u32::from_be_bytes(record[1..5].try_into().unwrap()) as usize;
     let (nonce, sealed) = record[5..5 + length].split_at(12);
     let nonce: [u8; 12] = nonce.try_into().unwrap();
-    let clear = Aes256Gcm::new((&record_key).into()).decrypt((&nonce).into(), Payload { msg: sealed, aad: &aad }).unwrap();
+    let clear =
+        Aes256Gcm::new((&record_key).into()).decrypt((&nonce).into(), Payload { msg: sealed, aad: &aad }).unwrap();
     assert_eq!(clear[..11], [&be(1)[..], &[0, 1], b"a"].concat());
     Block::new()
         .hex("thread key", key)
@@ -409,7 +417,7 @@ fn token_of(key: u8, id: &str) -> String {
     format!("v1:{}", hex::encode(hmac_sha256(&[key; 32], &labelled("escrow/v1/token/thread", &[id.as_bytes()]))))
 }
 
-fn examples() -> Vec<(&'static str, Block)> {
+fn blocks() -> Vec<(&'static str, Block)> {
     assert!(matches!(es256(2).public(), PublicKey::Es256(_)));
     vec![
         ("labelled", labelled_bytes()),
@@ -453,12 +461,15 @@ fn block(page: &str, name: &str) -> std::ops::Range<usize> {
 fn the_page_shows_what_the_code_does() {
     let mut text = std::fs::read_to_string(page()).unwrap();
     let bless = std::env::var_os("ESCROW_BLESS").is_some();
-    for (name, made) in examples() {
+    for (name, made) in blocks() {
         let at = block(&text, name);
         if bless {
             text.replace_range(at, &made.0);
         } else {
-            assert_eq!(text[at], made.0, "example {name} of docs/protocol.md; a change here is a change of the protocol");
+            assert_eq!(
+                text[at], made.0,
+                "example {name} of docs/protocol.md; a change here is a change of the protocol"
+            );
         }
     }
     if bless {
@@ -469,9 +480,64 @@ fn the_page_shows_what_the_code_does() {
 #[test]
 fn every_marked_block_of_the_page_is_checked_by_a_test() {
     let text = std::fs::read_to_string(page()).unwrap();
-    let ours: Vec<&str> = examples().iter().map(|(n, _)| *n).collect();
+    let ours: Vec<&str> = blocks().iter().map(|(n, _)| *n).collect();
     for marker in text.split("<!-- example: ").skip(1) {
         let name = marker.split(" -->").next().unwrap();
         assert!(ours.contains(&name) || name.starts_with("log-"), "{name} is checked by nobody");
+    }
+}
+
+/// Names of all members, at every depth.
+fn members(value: &Value, out: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            out.extend(map.keys().cloned());
+            map.values().for_each(|v| members(v, out));
+        }
+        Value::Array(list) => list.iter().for_each(|v| members(v, out)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_names_every_label_member_kind_and_route() {
+    let text = std::fs::read_to_string(page()).unwrap();
+    let read = |file: &str| std::fs::read_to_string(repository().join(file)).unwrap();
+    let quoted = |source: &str, start: &str| -> Vec<String> {
+        let found = source.split('"').filter(|s| s.starts_with(start) && !s.contains(' ')).map(str::to_owned);
+        found.collect()
+    };
+    let sources =
+        ["escrow-core/src/label.rs", "escrow-core/src/charter.rs", "escrow-core/src/sealing.rs"].map(read).join("\n");
+    let labels = quoted(&sources, "escrow/v1/");
+    assert!(labels.len() > 15, "{labels:?}");
+    let routes = quoted(&read("escrow-node/src/http/mod.rs"), "/");
+    assert!(routes.len() > 11, "{routes:?}");
+    for word in labels.iter().chain(&routes) {
+        assert!(text.contains(word), "docs/protocol.md does not name {word}");
+    }
+    let mut names = std::collections::BTreeSet::new();
+    for e in examples() {
+        members(&serde_json::from_slice(&e.payload).unwrap(), &mut names);
+        let kind = format!("`{}`", e.kind);
+        assert!(text.contains(&kind), "docs/protocol.md has no kind {kind}");
+    }
+    members(&serde_json::from_slice(&Example::new().bytes()).unwrap(), &mut names);
+    for name in names {
+        let stands = text.contains(&format!("`{name}`")) || text.contains(&format!("\"{name}\""));
+        assert!(stands, "docs/protocol.md does not name the member {name}");
+    }
+}
+
+/// `file::function` in a document names a test that is there.
+#[test]
+fn every_test_that_the_threat_model_cites_is_there() {
+    let text = std::fs::read_to_string(repository().join("docs/threat-model.md")).unwrap();
+    let cited: Vec<(&str, &str)> = text.split('`').skip(1).step_by(2).filter_map(|c| c.split_once(".rs::")).collect();
+    assert!(cited.len() > 30, "{}", cited.len());
+    for (file, name) in cited {
+        let source = std::fs::read_to_string(repository().join(format!("{file}.rs")));
+        let source = source.unwrap_or_else(|e| panic!("{file}.rs: {e}"));
+        assert!(source.contains(&format!("fn {name}(")), "{file}.rs has no test {name}");
     }
 }
