@@ -40,7 +40,7 @@ pub fn manifest<'a>(files: impl IntoIterator<Item = (&'a str, Digest)>) -> Vec<u
 }
 
 /// Reads a manifest; `known` are paths that were found allowed before.
-fn parse_manifest<'m>(bytes: &'m [u8], known: impl Fn(&str) -> bool) -> Result<BTreeMap<&'m str, Digest>, String> {
+fn parse_manifest(bytes: &[u8], known: impl Fn(&str) -> bool) -> Result<BTreeMap<&str, Digest>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
     let lines = text.strip_suffix('\n').ok_or("does not end with a newline")?;
     let mut out: BTreeMap<&str, Digest> = BTreeMap::new();

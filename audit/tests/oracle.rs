@@ -22,10 +22,7 @@ struct Stored(Vec<tlog::Hash>);
 
 impl tlog::HashReader for Stored {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog::Hash>, tlog::Error> {
-        Ok(indexes
-            .iter()
-            .map(|index| self.0[*index as usize])
-            .collect())
+        Ok(indexes.iter().map(|index| self.0[*index as usize]).collect())
     }
 }
 
@@ -47,19 +44,11 @@ fn grow(leaves: Vec<Vec<u8>>) -> Oracles {
         stored.0.extend(new);
         merkle.push(leaf.clone());
     }
-    Oracles {
-        ours,
-        range,
-        stored,
-        merkle,
-        leaves,
-    }
+    Oracles { ours, range, stored, merkle, leaves }
 }
 
 fn trees() -> impl Strategy<Value = Oracles> {
-    prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..140)
-        .prop_map(grow)
-        .no_shrink()
+    prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..140).prop_map(grow).no_shrink()
 }
 
 impl std::fmt::Debug for Oracles {
@@ -107,9 +96,7 @@ fn bend(mut proof: Vec<Hash>, how: &Bend) -> Vec<Hash> {
         Bend::Drop(at) => drop(proof.remove(at.index(len))),
         Bend::Repeat(at) => proof.insert(at.index(len), proof[at.index(len)]),
         Bend::Swap(a, b) => proof.swap(a.index(len), b.index(len)),
-        Bend::Flip(at, bit) => {
-            proof[at.index(len)][bit.index(256) / 8] ^= 1 << (bit.index(256) % 8)
-        }
+        Bend::Flip(at, bit) => proof[at.index(len)][bit.index(256) / 8] ^= 1 << (bit.index(256) % 8),
     }
     proof
 }
@@ -214,16 +201,8 @@ fn text() -> impl Strategy<Value = String> {
 fn checkpoint_note(root: Hash, size: u64) -> Vec<u8> {
     let secret = secret(1);
     let signer = NoteSigner::new("log.example/1", &secret).unwrap();
-    let head = Checkpoint::new("log.example/1", size, root)
-        .unwrap()
-        .sign(&signer)
-        .unwrap();
-    let line = cosign(
-        "witness.example/w",
-        &self::secret(2),
-        1_700_000_000,
-        head.note().text(),
-    );
+    let head = Checkpoint::new("log.example/1", size, root).unwrap().sign(&signer).unwrap();
+    let line = cosign("witness.example/w", &self::secret(2), 1_700_000_000, head.note().text());
     [head.to_bytes(), format!("{}\n", line.unwrap()).into_bytes()].concat()
 }
 
@@ -234,9 +213,7 @@ fn their_signers(bytes: &[u8], keys: &[VerifierKey]) -> Option<Vec<String>> {
         Box::new(verifier) as Box<dyn signed_note::Verifier>
     });
     let note = signed_note::Note::from_bytes(bytes).ok()?;
-    let (verified, _) = note
-        .verify(&signed_note::VerifierList::new(verifiers.collect()))
-        .ok()?;
+    let (verified, _) = note.verify(&signed_note::VerifierList::new(verifiers.collect())).ok()?;
     let mut names: Vec<_> = verified.iter().map(|line| line.name().to_owned()).collect();
     names.sort();
     Some(names)

@@ -12,16 +12,8 @@ use escrow_audit::{
 
 /// Leaves and roots of the Certificate Transparency project's reference tests
 /// (google/certificate-transparency, transparency-dev/merkle: testonly/reference_test.go).
-const CT_LEAVES: [&str; 8] = [
-    "",
-    "00",
-    "10",
-    "2021",
-    "3031",
-    "40414243",
-    "5051525354555657",
-    "606162636465666768696a6b6c6d6e6f",
-];
+const CT_LEAVES: [&str; 8] =
+    ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
 const CT_ROOTS: [&str; 9] = [
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
@@ -54,11 +46,7 @@ const CT_INCLUSION: [(u64, u64, &[&str]); 4] = [
             "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
         ],
     ),
-    (
-        2,
-        3,
-        &["fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"],
-    ),
+    (2, 3, &["fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"]),
 ];
 /// (old, new, path)
 const CT_CONSISTENCY: [(u64, u64, &[&str]); 4] = [
@@ -97,10 +85,7 @@ fn hash(hex: &str) -> Hash {
 
 #[test]
 fn certificate_transparency_vectors() {
-    let tree: Tree = CT_LEAVES
-        .iter()
-        .map(|leaf| leaf_hash(&hex::decode(leaf).unwrap()))
-        .collect();
+    let tree: Tree = CT_LEAVES.iter().map(|leaf| leaf_hash(&hex::decode(leaf).unwrap())).collect();
     for (size, root) in CT_ROOTS.iter().enumerate() {
         assert_eq!(tree.root_at(size as u64), Some(hash(root)));
     }
@@ -109,10 +94,7 @@ fn certificate_transparency_vectors() {
         assert_eq!(tree.inclusion_proof(index, size), Some(path.clone()));
         let root = hash(CT_ROOTS[size as usize]);
         let leaf = tree.leaf(index).unwrap();
-        assert_eq!(
-            tree::verify_inclusion(&leaf, index, size, &path, &root),
-            Ok(())
-        );
+        assert_eq!(tree::verify_inclusion(&leaf, index, size, &path, &root), Ok(()));
     }
     for (old, new, path) in CT_CONSISTENCY {
         let path: Vec<Hash> = path.iter().map(|h| hash(h)).collect();
@@ -139,10 +121,7 @@ fn go_sumdb_note_vectors() {
     assert_eq!(parsed.to_bytes(), note.as_bytes());
 
     let skey = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
-    let seed = base64::Engine::decode(
-        &base64::engine::general_purpose::STANDARD,
-        skey.splitn(5, '+').last().unwrap(),
-    );
+    let seed = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, skey.splitn(5, '+').last().unwrap());
     let secret = SigningKey::from_bytes(seed.unwrap()[1..].try_into().unwrap());
     let signer = NoteSigner::new("PeterNeumann", &secret).unwrap();
     assert_eq!(signer.verifier().to_string(), peter);
@@ -164,8 +143,7 @@ fn cosigned_checkpoint_of_a_public_log() {
         — remora.n621.de 2net5wAAAABqEiEgPlfF3V06o0Y+fHM+J5J9s27wgxxcOVSpZ/2g/KSiXCg9DEZI+aVCIobWX9sXTynk5XeU/zZ0WBxtqB0DrAWfBw==\n";
     let log = "arche2025h1.staging.ct.transparency.dev+ba2f06c0+AU0vHmlGCS/PdN8b2OaGmKprLI8HKM+dJ472xgFYh15f";
     let witness = "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2";
-    let (log, witness): (VerifierKey, VerifierKey) =
-        (log.parse().unwrap(), witness.parse().unwrap());
+    let (log, witness): (VerifierKey, VerifierKey) = (log.parse().unwrap(), witness.parse().unwrap());
     let head = Checkpoint::verify(note.as_bytes(), origin, &log).unwrap();
     assert_eq!(head.size(), 1_432_088_532);
     let witnesses = [witness];
@@ -197,13 +175,7 @@ fn c2sp_examples_parse_and_come_back_unchanged() {
     let answer = "— witness.example/w1 CMp+6LWBU0anHGH5aNDTJkH/gj79sG+T6+iP2ThYN5krrDJbR1HDnucjL39QsZTSvVjyQLrdk3DXDqI5G2HgLatVs0pWh6Up69HVOw==\n\
         — witness.example/w1 I7rEps0pvK2UqkS2gSpVUDhrhVtQV9lgF6pRrWAvjJHjyWpW7VcE3SiOlVlbQNt64vWhO+DlkL0+UfzuOBMh9ChdMkP1vi/lCAsmlw==\n";
     let lines = SignatureLine::parse_all(answer.as_bytes()).unwrap();
-    assert_eq!(
-        lines
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect::<String>(),
-        answer
-    );
+    assert_eq!(lines.iter().map(|line| format!("{line}\n")).collect::<String>(), answer);
     let poem = "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n\n— quasimodo.example/salvatore NnugSzTjtVAewIS+Z/iJhUPeFDkO/5QQ2i5ddnGITLlC+EhfLW9oJKONrMouFSQU0xMcXxj99ihAQwaqP3ZekRwNtIc=\n";
     let poem_note = Note::parse(poem.as_bytes()).unwrap();
     assert!(poem_note.text().ends_with("sole:\n\ned è subito sera.\n"));

@@ -30,7 +30,8 @@ fn all(_: usize, _: usize) -> bool {
 
 /// Asserts the verdict and that exactly these rules were broken.
 fn expect(report: &Report, verdict: Class, rules: &[&str]) {
-    let mut found: Vec<&str> = report.findings.iter().filter(|f| f.class > Class::Ok).map(|f| f.rule.as_str()).collect();
+    let mut found: Vec<&str> =
+        report.findings.iter().filter(|f| f.class > Class::Ok).map(|f| f.rule.as_str()).collect();
     found.sort_unstable();
     found.dedup();
     let mut rules = rules.to_vec();
@@ -166,20 +167,11 @@ fn malformed() {
 fn tampered_by_somebody_who_recomputes_every_manifest() {
     let c = settled();
     let good = c.full();
-    let path = |kind: Kind| {
-        let e = c.statements.iter().find(|e| e.kind() == kind).unwrap();
-        format!("data/statements/{}.json", e.envelope_digest())
-    };
     let run = |change: &dyn Fn(&mut Files)| {
         let mut files = good.clone();
         change(&mut files);
         verify(&repack(files), &c.genesis)
     };
-    for kind in [Kind::Consent, Kind::Decision, Kind::RestrictionAnswer] {
-        expect(&run(&|f| drop(f.remove(&path(kind)))), Class::Tampered, &["unresolved"]);
-    }
-    let note = format!("data/attachments/{}", Digest::of(c.attachments.last().unwrap()));
-    expect(&run(&|f| drop(f.remove(&note))), Class::Tampered, &["unresolved"]);
     let extra = format!("data/attachments/{}", Digest::of(b"x"));
     expect(&run(&|f| drop(f.insert(extra.clone(), b"x".to_vec()))), Class::Tampered, &["unreferenced"]);
     expect(&run(&|f| drop(f.insert("data/notes.txt".into(), vec![]))), Class::Tampered, &["unreferenced"]);
@@ -191,9 +183,14 @@ fn tampered_by_somebody_who_recomputes_every_manifest() {
     let stray_path = format!("data/statements/{}.json", stray.envelope_digest());
     expect(&run(&|f| drop(f.insert(stray_path.clone(), stray.bytes().to_vec()))), Class::Tampered, &["unreferenced"]);
 
-    // A view of another export, genuine and well named.
-    let other = c.view(0, 1, Nonce::random(), None);
-    expect(&run(&|f| drop(f.insert("data/views/1-2.json".into(), other.bytes().to_vec()))), Class::Tampered, &["view"]);
+    // The index made to name another export, and the text that follows from it.
+    let export = run(&|f| {
+        let mut index = Index::decode(&f["data/bundle.json"]).unwrap();
+        index.export = Nonce::random();
+        f.insert("data/README.txt".into(), index.readme().into_bytes());
+        f.insert("data/bundle.json".into(), index.encode());
+    });
+    expect(&export, Class::Tampered, &["export"]);
 
     // The tail of a log cut off, the index told so, the node's own note kept.
     let cut = run(&|f| {
@@ -213,13 +210,84 @@ fn tampered_by_somebody_who_recomputes_every_manifest() {
     expect(&report, Class::Tampered, &["charter-pinned"]);
 }
 
+/// Whoever removes a file makes the evidence incomplete; no node is blamed for what is not there.
+#[test]
+fn incomplete_what_the_logs_name_was_taken_out() {
+    let c = settled();
+    let good = c.full();
+    let without = |path: &str| {
+        let mut files = good.clone();
+        files.remove(path).unwrap();
+        verify(&repack(files), &c.genesis)
+    };
+    for kind in
+        [Kind::Enrolment, Kind::Consent, Kind::Deposit, Kind::Decision, Kind::ReleaseCall, Kind::RestrictionAnswer]
+    {
+        let e = c.statements.iter().find(|e| e.kind() == kind).unwrap();
+        let report = without(&format!("data/statements/{}.json", e.envelope_digest()));
+        expect(&report, Class::Incomplete, &["unresolved"]);
+    }
+    // A verdict takes its context along: nothing else names that.
+    for note in c.attachments.iter().rev().take(2) {
+        expect(&without(&format!("data/attachments/{}", Digest::of(note))), Class::Incomplete, &["unresolved"]);
+    }
+}
+
+/// A node that signs nonsense is blamed for it, and cannot keep the others from being judged.
+#[test]
+fn nonsense_with_a_signature_spoils_nothing_else() {
+    // An entry that is none, under a head that the log's key signed.
+    let mut c = settled();
+    let whole = c.full();
+    let n = &mut c.nodes[2];
+    n.entries.push(b"{}".to_vec());
+    n.tree.append(escrow_audit::entry::leaf_hash(b"{}"));
+    let head = n.head(n.tree.size());
+    let mut files = whole;
+    let mut lines = c.nodes[2].entries.join(&b'\n');
+    lines.push(b'\n');
+    files.insert("data/logs/3/entries.jsonl".into(), lines);
+    files.insert("data/logs/3/checkpoint.txt".into(), head.to_bytes());
+    let mut index = Index::decode(&files["data/bundle.json"]).unwrap();
+    index.logs[2].size += 1;
+    files.insert("data/README.txt".into(), index.readme().into_bytes());
+    files.insert("data/bundle.json".into(), index.encode());
+    let report = verify(&repack(files), &c.genesis);
+    expect(&report, Class::Violation, &["chain"]);
+    assert_eq!((report.findings[0].seat, report.releases.len()), (Some(seat_index(3)), 2));
+
+    // A view of another export, genuine and well named: it counts for nothing.
+    let c = settled();
+    let mut files = c.full();
+    let other = c.view(0, 1, Nonce::random(), None);
+    files.insert("data/views/1-2.json".into(), other.bytes().to_vec());
+    expect(&verify(&repack(files), &c.genesis), Class::Incomplete, &["view-foreign", "views-missing"]);
+}
+
+#[test]
+fn what_nodes_hand_over_too_much_is_left_out() {
+    let mut c = settled();
+    let answer = c.statements.iter().find(|e| e.kind() == Kind::RestrictionAnswer).unwrap();
+    let forged = Envelope::parse(&broken_signature(answer)).unwrap();
+    assert_eq!(forged.digest(), answer.digest());
+    let stray = c.call();
+    c.statements.extend([forged, stray]);
+    c.attachments.push(b"stray".to_vec());
+    expect(&verify(&c.full(), &c.genesis), Class::Ok, &[]);
+}
+
+fn broken_signature(envelope: &Envelope) -> Vec<u8> {
+    let mut bytes = envelope.bytes().to_vec();
+    let at = bytes.windows(7).position(|w| w == b"\"sig\":\"").unwrap() + 10;
+    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    bytes
+}
+
 #[test]
 fn a_flipped_signature_is_nobodys_misdeed() {
     let c = settled();
     let answer = c.statements.iter().find(|e| e.kind() == Kind::RestrictionAnswer).unwrap();
-    let mut bytes = answer.bytes().to_vec();
-    let at = bytes.windows(7).position(|w| w == b"\"sig\":\"").unwrap() + 10;
-    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    let bytes = broken_signature(answer);
     let mut files = c.full();
     files.remove(&format!("data/statements/{}.json", answer.envelope_digest()));
     files.insert(format!("data/statements/{}.json", Digest::of(&bytes)), bytes);
@@ -270,7 +338,7 @@ fn violation_authorised_without_enough_approvals() {
 
 #[test]
 fn violation_authorised_without_permits_or_answers() {
-    let (mut c, permits, call) = permitted();
+    let (mut c, _, call) = permitted();
     let answer = c.answer(1, 0);
     c.authorise(0, &call, &[], &[&answer]);
     expect(&judged(c), Class::Violation, &["permits-missing"]);
@@ -309,7 +377,7 @@ fn violation_a_verdict_that_the_policies_do_not_give() {
 fn violation_a_verdict_whose_record_is_wrong() {
     type Bend = fn(&mut escrow_core::verdict::Verdict);
     let cases: [(&str, Bend); 5] = [
-        ("verdict-decisions", |v| drop(v.decisions.pop())),
+        ("verdict-decisions", |v| v.decisions.truncate(1)),
         ("verdict-time", |v| v.decided = v.decided.plus_seconds(-1)),
         ("verdict-life", |v| v.valid_until = v.valid_until.plus_seconds(60)),
         ("verdict-charter", |v| v.charter = Digest::of(b"x")),
@@ -401,7 +469,7 @@ fn violation_each_rule_of_a_delivery() {
             let answer = c.answer(1, 0);
             let a = c.authorise(0, call, &[&p[1]], &[&answer]);
             let note = c.cosigned(0, &[1]);
-            c.deliver(0, a, &note, |r| drop(r.items.pop()));
+            c.deliver(0, a, &note, |r| r.items.truncate(1));
         }),
         ("release-statement", |c, p, call| {
             let answer = c.answer(1, 0);
@@ -459,7 +527,8 @@ fn violation_of_admission_order_and_office() {
 fn violation_a_permit_that_its_own_log_does_not_have() {
     let (mut c, _, call) = permitted();
     // Seat 2 signs a second permit and leaves it out of its log.
-    let before = (c.nodes[1].entries.clone(), c.nodes[1].chain.clone(), c.nodes[1].tree.clone(), c.nodes[1].facts.clone());
+    let before =
+        (c.nodes[1].entries.clone(), c.nodes[1].chain.clone(), c.nodes[1].tree.clone(), c.nodes[1].facts.clone());
     let hidden = c.verdict(1, |_| {});
     let n = &mut c.nodes[1];
     (n.entries, n.chain, n.tree, n.facts) = before;
@@ -584,5 +653,9 @@ fn incomplete_a_log_cut_under_an_older_genuine_head() {
     c.attachments.retain(|a| Some(Digest::of(a)) != gone.decode::<escrow_core::verdict::Verdict>().unwrap().context);
     let report = verify(&c.full(), &c.genesis);
     expect(&report, Class::Incomplete, &["log-short"]);
-    assert!(report.findings.iter().any(|f| f.detail.contains("log shorter than cosigned size 13")), "{:#?}", report.findings);
+    assert!(
+        report.findings.iter().any(|f| f.detail.contains("log shorter than cosigned size 13")),
+        "{:#?}",
+        report.findings
+    );
 }

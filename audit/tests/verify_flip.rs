@@ -13,7 +13,7 @@ use escrow_audit::finding::{Class, Report};
 use escrow_audit::verify::verify;
 use escrow_core::request::Request;
 use escrow_core::{Digest, Envelope, Kind, MatterId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 const INDEX: &str = "data/bundle.json";
@@ -25,6 +25,8 @@ struct Attacker<'a> {
     matters: BTreeSet<MatterId>,
     files: Files,
     changed: Vec<String>,
+    /// Where each log names a digest: path and offset.
+    named: HashMap<Digest, Vec<(String, usize)>>,
 }
 
 impl<'a> Attacker<'a> {
@@ -33,7 +35,7 @@ impl<'a> Attacker<'a> {
         let statements = good.iter().filter(|(p, _)| p.starts_with("data/statements/"));
         let envelopes = statements.map(|(_, b)| Envelope::parse(b).unwrap()).filter(|e| e.kind() == Kind::Request);
         let matters = envelopes.map(|e| e.decode::<Request>().unwrap().matter).collect();
-        Self { good, digests, matters, files: good.clone(), changed: vec![] }
+        Self { good, digests, matters, files: good.clone(), changed: vec![], named: HashMap::new() }
     }
 
     fn put(&mut self, path: &str, bytes: Vec<u8>) {
@@ -72,7 +74,8 @@ impl<'a> Attacker<'a> {
             && let Ok(index) = Index::decode(&bytes)
         {
             self.put(README, index.readme().into_bytes());
-            let payload = self.files.iter().filter(|(p, _)| p.starts_with("data/")).map(|(p, b)| (p.clone(), b.clone()));
+            let payload =
+                self.files.iter().filter(|(p, _)| p.starts_with("data/")).map(|(p, b)| (p.clone(), b.clone()));
             let info = index.bag_info(&self.matters, &payload.collect());
             self.put(bagit::INFO, info.into_bytes());
         }
@@ -89,33 +92,37 @@ impl<'a> Attacker<'a> {
 
     /// Writes new digests for old into every log, and chains the logs again.
     fn replace(&mut self, names: &[(Digest, Digest)]) {
-        let names: Vec<_> = names.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
-        for n in 1..=3 {
-            let path = format!("data/logs/{n}/entries.jsonl");
-            let text = std::str::from_utf8(&self.good[&path]).unwrap();
-            if names.iter().any(|(old, _)| text.contains(old)) {
-                let new = names.iter().fold(text.to_owned(), |t, (old, new)| t.replace(old, new));
-                self.rechain(&path, new.as_bytes());
+        let mut logs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for (old, new) in names {
+            let places = self.named.entry(*old).or_insert_with(|| places(self.good, old));
+            for (path, at) in places {
+                let bytes = logs.entry(path.clone()).or_insert_with(|| self.good[path].clone());
+                bytes[*at..*at + 64].copy_from_slice(new.to_string().as_bytes());
             }
+        }
+        for (path, bytes) in logs {
+            self.rechain(&path, &bytes);
         }
     }
 
+    /// Every entry after the first changed one gets the digest of the one before.
     fn rechain(&mut self, path: &str, bytes: &[u8]) {
+        let old: Vec<&[u8]> = self.good[path].split(|b| *b == b'\n').collect();
         let mut lines: Vec<Vec<u8>> = bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
-        for i in 1..lines.len() {
+        let first = lines.iter().zip(&old).position(|(a, b)| a != b).unwrap_or(0);
+        for i in first + 1..lines.len() {
             let head = hex::encode(leaf_hash(&lines[i - 1]));
-            let line = &mut lines[i];
-            if let Some(at) = line.windows(8).position(|w| w == b"\"prev\":\"")
-                && line.len() >= at + 72
-            {
-                line[at + 8..at + 72].copy_from_slice(head.as_bytes());
+            let prev = String::from_utf8_lossy(&lines[i]).find("\"prev\":\"");
+            if let Some(at) = prev.filter(|at| lines[i].len() >= at + 72) {
+                lines[i][at + 8..at + 72].copy_from_slice(head.as_bytes());
             }
         }
         self.put(path, lines.join(&b'\n'));
     }
 
     fn manifests(&mut self) {
-        let digest = |p: &str, b: &[u8]| if self.changed.iter().any(|c| c == p) { Digest::of(b) } else { self.digests[p] };
+        let digest =
+            |p: &str, b: &[u8]| if self.changed.iter().any(|c| c == p) { Digest::of(b) } else { self.digests[p] };
         let payload = self.files.iter().filter(|(p, _)| p.starts_with("data/"));
         let listed = bagit::manifest(payload.map(|(p, b)| (p.as_str(), digest(p, b))));
         self.put(bagit::MANIFEST, listed);
@@ -123,6 +130,16 @@ impl<'a> Attacker<'a> {
         let tags = bagit::manifest(tags.map(|t| (t, Digest::of(&self.files[t]))));
         self.put(bagit::TAG_MANIFEST, tags);
     }
+}
+
+fn places(good: &Files, digest: &Digest) -> Vec<(String, usize)> {
+    let logs = good.iter().filter(|(p, _)| p.ends_with("/entries.jsonl"));
+    let at = |(p, b): (&String, &Vec<u8>)| {
+        let found: Vec<_> =
+            std::str::from_utf8(b).unwrap().match_indices(&digest.to_string()).map(|(at, _)| (p.clone(), at)).collect();
+        found
+    };
+    logs.flat_map(at).collect()
 }
 
 /// The class must be that of an altered package, and nothing may be blamed on anybody.
@@ -137,9 +154,14 @@ fn judge(report: &Report, file: &str, name: &str, offset: usize, how: &str) {
         Some("statements" | "charters" | "attachments") => f.ends_with("/entries.jsonl"),
         _ => false,
     };
-    let names = report.findings.iter().any(|f| f.file == file || f.file == name || f.detail.contains(file) || lists(&f.file));
+    let names =
+        report.findings.iter().any(|f| f.file == file || f.file == name || f.detail.contains(file) || lists(&f.file));
     // Index and bag-info follow from each other and from what they list.
-    let follows = file == INDEX && report.findings.iter().any(|f| [bagit::INFO, README].contains(&f.file.as_str()) || f.detail.contains(INDEX) || f.rule == "view");
+    let follows = file == INDEX
+        && report
+            .findings
+            .iter()
+            .any(|f| [bagit::INFO, README].contains(&f.file.as_str()) || f.detail.contains(INDEX) || f.rule == "view");
     assert!(names || follows, "{at}");
 }
 
@@ -188,7 +210,11 @@ fn every_byte_counts() {
         handles.into_iter().map(|h| h.join().unwrap()).fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2))
     });
     let (plain, anew, restored) = sums;
-    println!("{size} bytes in {} files: {plain} flips as they are, {anew} made anew, in {:?}", good.len(), start.elapsed());
+    println!(
+        "{size} bytes in {} files: {plain} flips as they are, {anew} made anew, in {:?}",
+        good.len(),
+        start.elapsed()
+    );
     assert_eq!((plain, anew + restored), (size, size));
     // Manifests and the 64 digits of each `prev` are themselves unkeyed hashes.
     let entries: usize = c.nodes.iter().map(|n| n.entries.len() - 1).sum();

@@ -1,7 +1,7 @@
 //! Puts a bundle together. Pure, and deterministic: the same parts give the same bytes in
 //! whatever order they were added.
 
-use super::{INDEX, Index, LogRef, README, SCHEMA};
+use super::{INDEX, Index, LogRef, Names, README, SCHEMA};
 use super::{attachment_path, charter_path, checkpoint_path, entries_path, statement_path, view_path};
 use crate::bagit;
 use crate::checkpoint::{Checkpoint, CheckpointError};
@@ -11,6 +11,7 @@ use crate::seat;
 use escrow_core::charter::Charter;
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::request::Request;
+use escrow_core::verdict::Verdict;
 use escrow_core::view::View;
 use escrow_core::{Digest, Envelope, Kind, MatterId, Nonce, SeatIndex, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,11 +60,22 @@ struct Log {
     newest: Timestamp,
 }
 
-/// Collects the parts of a bundle.
+/// What the logs added so far name.
+#[derive(Default)]
+struct Named {
+    envelopes: BTreeSet<Digest>,
+    statements: BTreeSet<Digest>,
+    attachments: BTreeSet<Digest>,
+}
+
+/// Collects the parts of a bundle. Statements and attachments that no log names are left out, so
+/// that what a node hands over too much does not spoil the rest; everything else must have been
+/// verified by whoever collected it, because one bad part makes the whole bundle TAMPERED.
 #[derive(Default)]
 pub struct BundleBuilder {
     charters: BTreeMap<Digest, Envelope>,
     logs: BTreeMap<SeatIndex, Log>,
+    named: Named,
     statements: BTreeMap<Digest, Envelope>,
     attachments: BTreeMap<Digest, Vec<u8>>,
     views: Vec<(View, Vec<u8>)>,
@@ -97,6 +109,10 @@ impl BundleBuilder {
             // An entry that decodes is JSON without raw newlines.
             let entry = Entry::decode(bytes).map_err(|e| BuildError::Entry(at, e))?;
             newest = newest.max(Timestamp::from_millis(i64::try_from(entry.ts).unwrap_or(i64::MAX)));
+            let names = Names::of(&entry);
+            self.named.envelopes.extend(entry.statement.map(|s| Digest(s.env)));
+            self.named.statements.extend(names.statements);
+            self.named.attachments.extend(names.note);
         }
         match self.logs.insert(seat, Log { entries, checkpoint, newest }) {
             None => Ok(()),
@@ -171,8 +187,16 @@ impl BundleBuilder {
         for (position, (_, _, digest, _)) in (1..).zip(&charters) {
             payload.extend(self.charters.get(digest).map(|e| (charter_path(position), e.bytes().to_vec())));
         }
-        payload.extend(self.statements.iter().map(|(d, e)| (statement_path(d), e.bytes().to_vec())));
-        payload.extend(self.attachments.iter().map(|(d, b)| (attachment_path(d), b.clone())));
+        let mut attachments = self.named.attachments.clone();
+        for (digest, envelope) in &self.statements {
+            let logged = self.named.envelopes.contains(digest);
+            if logged || (self.named.statements.contains(&envelope.digest()) && signed_by_seat(envelope, &all)) {
+                payload.insert(statement_path(digest), envelope.bytes().to_vec());
+                attachments.extend(envelope.decode::<Verdict>().ok().and_then(|v| v.context));
+            }
+        }
+        let attached = self.attachments.iter().filter(|(d, _)| attachments.contains(d));
+        payload.extend(attached.map(|(d, b)| (attachment_path(d), b.clone())));
 
         let matters = self.matters(&requests)?;
         let (org, export) = (first.org.clone(), meta.export);
@@ -193,6 +217,15 @@ impl BundleBuilder {
         }
         Ok(matters)
     }
+}
+
+/// True if a seat of some charter signed this permit or answer. Logs name those by payload only,
+/// so a copy with a broken signature must not stand in for the genuine one.
+fn signed_by_seat(envelope: &Envelope, charters: &[&Charter]) -> bool {
+    let seats = charters.iter().flat_map(|c| &c.seats);
+    let keys: BTreeSet<_> = seats.map(|s| s.statement_key.clone()).collect();
+    let lookup = |id: &String| keys.iter().filter(|k| k.id() == *id).cloned().collect();
+    envelope.signers(lookup).is_ok_and(|s| s.len() == 1)
 }
 
 /// Origin and bytes of a note without the lines of keys that no charter lists: those prove

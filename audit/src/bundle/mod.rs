@@ -19,9 +19,11 @@
 
 mod build;
 mod dir;
+mod names;
 
 pub use build::{BuildError, BundleBuilder, Meta};
 pub use dir::{Bundle, BundleError, FILE_MAX, FILES_MAX};
+pub(crate) use names::Names;
 
 use escrow_core::strict::{self, StrictError};
 use escrow_core::{Digest, MatterId, Nonce, Org, SeatIndex, Timestamp};

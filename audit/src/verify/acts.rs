@@ -68,6 +68,10 @@ pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Option
     for entry in &log.entries {
         let stored = entry.statement.as_ref().and_then(|s| evidence.pool.get(&Digest(s.env)));
         let envelope = stored.map(|s| &s.envelope);
+        if entry.statement.is_some() && envelope.is_none() {
+            // Who may do what from here on would depend on what is missing; layer 2 named it.
+            return story;
+        }
         if let (Some(s), Some(e)) = (&entry.statement, envelope)
             && e.digest() != Digest(s.stmt)
         {
@@ -210,7 +214,9 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
             // Entries carry non-decreasing times, so a later last entry shows that this one is missing
             // and not just younger than the export.
             let last = other.log.entries.last().and_then(|e| i64::try_from(e.ts).ok()).map(Timestamp::from_millis);
-            if other.facts.seen(digest).is_none() && last.is_some_and(|l| *decided < l) {
+            let logged =
+                other.log.entries.iter().any(|e| e.statement.as_ref().is_some_and(|s| Digest(s.stmt) == *digest));
+            if !logged && last.is_some_and(|l| *decided < l) {
                 let detail = format!(
                     "signed the permit {digest} that seat {} relied on in entry {seq}, and its own log does not have it",
                     story.log.seat

@@ -2,22 +2,23 @@
 //!
 //! [`read`] needs no key: names, chains and roots must fit each other. [`bind`] then ties the
 //! roots, the charters and whatever no log names to keys of the pinned charter chain.
+//!
+//! TAMPERED is what no key vouches for. Whatever a node's key did sign is that node's doing, however
+//! odd, and must not keep the other logs from being judged; nor must what is merely missing.
 
 use super::charters::Charters;
-use super::pool::{Pool, Stored, check_payload};
-use crate::bundle::{self, INDEX, Index, Place, README};
+use super::pool::{Pool, Stored};
+use crate::bundle::{self, INDEX, Index, Names, Place, README};
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
-use crate::entry::{Chain, ChainRule, Entry};
+use crate::entry::{Chain, ChainError, Entry, NO_PREV};
 use crate::finding::{Class, Finding};
 use crate::note::Note;
-use crate::record;
 use crate::tree::{Tree, leaf_hash};
 use escrow_core::request::Request;
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::verdict::Verdict;
 use escrow_core::view::View;
 use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
-use escrow_policy::Event;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -29,8 +30,11 @@ pub(super) struct Log {
     pub(super) origin: String,
     /// Path of the entries.
     pub(super) path: String,
+    /// Up to the first that breaks the chain, if one does.
     pub(super) entries: Vec<Entry>,
     pub(super) tree: Tree,
+    /// Where the chain breaks although the root is right, and the bytes from there on.
+    broken: Option<(ChainError, Vec<u8>)>,
     note: Vec<u8>,
     /// The note, verified; none until [`bind`].
     pub(super) head: Option<VerifiedCheckpoint>,
@@ -54,6 +58,8 @@ pub(super) struct ViewFile {
     pub(super) path: String,
     pub(super) viewed: SeatIndex,
     pub(super) view: View,
+    /// Made for this export, under a charter of this bundle.
+    pub(super) counts: bool,
 }
 
 /// A bundle whose parts fit each other.
@@ -149,64 +155,89 @@ fn read_log(files: &Files, wanted: &bundle::LogRef) -> Result<Log, Finding> {
     let get = |path: &str| files.get(path).ok_or_else(|| fail(path, "missing", format!("{INDEX} lists this log")));
     let lines =
         get(&path)?.strip_suffix(b"\n").ok_or_else(|| fail(&path, "entries", "does not end with a newline".into()))?;
-    let mut log = Log {
-        seat: wanted.seat,
-        origin: wanted.origin.clone(),
-        path: path.clone(),
-        entries: Vec::new(),
-        tree: Tree::new(),
-        note: get(&note_path)?.clone(),
-        head: None,
-    };
-    let mut chain = Chain::new(&wanted.origin);
-    for line in lines.split(|b| *b == b'\n') {
-        let entry = chain.push(line).map_err(|e| {
-            let wanted = if matches!(e.rule, ChainRule::Log(_)) {
-                format!("; {INDEX} says {}", wanted.origin)
-            } else {
-                String::new()
-            };
-            fail(&path, "chain", format!("{}{wanted}", e.rule)).entry(e.seq)
-        })?;
-        log.entries.push(entry);
-        log.tree.append(leaf_hash(line));
+    let lines: Vec<&[u8]> = lines.split(|b| *b == b'\n').collect();
+    let tree: Tree = lines.iter().map(|l| leaf_hash(l)).collect();
+    if tree.size() != wanted.size {
+        return Err(fail(&path, "size", format!("{} entries, {INDEX} says {}", tree.size(), wanted.size)));
     }
-    if log.tree.size() != wanted.size {
-        return Err(fail(&path, "size", format!("{} entries, {INDEX} says {}", log.tree.size(), wanted.size)));
-    }
+    let note = get(&note_path)?.clone();
     let bad_note = |e: String| fail(&note_path, "checkpoint", e);
-    let note = Note::parse(&log.note).map_err(|e| bad_note(e.to_string()))?;
-    let claim = Checkpoint::parse(note.text()).map_err(|e| bad_note(e.to_string()))?;
-    if claim.size() != log.tree.size() || *claim.root() != log.tree.root() {
+    let parsed = Note::parse(&note).map_err(|e| bad_note(e.to_string()))?;
+    let claim = Checkpoint::parse(parsed.text()).map_err(|e| bad_note(e.to_string()))?;
+    if claim.origin() != wanted.origin {
+        return Err(bad_note(format!("is of {}, {INDEX} says {}", claim.origin(), wanted.origin)));
+    }
+    if claim.size() != tree.size() || *claim.root() != tree.root() {
         let detail = format!(
             "the {} entries do not lead to the root in {note_path}, which is for {}",
-            log.tree.size(),
+            tree.size(),
             claim.size()
         );
-        return Err(fail(&path, "root", detail));
+        let finding = fail(&path, "root", detail);
+        return Err(match breach(&lines) {
+            Some(seq) => finding.entry(seq),
+            None => finding,
+        });
+    }
+    let (seat, origin) = (wanted.seat, wanted.origin.clone());
+    let mut log = Log { seat, origin, path, entries: Vec::new(), tree, broken: None, note, head: None };
+    let mut chain = Chain::new(&wanted.origin);
+    for (at, line) in lines.iter().enumerate() {
+        match chain.push(line) {
+            Ok(entry) => log.entries.push(entry),
+            Err(e) => {
+                log.broken = Some((e, lines.iter().skip(at).copied().collect::<Vec<_>>().concat()));
+                break;
+            }
+        }
     }
     Ok(log)
 }
 
+/// The first entry that does not name the one before it, to say where a log was altered.
+fn breach(lines: &[&[u8]]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Link {
+        prev: String,
+    }
+    let mut before = NO_PREV;
+    for (seq, line) in (0u64..).zip(lines) {
+        let link: Option<Link> = serde_json::from_slice(line).ok();
+        if link.is_none_or(|l| l.prev != hex::encode(before)) {
+            return Some(seq);
+        }
+        before = leaf_hash(line);
+    }
+    None
+}
+
 /// Ties everything to keys of the pinned charter chain.
 pub(super) fn bind<'f>(raw: Raw<'f>, files: &Files, pinned: &Digest, out: &mut Vec<Finding>) -> Option<Evidence<'f>> {
-    for (_, stored) in raw.pool.iter() {
-        if let Err(e) = check_payload(&stored.envelope) {
-            out.push(tampered(&stored.path, "payload", e.to_string()));
-        }
-    }
     let charters = Charters::verify(&raw.pool, pinned, out)?;
     let Raw { index, pool, mut logs, views, attachments } = raw;
     for log in &mut logs {
         match verified_head(&charters, log) {
-            Ok(head) => log.head = Some(head),
+            Ok(head) => {
+                log.head = Some(head);
+                if let Some((e, _)) = &log.broken {
+                    let detail = format!(
+                        "the log's key signed a head over an entry that is none: {}; not judged from here on",
+                        e.rule
+                    );
+                    out.push(log.finding(Class::Violation, e.seq, "chain", detail));
+                }
+            }
             Err(why) => out.push(tampered(&bundle::checkpoint_path(log.seat), "checkpoint", why).seat(log.seat)),
         }
     }
     let mut bound = Vec::new();
     for (path, viewer, viewed, envelope) in views {
-        match bound_view(&charters, &index, viewer, viewed, &envelope) {
-            Ok(view) => bound.push(ViewFile { path, viewed, view }),
+        match bound_view(&charters, viewer, viewed, &envelope) {
+            Ok(view) => {
+                let counts =
+                    view.org == index.org && view.export == index.export && charters.get(&view.charter).is_some();
+                bound.push(ViewFile { path, viewed, view, counts });
+            }
             Err(why) => out.push(tampered(&path, "view", why).seat(viewer)),
         }
     }
@@ -228,95 +259,88 @@ fn verified_head(charters: &Charters, log: &Log) -> Result<VerifiedCheckpoint, S
     Ok(head)
 }
 
-fn bound_view(
-    charters: &Charters,
-    index: &Index,
-    viewer: SeatIndex,
-    viewed: SeatIndex,
-    envelope: &Envelope,
-) -> Result<View, String> {
+fn bound_view(charters: &Charters, viewer: SeatIndex, viewed: SeatIndex, envelope: &Envelope) -> Result<View, String> {
     let view: View = envelope.decode().map_err(|e| e.to_string())?;
-    let rule = |ok: bool, why: &str| if ok { Ok(()) } else { Err(why.to_owned()) };
-    rule(view.seat == viewer && charters.owner(&view.log) == Some(viewed), "not the view that its file name says")?;
-    rule(charters.signed_by_seat(envelope, viewer), "not signed by the statement key of its seat")?;
-    rule(view.org == index.org && charters.get(&view.charter).is_some(), "of another organisation or charter")?;
-    rule(view.export == index.export, "made for another export")?;
+    if view.seat != viewer || charters.owner(&view.log) != Some(viewed) {
+        return Err("not the view that its file name says".into());
+    }
+    if !charters.signed_by_seat(envelope, viewer) {
+        return Err("not signed by the statement key of its seat".into());
+    }
     Ok(view)
 }
 
-/// Everything that is named is there, and everything that is there is named.
+/// What is named should be there, and what is there must be named.
 fn references(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
     let mut envelopes: BTreeSet<Digest> = BTreeSet::new();
     let mut payloads: BTreeSet<Digest> = BTreeSet::new();
     let mut attached: BTreeSet<Digest> = BTreeSet::new();
     for log in &evidence.logs {
         for entry in &log.entries {
-            let mut missing = |what: &str, path: String| {
-                out.push(log.finding(
-                    Class::Tampered,
-                    entry.seq,
-                    "unresolved",
-                    format!("{what} {path} is not in the bundle"),
-                ));
-            };
-            let mut attachment = |d: Digest, missing: &mut dyn FnMut(&str, String)| {
-                if attached.insert(d) && !evidence.attachments.contains_key(&d) {
-                    missing("attachment", bundle::attachment_path(&d));
-                }
-            };
-            let Some(s) = &entry.statement else { continue };
-            let digest = Digest(s.env);
-            envelopes.insert(digest);
-            let Some(stored) = evidence.pool.get(&digest) else {
-                missing("statement", bundle::statement_path(&digest));
-                continue;
-            };
-            if let Ok(v) = stored.envelope.decode::<Verdict>()
-                && let Some(context) = v.context
-            {
-                attachment(context, &mut missing);
-            }
-            if !entry.kind.starts_with("release.") {
-                continue;
-            }
-            match record::read(entry, Some(&stored.envelope)).map(|r| r.event) {
-                Ok(Event::Authorized { permits, answers, .. }) => {
-                    for d in permits.iter().chain(&answers) {
-                        payloads.insert(*d);
-                        if evidence.pool.named(d).next().is_none() {
-                            missing("statement", format!("with digest {d}"));
-                        }
+            let mut missing = |what: String| out.push(log.finding(Class::Incomplete, entry.seq, "unresolved", what));
+            let names = Names::of(entry);
+            let mut attachments = names.note;
+            if let Some(s) = &entry.statement {
+                let digest = Digest(s.env);
+                envelopes.insert(digest);
+                match evidence.pool.get(&digest) {
+                    Some(stored) => attachments = attachments.or(context(&stored.envelope)),
+                    None => {
+                        let path = bundle::statement_path(&digest);
+                        missing(format!("{path} is not in the bundle: this log is not judged from here on"));
                     }
                 }
-                Ok(Event::Delivered { note, .. }) => attachment(note, &mut missing),
-                // A body that is no event is the node's doing: layer 3 says so.
-                _ => {}
+            }
+            for digest in names.statements {
+                if evidence.pool.named(&digest).next().is_none() {
+                    missing(format!("statement {digest} is not in the bundle"));
+                }
+                payloads.insert(digest);
+            }
+            if let Some(digest) = attachments
+                && attached.insert(digest)
+                && !evidence.attachments.contains_key(&digest)
+            {
+                missing(format!("{} is not in the bundle", bundle::attachment_path(&digest)));
             }
         }
     }
+    // Entries behind a broken one still name what they name.
+    let rests = evidence.logs.iter().filter_map(|l| l.broken.as_ref());
+    let rest: String = rests.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect();
+    let named_behind = |digest: &Digest| !rest.is_empty() && rest.contains(&digest.to_string());
     for (digest, Stored { path, envelope }) in evidence.pool.iter() {
         if envelopes.contains(digest) || evidence.charters.holds(path) {
             continue;
         }
-        if !payloads.contains(&envelope.digest()) {
+        if named_behind(digest) || named_behind(&envelope.digest()) {
+            attached.extend(context(envelope));
+        } else if !payloads.contains(&envelope.digest()) {
             out.push(tampered(path, "unreferenced", "no log names this statement"));
-        } else if !signed_by_its_seat(&evidence.charters, envelope, &mut attached) {
+        } else if !signed_by_its_seat(&evidence.charters, envelope) {
             out.push(tampered(path, "signature", "no log names this envelope, and its seat did not sign it"));
+        } else {
+            // The context of a permit whose own log is not here may come along.
+            attached.extend(context(envelope));
         }
     }
-    for digest in evidence.attachments.keys().filter(|d| !attached.contains(*d)) {
+    for digest in evidence.attachments.keys().filter(|d| !attached.contains(*d) && !named_behind(d)) {
         out.push(tampered(&bundle::attachment_path(digest), "unreferenced", "no log names this attachment"));
     }
 }
 
+/// The context that a verdict names.
+fn context(envelope: &Envelope) -> Option<Digest> {
+    if envelope.kind() != Kind::Verdict {
+        return None;
+    }
+    envelope.decode::<Verdict>().ok()?.context
+}
+
 /// Permits and answers that only their payload digest names: the signature binds the rest.
-fn signed_by_its_seat(charters: &Charters, envelope: &Envelope, attached: &mut BTreeSet<Digest>) -> bool {
+fn signed_by_its_seat(charters: &Charters, envelope: &Envelope) -> bool {
     let seat = match envelope.kind() {
-        Kind::Verdict => envelope.decode::<Verdict>().ok().map(|v| {
-            // The context of a permit whose own log is not here may come along.
-            attached.extend(v.context);
-            v.seat
-        }),
+        Kind::Verdict => envelope.decode::<Verdict>().ok().map(|v| v.seat),
         Kind::RestrictionAnswer => envelope.decode::<RestrictionAnswer>().ok().map(|a| a.seat),
         _ => None,
     };
@@ -328,6 +352,9 @@ fn follows(evidence: &Evidence<'_>, index: &Index, files: &Files, out: &mut Vec<
     let org = evidence.charters.get(&evidence.pinned).map(|c| &c.org);
     if index.charter != evidence.pinned || Some(&index.org) != org {
         out.push(tampered(INDEX, "index", "names another charter or organisation than the pinned one"));
+    }
+    if !evidence.views.is_empty() && evidence.views.iter().all(|v| v.view.export != index.export) {
+        out.push(tampered(INDEX, "export", "names an export for which no view here was made"));
     }
     let entries = evidence.logs.iter().flat_map(|l| &l.entries).map(|e| i64::try_from(e.ts).unwrap_or(i64::MAX));
     let times = entries.map(Timestamp::from_millis).chain(evidence.views.iter().map(|v| v.view.at));

@@ -44,14 +44,17 @@ pub(super) fn authorised(story: &mut Story<'_>, seq: u64, at: Timestamp, call: &
     }
     let permits: Vec<Envelope> = envelopes(story, named.permits);
     let answers: Vec<Envelope> = envelopes(story, named.answers);
-    for (digest, envelope) in named.permits.iter().zip(&permits) {
+    for envelope in &permits {
         if let Ok(v) = envelope.decode::<Verdict>() {
-            story.permits.push((seq, *digest, v.seat, v.decided));
+            story.permits.push((seq, envelope.digest(), v.seat, v.decided));
         }
     }
+    // What is missing was reported; the rest cannot be counted without it.
+    let complete = permits.len() == named.permits.len() && answers.len() == named.answers.len();
     let gathered = gate::Gathered { permits: &permits, answers: &answers };
-    let passed = floor(story, named.request, at).and_then(|counted| {
-        gate::check_gathered(&story.facts, named.request, counted.generation, &gathered, at).map(|()| counted)
+    let passed = floor(story, named.request, at).and_then(|counted| match complete {
+        true => gate::check_gathered(&story.facts, named.request, counted.generation, &gathered, at).map(|()| counted),
+        false => Ok(counted),
     });
     let counted = match passed {
         Ok(counted) => counted,
@@ -60,7 +63,8 @@ pub(super) fn authorised(story: &mut Story<'_>, seq: u64, at: Timestamp, call: &
     story.hold(counted.decisions == named.decisions, seq, "decisions", || {
         format!("names {} decisions, this log's facts count {}", named.decisions.len(), counted.decisions.len())
     });
-    if story.options.policy_replay
+    if complete
+        && story.options.policy_replay
         && let Err(refusal) = gate::authorise(&story.facts, &call, &gathered, at)
     {
         story.refused(seq, &refusal);
@@ -156,6 +160,9 @@ pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope
 /// No log, no share: a head that covers the authorisation, countersigned by w peers.
 fn cosigned(story: &mut Story<'_>, seq: u64, said: &Said<'_>, generation: u32) {
     let path = attachment_path(said.note);
+    if !story.evidence.attachments.contains_key(said.note) {
+        return; // layer 2 said that it is missing
+    }
     let head = match head(story, said) {
         Ok(head) => head,
         Err(why) => return story.violation(seq, "note", format!("{path}: {why}")),

@@ -9,6 +9,9 @@ use escrow_core::charter::{Charter, Generation};
 use escrow_core::{Digest, SeatIndex};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The heads that views show, by viewer and viewed, and whether the view counts.
+type Seen = BTreeMap<(SeatIndex, SeatIndex), (VerifiedCheckpoint, bool)>;
+
 /// A head that some log's key signed, and the file it is in.
 struct Head<'e> {
     file: String,
@@ -18,11 +21,15 @@ struct Head<'e> {
 /// Judges views, cosigned notes and cosigned entries against the logs.
 pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> (Vec<Finding>, Vec<LogSummary>) {
     let mut out = Vec::new();
-    let mut seen: BTreeMap<(SeatIndex, SeatIndex), VerifiedCheckpoint> = BTreeMap::new();
+    let mut seen: Seen = BTreeMap::new();
     for file in &evidence.views {
+        if !file.counts {
+            let detail = "made for another export, organisation or charter; it does not count";
+            out.push(Finding::new(Class::Incomplete, &file.path, "view-foreign", detail).seat(file.view.seat));
+        }
         match viewed_head(evidence, file) {
             Ok(Some(head)) => {
-                seen.insert((file.view.seat, file.viewed), head);
+                seen.insert((file.view.seat, file.viewed), (head, file.counts));
             }
             Ok(None) => {}
             Err(why) => out.push(Finding::new(Class::Violation, &file.path, "view-note", why).seat(file.view.seat)),
@@ -50,11 +57,7 @@ fn viewed_head(evidence: &Evidence<'_>, file: &ViewFile) -> Result<Option<Verifi
     Checkpoint::verify(note.as_bytes(), &file.view.log, &key).map(Some).map_err(|e| e.to_string())
 }
 
-fn heads<'e>(
-    evidence: &'e Evidence<'_>,
-    stories: &'e [Story<'_>],
-    seen: &'e BTreeMap<(SeatIndex, SeatIndex), VerifiedCheckpoint>,
-) -> BTreeMap<String, Vec<Head<'e>>> {
+fn heads<'e>(evidence: &'e Evidence<'_>, stories: &'e [Story<'_>], seen: &'e Seen) -> BTreeMap<String, Vec<Head<'e>>> {
     let mut out: BTreeMap<String, Vec<Head<'e>>> = BTreeMap::new();
     let mut add = |file: String, head: &'e VerifiedCheckpoint| {
         out.entry(head.origin().to_owned()).or_default().push(Head { file, head })
@@ -67,7 +70,7 @@ fn heads<'e>(
     for (path, head) in stories.iter().flat_map(|s| &s.notes) {
         add(path.clone(), head);
     }
-    for ((viewer, viewed), head) in seen {
+    for ((viewer, viewed), (head, _)) in seen {
         add(crate::bundle::view_path(*viewer, *viewed), head);
     }
     out
@@ -161,7 +164,7 @@ fn newest<'e>(evidence: &'e Evidence<'_>, stories: &[Story<'_>]) -> Option<&'e C
 /// with v of W views and w cosigners a head, no fork by up to v-(W-w) colluding nodes.
 fn coverage(
     stories: &[Story<'_>],
-    seen: &BTreeMap<(SeatIndex, SeatIndex), VerifiedCheckpoint>,
+    seen: &Seen,
     generation: Option<&Generation>,
     out: &mut Vec<Finding>,
 ) -> Vec<LogSummary> {
@@ -171,8 +174,8 @@ fn coverage(
         let relied_on = story.relied_on.unwrap_or(0);
         let member = |s: &SeatIndex| generation.is_some_and(|g| g.members.contains(s));
         let mut views = 0usize;
-        for ((viewer, viewed), head) in seen {
-            if *viewed != log.seat || head.origin() != log.origin || viewer == viewed || !member(viewer) {
+        for ((viewer, viewed), (head, counts)) in seen {
+            if !counts || *viewed != log.seat || head.origin() != log.origin || viewer == viewed || !member(viewer) {
                 continue;
             }
             if head.size() > relied_on {

@@ -1,0 +1,31 @@
+//! What log entries name, for whoever packs it and for whoever checks that it is all there.
+
+use crate::entry::Entry;
+use escrow_core::Digest;
+use escrow_policy::Event;
+use serde_json::Value;
+
+/// What one entry names beside the statement it records.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// Permits and answers, by payload digest.
+    pub(crate) statements: Vec<Digest>,
+    /// The cosigned note of a delivery.
+    pub(crate) note: Option<Digest>,
+}
+
+impl Names {
+    /// Reads the body. One that is no event names nothing: the fold says what it thinks of it.
+    pub(crate) fn of(entry: &Entry) -> Self {
+        if !entry.kind.starts_with("release.") {
+            return Self::default();
+        }
+        match serde_json::from_value(Value::Object(entry.body.clone())) {
+            Ok(Event::Authorized { permits, answers, .. }) => {
+                Self { statements: [permits, answers].concat(), note: None }
+            }
+            Ok(Event::Delivered { note, .. }) => Self { statements: vec![], note: Some(note) },
+            _ => Self::default(),
+        }
+    }
+}
