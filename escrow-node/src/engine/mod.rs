@@ -3,6 +3,8 @@
 
 mod decide;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod witness;
 
 pub use decide::{Authorised, Delivered, SealedReply};

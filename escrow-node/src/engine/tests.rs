@@ -1,0 +1,748 @@
+//! The engine's rules of release, take-over and witnessing, on engines in memory: three seats, two
+//! of three, and a fourth seat that is in the charter but holds no share.
+//!
+//! That an [`Authorised`] is used for another request needs no test: it carries its request, has
+//! no public field, and only [`Engine::authorise`] makes one.
+
+use super::*;
+use crate::writer::{Committed, Writer};
+use escrow_audit::note::{KeyKind, VerifierKey, cosign};
+use escrow_audit::seat::{witness_name, witness_verifier};
+use escrow_audit::witness::{AddCheckpoint, Refuse};
+use escrow_core::charter::*;
+use escrow_core::consent::*;
+use escrow_core::deal::{About, Deal, Dealer, Dealt, KeySource, OpenedDeal, Participant};
+use escrow_core::decision::{Choice, Decision};
+use escrow_core::deposit::{Deposit, SeatBlob};
+use escrow_core::enrolment::{Device, Enrolment, Revocation, Revoked};
+use escrow_core::matter::{Matter, MatterAction};
+use escrow_core::open::open_item;
+use escrow_core::query::{Query, Question};
+use escrow_core::release::{Caller, Release, ReleaseCall};
+use escrow_core::reply::{ReplyContext, open_reply};
+use escrow_core::request::*;
+use escrow_core::sealing::{SealingSecret, Suite};
+use escrow_core::sharing::Share;
+use escrow_core::verdict::{Outcome, Verdict};
+use escrow_core::wire::RestrictionAsk;
+use escrow_core::{Blob, ItemId, Kind, Nonce, PublicKey, SigningKey, Statement, ThreadKey, TokenKey};
+use escrow_policy::Permit;
+use escrow_policy::gate::Gathered;
+use std::time::{Duration, Instant};
+
+const POLICY: &str = "permit(principal, action, resource)
+when { context.approvals.legal >= 1 && context.approvals.dpo >= 1 };";
+
+fn w<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+fn t0() -> Timestamp {
+    w("2026-11-21T09:00:00.000Z")
+}
+
+fn seat_index(n: usize) -> SeatIndex {
+    SeatIndex::new(u8::try_from(n).unwrap()).unwrap()
+}
+
+/// Engine `n` is seat `n + 1`.
+struct World {
+    engines: Vec<Engine>,
+    keys: Vec<Arc<SeatKeys>>,
+    people: BTreeMap<&'static str, SigningKey>,
+    officer: SealingSecret,
+    device: SigningKey,
+    tokens: TokenKey,
+    charter: Charter,
+    genesis: Digest,
+    now: Timestamp,
+    consent: Digest,
+    opened: OpenedDeal,
+    blobs: Vec<(SeatIndex, Vec<u8>)>,
+    threads: [ThreadKey; 2],
+    request: Digest,
+}
+
+fn charter(keys: &[Arc<SeatKeys>], people: &BTreeMap<&'static str, SigningKey>, officer: &SealingSecret) -> Charter {
+    let seat = |(i, k): (usize, &Arc<SeatKeys>)| Seat {
+        index: seat_index(i + 1),
+        name: w(&format!("s{i}")),
+        operators: vec![w(&format!("op{i}"))],
+        operator: w(&format!("party {i}")),
+        jurisdiction: w("DE"),
+        url: format!("https://s{i}:1"),
+        tls_pin: Digest::of(&[i as u8]),
+        statement_key: k.statement.public(),
+        log_origin: format!("acme/{i}/log"),
+        log_key: k.log_public(),
+        witness_key: k.witness_public(),
+        sealing: k.sealing.public().clone(),
+        previous_log_head: None,
+    };
+    let person = |(id, key): (&&str, &SigningKey)| Person {
+        id: w(id),
+        name: id.to_uppercase(),
+        roles: match *id {
+            "ann" | "bob" => vec![w("admin"), w("registrar")],
+            "req" => vec![w("requestor")],
+            "leg" => vec![w("legal")],
+            "dpo" => vec![w("dpo")],
+            _ => vec![],
+        },
+        keys: vec![PersonKey { key: key.public(), from: Timestamp::EPOCH, until: Timestamp::MAX }],
+        sealing: (*id == "off").then(|| officer.public().clone()),
+        subject: Subject::NoSubject,
+    };
+    Charter {
+        kind: Kind::Charter,
+        org: w("acme"),
+        nonce: Nonce::random(),
+        demo: false,
+        version: 1,
+        previous: None,
+        voided: vec![],
+        issued: t0(),
+        seats: keys.iter().enumerate().map(seat).collect(),
+        generations: vec![Generation { number: 1, t: 2, members: (1..=3).map(seat_index).collect() }],
+        people: people.iter().map(person).collect(),
+        policies: vec![Policy { id: w("std"), schema: 1, text: POLICY.into() }],
+        admin_quorum: 2,
+        registrar_quorum: 2,
+        approver_roles: vec![w("dpo"), w("legal")],
+        basis_signers: vec![],
+        token_versions: vec![1],
+        limits: Limits {
+            request_life_s: 86_400,
+            items_per_request: 100,
+            permit_life_s: 60,
+            notice_delay_days: 30,
+            recovery_delay_s: 86_400,
+            clock_skew_s: 300,
+            charter_grace_s: 3_600,
+            sealing_key_days: 365,
+        },
+    }
+}
+
+impl World {
+    /// Everything up to a request for two items, at all three seats.
+    fn asked() -> Self {
+        let keys: Vec<_> = (0..4).map(|_| Arc::new(SeatKeys::generate().unwrap())).collect();
+        let names = ["ann", "bob", "dpo", "leg", "off", "op0", "op1", "op2", "op3", "req"];
+        let people = names.into_iter().map(|n| (n, SigningKey::generate_ed25519())).collect();
+        let officer = SealingSecret::generate(Suite::XWing);
+        let charter = charter(&keys, &people, &officer);
+        let genesis = Envelope::sign(&charter, &[&people["ann"], &people["bob"]]).unwrap();
+        let engine = |n: usize| {
+            let mut e = Engine::new(seat_index(n + 1), format!("acme/{n}/log"), Arc::clone(&keys[n]));
+            e.begin(t0());
+            e.append(&Event::Genesis { seat: e.seat }, Some(&genesis)).unwrap();
+            e
+        };
+        let engines = (0..3).map(engine).collect();
+        let (device, tokens) = (SigningKey::generate_ed25519(), TokenKey::generate(1));
+        let threads = [ThreadKey::generate(), ThreadKey::generate()];
+        let (subject, policy) = (tokens.subject("sam"), charter.policies[0].digest());
+        let enrolment = Enrolment {
+            kind: Kind::Enrolment,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: genesis.digest(),
+            devices: vec![Device { subject, key: device.public(), sealing: officer.public().clone() }],
+            from: Timestamp::EPOCH,
+            until: Timestamp::MAX,
+        };
+        let consent = Consent {
+            kind: Kind::Consent,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: genesis.digest(),
+            subject,
+            coverage: Coverage::Workspace,
+            from: t0(),
+            to: t0().plus_seconds(86_400),
+            epochs: None,
+            purposes: vec![w("inquiry")],
+            basis: Basis::Consent,
+            authority: None,
+            policies: vec![PolicyRef { id: w("std"), digest: policy }],
+            floor: Floor { t: 2, n: 3 },
+            retention_days: 30,
+            notice: NoticeText { digest: Digest::of(b"notice"), language: w("de"), terms: w("immediate") },
+            expires: t0().plus_seconds(86_400),
+            record: Record {
+                schema_version: w("1"),
+                record_id: w("r1"),
+                jurisdiction: w("DE"),
+                pii_types: vec![],
+                controllers: vec![],
+                storage_locations: vec![],
+                recipients: vec![],
+                withdrawal_method: w("app"),
+                event_time: t0(),
+                event_type: w("explicit"),
+            },
+        };
+        let consent = Envelope::sign(&consent, &[&device]).unwrap();
+        let (deposit, dealt) =
+            deal(&charter, &device, genesis.digest(), consent.digest(), subject, tokens.thread("t"), &threads);
+        let opened = OpenedDeal::parse(&dealt.deal).unwrap();
+        let mut world = Self {
+            engines,
+            keys,
+            people,
+            officer,
+            device,
+            tokens,
+            charter,
+            genesis: genesis.digest(),
+            now: t0(),
+            consent: consent.digest(),
+            opened,
+            blobs: dealt.blobs,
+            threads,
+            request: Digest([0; 32]),
+        };
+        world.submit(&world.signed(&enrolment, &["ann", "bob"]));
+        world.submit(&consent);
+        world.tick(1);
+        for n in 0..3 {
+            assert_eq!(world.shares(n, &world.opened.item_ids()).len(), 2);
+            let row = crate::store::DepositRow { deposit: deposit.digest(), key: [n as u8; 16], shares: vec![] };
+            assert!(world.engines[n].deposit(&deposit, Some(row)).unwrap().new);
+        }
+        let matter = Matter {
+            kind: Kind::Matter,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: world.genesis,
+            matter: w("MAT-1"),
+            action: MatterAction::Open,
+            previous: None,
+            by: w("req"),
+            title: Digest::of(b"title"),
+            at: world.now,
+        };
+        world.submit(&world.signed(&matter, &["req"]));
+        let request = world.request("req");
+        world.request = request.digest();
+        world.submit(&request);
+        world
+    }
+
+    /// [`World::asked`] and both approvals: every gate permits.
+    fn approved() -> Self {
+        let mut world = Self::asked();
+        world.submit(&world.decision("leg", "legal", Choice::Approve));
+        world.submit(&world.decision("dpo", "dpo", Choice::Approve));
+        world
+    }
+
+    fn tick(&mut self, seconds: i64) {
+        self.now = self.now.plus_seconds(seconds);
+        self.engines.iter_mut().for_each(|e| e.begin(self.now));
+    }
+
+    fn submit(&mut self, envelope: &Envelope) {
+        self.tick(1);
+        for e in &mut self.engines {
+            assert!(e.submit(envelope).unwrap().new);
+        }
+    }
+
+    fn signed<T: Statement>(&self, statement: &T, who: &[&str]) -> Envelope {
+        let keys: Vec<_> = who.iter().map(|n| &self.people[n]).collect();
+        Envelope::sign(statement, &keys).unwrap()
+    }
+
+    fn request(&self, by: &str) -> Envelope {
+        let mut items = self.opened.item_ids();
+        items.sort();
+        let request = Request {
+            kind: Kind::Request,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: self.genesis,
+            matter: w("MAT-1"),
+            by: w(by),
+            basis: Basis::Consent,
+            authority: None,
+            purpose: w("inquiry"),
+            scope: Scope { threads: vec![self.tokens.thread("t")], from: t0(), to: t0().plus_seconds(60) },
+            items,
+            counts: Counts { items: 2, threads: 1 },
+            recipient: Recipient::Person(RecipientPerson { id: w("off"), sealing: self.officer.public().digest() }),
+            policy: w("std"),
+            notice: Notice::Immediate,
+            created: self.now,
+            expires: self.now.plus_seconds(3_600),
+        };
+        self.signed(&request, &[by])
+    }
+
+    fn decision(&self, by: &str, role: &str, choice: Choice) -> Envelope {
+        let decision = Decision {
+            kind: Kind::Decision,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: self.genesis,
+            request: self.request,
+            by: w(by),
+            role: w(role),
+            choice,
+            reason: w("r"),
+            at: self.now,
+        };
+        self.signed(&decision, &[by])
+    }
+
+    fn revocation(&self, key: PublicKey) -> Envelope {
+        let revocation = Revocation {
+            kind: Kind::Revocation,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: self.genesis,
+            revokes: Revoked::Key(key),
+            reason: w("lost"),
+            at: self.now,
+        };
+        self.signed(&revocation, &["ann", "bob"])
+    }
+
+    /// Seat `n + 1`'s shares, opened from its blob again, in the order asked for.
+    fn shares(&self, n: usize, items: &[ItemId]) -> Vec<Share> {
+        let (seat, blob) = &self.blobs[n];
+        let mut shares = self.opened.verify_blob(*seat, &self.keys[n].sealing, blob).unwrap();
+        let order = |item| self.opened.item_ids().iter().position(|i| i == item).unwrap();
+        if items.iter().map(order).eq([1, 0]) {
+            shares.reverse();
+        }
+        shares
+    }
+
+    /// Authorises at `n` with the permit and the answer of `p`, collected since `since`.
+    fn authorise(&mut self, n: usize, p: usize, since: Instant) -> Authorised {
+        let call = ReleaseCall {
+            kind: Kind::ReleaseCall,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: self.genesis,
+            request: self.request,
+            by: Caller::Person(w("req")),
+            at: self.now,
+        };
+        let call = self.signed(&call, &["req"]);
+        let (permit, _) = self.engines[p].verdict(&self.request, None).unwrap();
+        let ask = RestrictionAsk { nonce: Nonce::random(), request: Some(self.request) };
+        let answer = self.engines[p].restrictions(seat_index(n + 1), &ask, true).unwrap().answer.unwrap();
+        let gathered = Gathered { permits: &[permit], answers: &[answer] };
+        self.engines[n].authorise(&call, &gathered, since).unwrap()
+    }
+
+    /// Asks `p` to cosign the head of `n`, told that it holds size `old`.
+    fn ask_to_cosign(&mut self, n: usize, p: usize, old: u64) -> (VerifiedCheckpoint, AddAnswer) {
+        let head = self.engines[n].checkpoint().unwrap();
+        let proof = self.engines[n].tree().consistency_proof(old, head.size()).unwrap();
+        let proof = if old == 0 { vec![] } else { proof };
+        let request = AddCheckpoint::new(old, proof, &head).unwrap();
+        let answer = self.engines[p].add_checkpoint(&request).unwrap();
+        (head, answer)
+    }
+
+    /// The head of `n`, cosigned by `p`.
+    fn cosigned(&mut self, n: usize, p: usize) -> VerifiedCheckpoint {
+        let old = self.engines[p].witnessed(self.engines[n].origin()).map_or(0, |h| h.size);
+        let (mut head, answer) = self.ask_to_cosign(n, p, old);
+        let AddAnswer::Cosigned(line) = answer else { panic!("{answer:?}") };
+        let key = witness_verifier(&self.charter.org, &self.charter.seats[p]).unwrap();
+        assert_eq!(head.add_cosignatures(line.as_bytes(), &[key]), Ok(1));
+        head
+    }
+
+    /// Delivers at seat 1 and says why not, having checked what must follow from a refusal: the
+    /// shares were never asked for, and the log's last word is that nothing was delivered.
+    fn refused(mut self, authorised: Authorised, note: &VerifiedCheckpoint) -> Rule {
+        let (seq, before) = (authorised.seq(), self.engines[0].size());
+        let mut asked_for = false;
+        let outcome = self.engines[0].deliver(authorised, note, |_| {
+            asked_for = true;
+            Ok(vec![])
+        });
+        let rule = outcome.unwrap_err().rule;
+        assert!(!asked_for, "{rule}: the shares were opened");
+        let e = &self.engines[0];
+        assert_eq!(e.size(), before + 1, "{rule}");
+        let last = last_entry(e);
+        assert_eq!((last.kind.as_str(), &last.body["authorized"]), ("release.aborted", &seq.into()), "{rule}");
+        assert_eq!(last.body["reason"], rule.code());
+        assert_eq!(e.facts().open_authorisations().count(), 0, "{rule}");
+        rule
+    }
+}
+
+fn deal(
+    charter: &Charter,
+    device: &SigningKey,
+    genesis: Digest,
+    consent: Digest,
+    depositor: escrow_core::Token,
+    thread: escrow_core::Token,
+    keys: &[ThreadKey; 2],
+) -> (Envelope, Dealt) {
+    let header = Deal {
+        org: w("acme"),
+        nonce: Nonce::random(),
+        generation: 1,
+        t: 2,
+        n: 3,
+        consent,
+        policies: vec![PolicyRef { id: w("std"), digest: charter.policies[0].digest() }],
+        depositor,
+        items: vec![],
+    };
+    let about = |epoch| About {
+        source: KeySource::Mls10,
+        thread,
+        era: 0,
+        epoch,
+        authenticator: Blob(vec![]),
+        from: t0(),
+        to: t0().plus_seconds(60),
+        archive: None,
+        participants: vec![Participant { token: depositor, inside: true }],
+    };
+    let copy = |k: &ThreadKey| ThreadKey::from_bytes(zeroize::Zeroizing::new(*k.expose()));
+    let seats: Vec<_> = charter.seats.iter().take(3).map(|s| (s.index, s.sealing.clone())).collect();
+    let items = [(about(1), copy(&keys[0])), (about(2), copy(&keys[1]))];
+    let dealt = Dealer { header, seats: &seats }.deal(&items).unwrap();
+    let deposit = Deposit {
+        kind: Kind::Deposit,
+        org: w("acme"),
+        nonce: Nonce::random(),
+        charter: genesis,
+        depositor,
+        deal: Blob(dealt.deal.clone()),
+        blobs: dealt.blobs.iter().map(|(seat, b)| SeatBlob { seat: *seat, sha256: Digest::of(b) }).collect(),
+        at: t0(),
+    };
+    (Envelope::sign(&deposit, &[device]).unwrap(), dealt)
+}
+
+fn last_entry(e: &Engine) -> Entry {
+    Entry::decode(&e.batch.entries.last().unwrap().bytes).unwrap()
+}
+
+/// Runs a job in a real writer, the only one who can open what the engine locks, over the log so far.
+async fn durable<T: Send + 'static>(
+    engine: Engine,
+    job: impl FnOnce(&mut Engine) -> T + Send + 'static,
+) -> Committed<T> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("db");
+    let (store, reader) = (crate::store::Store::open(&file).unwrap(), crate::store::Store::open_reader(&file).unwrap());
+    let chain = Chain::new(engine.origin());
+    let clock = || t0().plus_seconds(120);
+    let (writer, _) = Writer::start(engine, store, reader, chain, clock, |why| panic!("{why}")).unwrap();
+    writer.run(job).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_whole_round_gives_the_recipient_what_was_deposited() {
+    let mut world = World::approved();
+    let mut rounds = vec![];
+    for (n, p, witness) in [(0, 1, 1), (1, 0, 2)] {
+        let authorised = world.authorise(n, p, Instant::now());
+        let note = world.cosigned(n, witness);
+        rounds.push((n, authorised, note));
+    }
+    let mut shares: Vec<Vec<Share>> = vec![];
+    for (n, authorised, note) in rounds.into_iter().rev() {
+        let asked = world.engines[n].facts().request(&world.request).and_then(|r| r.request.as_ref()).unwrap();
+        let items = asked.0.statement.items.clone();
+        let own = world.shares(n, &items);
+        let engine = world.engines.remove(n);
+        let asked = items.clone();
+        let open = move |p: &Permit| if p.items == asked { Ok(own) } else { panic!("other items: {p:?}") };
+        let delivered = durable(engine, move |e| e.deliver(authorised, &note, open)).await.transpose().unwrap().send();
+        let release: Release = delivered.release.decode().unwrap();
+        let key = world.keys[n].statement.public();
+        assert!(delivered.release.signers(|_| vec![key.clone()]).unwrap().iter().eq([&key]));
+        assert_eq!((release.reply, release.attempt, &release.items), (Digest::of(&delivered.reply), 1, &items));
+        assert_eq!(release.recipient, world.officer.public().digest());
+        let context = ReplyContext {
+            genesis: world.genesis,
+            request: world.request,
+            seat: seat_index(n + 1),
+            generation: 1,
+            recipient: world.officer.public().digest(),
+        };
+        shares.push(open_reply(&context, &world.officer, &delivered.reply, 2).unwrap());
+        // What came is in request order.
+        if world.opened.item_ids() != items {
+            shares.last_mut().unwrap().reverse();
+        }
+    }
+    for (position, thread) in world.threads.iter().enumerate() {
+        let pair: Vec<&Share> = shares.iter().map(|s| &s[position]).collect();
+        let item = open_item(&world.opened, position, &pair).unwrap();
+        assert_eq!((item.key.expose(), item.culprits), (thread.expose(), vec![]));
+    }
+}
+
+#[test]
+fn nothing_leaves_without_a_note_that_enough_other_members_cosigned() {
+    type Note = fn(&mut World, VerifiedCheckpoint) -> VerifiedCheckpoint;
+    /// Adds a cosignature of the key in `seat`, under the name of `name`.
+    fn by(w: &World, mut note: VerifiedCheckpoint, name: usize, seat: usize) -> VerifiedCheckpoint {
+        let (name, key) = (witness_name(&w.charter.org, seat_index(name)), &w.keys[seat].witness);
+        let line = cosign(&name, key, 1_800_000_000, note.note().text()).unwrap();
+        let key = VerifierKey::new(&name, KeyKind::Cosigner, &key.verifying_key()).unwrap();
+        assert_eq!(note.add_cosignatures(format!("{line}\n").as_bytes(), &[key]), Ok(1));
+        note
+    }
+    let cases: [(&str, Note); 7] = [
+        ("nobody cosigned", |w, _| w.engines[0].checkpoint().unwrap()),
+        ("older than the authorisation", |_, before| before),
+        ("its own witness key", |w, _| by(w, w.engines[0].checkpoint().unwrap(), 1, 0)),
+        ("its own witness key under a peer's name", |w, _| by(w, w.engines[0].checkpoint().unwrap(), 2, 0)),
+        ("a seat that is no member", |w, _| by(w, w.engines[0].checkpoint().unwrap(), 4, 3)),
+        ("another log's note", |w, _| {
+            // Longer than seat 1's log, and cosigned.
+            let more = [w.decision("leg", "legal", Choice::Approve), w.decision("dpo", "dpo", Choice::Approve)];
+            more.iter().for_each(|d| assert!(w.engines[2].submit(d).is_ok()));
+            w.cosigned(2, 1)
+        }),
+        ("another tree under its own key", |w, _| {
+            let signer = NoteSigner::new(&w.engines[0].origin, &w.keys[0].log).unwrap();
+            let other = Checkpoint::new(&w.engines[0].origin, w.engines[0].size(), [7; 32]).unwrap();
+            by(w, other.sign(&signer).unwrap(), 2, 1)
+        }),
+    ];
+    for (name, note) in cases {
+        let mut world = World::approved();
+        let before = world.cosigned(0, 1);
+        let authorised = world.authorise(0, 1, Instant::now());
+        let note = note(&mut world, before);
+        assert_eq!(world.refused(authorised, &note), Rule::CosignaturesMissing, "{name}");
+    }
+}
+
+#[test]
+fn a_restriction_between_authorisation_and_delivery_stops_it() {
+    type Restriction = fn(&World) -> Envelope;
+    let cases: [(Rule, Restriction); 4] = [
+        (Rule::Denied, |w| w.decision("leg", "legal", Choice::Deny)),
+        (Rule::ConsentWithdrawn, |w| {
+            let withdrawal = Withdrawal {
+                kind: Kind::Withdrawal,
+                org: w.charter.org.clone(),
+                nonce: Nonce::random(),
+                charter: w.genesis,
+                consent: w.consent,
+                subject: w.tokens.subject("sam"),
+                at: w.now,
+            };
+            Envelope::sign(&withdrawal, &[&w.device]).unwrap()
+        }),
+        (Rule::RequestCancelled, |w| {
+            let cancellation = Cancellation {
+                kind: Kind::Cancellation,
+                org: w.charter.org.clone(),
+                nonce: Nonce::random(),
+                charter: w.genesis,
+                request: w.request,
+                by: "req".parse().unwrap(),
+                at: w.now,
+            };
+            w.signed(&cancellation, &["req"])
+        }),
+        (Rule::KeyRevoked, |w| w.revocation(w.people["req"].public())),
+    ];
+    for (rule, restriction) in cases {
+        let mut world = World::approved();
+        let authorised = world.authorise(0, 1, Instant::now());
+        let note = world.cosigned(0, 1);
+        let restriction = restriction(&world);
+        world.engines[0].submit(&restriction).unwrap();
+        assert_eq!(world.refused(authorised, &note), rule);
+    }
+    // An approval that counts no more, and nobody else of that office: no waiting would help.
+    let mut world = World::approved();
+    let authorised = world.authorise(0, 1, Instant::now());
+    let note = world.cosigned(0, 1);
+    let revocation = world.revocation(world.people["dpo"].public());
+    world.engines[0].submit(&revocation).unwrap();
+    assert_eq!(world.refused(authorised, &note), Rule::PolicyDenies);
+}
+
+#[test]
+fn an_authorisation_lasts_less_than_60_seconds() {
+    let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+    let mut world = World::approved();
+    let authorised = world.authorise(0, 1, ago(60));
+    let note = world.cosigned(0, 1);
+    assert_eq!(world.refused(authorised, &note), Rule::PermitInvalid);
+
+    let mut world = World::approved();
+    let authorised = world.authorise(0, 1, ago(30));
+    let note = world.cosigned(0, 1);
+    let shares = world.shares(0, &world.opened.item_ids());
+    assert!(world.engines[0].deliver(authorised, &note, |_| Ok(shares)).is_ok());
+    assert_eq!(last_entry(&world.engines[0]).kind, "release.delivered");
+}
+
+#[test]
+fn shares_that_do_not_open_end_in_an_abort() {
+    let mut world = World::approved();
+    let authorised = world.authorise(0, 1, Instant::now());
+    let note = world.cosigned(0, 1);
+    let lost = Refusal::new(Rule::ItemUnknown, "lost");
+    assert_eq!(world.engines[0].deliver(authorised, &note, |_| Err(lost)).unwrap_err().rule, Rule::ItemUnknown);
+    assert_eq!(last_entry(&world.engines[0]).kind, "release.aborted");
+}
+
+#[test]
+fn no_authorisation_survives_a_restart() {
+    let mut world = World::approved();
+    let open = [world.authorise(0, 1, Instant::now()), world.authorise(0, 2, Instant::now())];
+    assert_eq!(world.engines[0].facts().open_authorisations().count(), 2);
+    let e = &mut world.engines[0];
+    let before = e.size();
+    e.abort_leftovers();
+    assert_eq!((e.size(), e.facts().open_authorisations().count()), (before + 2, 0));
+    let last = last_entry(e);
+    assert_eq!((last.kind.as_str(), &last.body["reason"]), ("release.aborted", &"restart".into()));
+    assert_eq!(last.body["authorized"], open[1].seq());
+    e.abort_leftovers();
+    assert_eq!(e.size(), before + 2);
+}
+
+#[test]
+fn what_only_its_owner_may_bring_is_not_taken_over_from_a_peer() {
+    let mut world = World::asked();
+    let (subject, thread) = (world.tokens.subject("sam"), world.tokens.thread("t"));
+    let (deposit, dealt) =
+        deal(&world.charter, &world.device, world.genesis, world.consent, subject, thread, &world.threads);
+    let verdict = Verdict {
+        kind: Kind::Verdict,
+        org: w("acme"),
+        nonce: Nonce::random(),
+        charter: world.genesis,
+        seat: seat_index(1),
+        request: world.request,
+        outcome: Outcome::Permit,
+        lacking: vec![],
+        reasons: vec![],
+        policies: vec![],
+        decisions: vec![],
+        context: Some(Digest::of(b"context")),
+        decided: world.now,
+        valid_until: world.now.plus_seconds(60),
+    };
+    let query = Query {
+        kind: Kind::Query,
+        org: w("acme"),
+        nonce: Nonce::random(),
+        charter: world.genesis,
+        by: Caller::Person(w("req")),
+        seat: seat_index(1),
+        what: Question::Matters,
+        at: world.now,
+    };
+    // Each would be admitted if it came the right way.
+    let verdict = Envelope::sign(&verdict, &[&world.keys[0].statement]).unwrap();
+    let kept = [deposit, verdict, world.signed(&query, &["req"])];
+    let denial = world.decision("leg", "legal", Choice::Deny);
+    let e = &mut world.engines[0];
+    let before = e.size();
+    assert_eq!(e.take_over(&kept), 0);
+    for statement in &kept {
+        assert!(escrow_policy::admit::admit(e.facts(), statement, e.now()).is_ok());
+        assert_eq!(e.submit(statement).unwrap_err().rule, Rule::NotSubmittable);
+    }
+    assert_eq!(e.size(), before);
+    let item = OpenedDeal::parse(&dealt.deal).unwrap().item_ids()[0];
+    assert!(e.facts().item(&item).is_none());
+    // A restriction is; and rubbish beside it does not stop it.
+    assert_eq!(e.take_over(&[kept[0].clone(), denial.clone(), denial]), 1);
+    assert_eq!(last_entry(e).kind, "decision");
+}
+
+#[test]
+fn strangers_cannot_grow_the_log_and_officers_refused_are_on_it() {
+    let mut world = World::asked();
+    let before = world.engines[0].size();
+    world.people.insert("eve", SigningKey::generate_ed25519());
+    let by_eve = world.request("eve");
+    assert_eq!(world.engines[0].submit(&by_eve).unwrap_err().rule, Rule::BadSignature);
+    world.people.insert("req", SigningKey::generate_ed25519());
+    let as_req = world.request("req");
+    assert_eq!(world.engines[0].submit(&as_req).unwrap_err().rule, Rule::BadSignature);
+    assert_eq!(world.engines[0].size(), before);
+
+    let by_dpo = world.request("dpo");
+    assert_eq!(world.engines[0].submit(&by_dpo).unwrap_err().rule, Rule::NotEntitled);
+    assert_eq!(world.engines[0].size(), before + 1);
+    let last = last_entry(&world.engines[0]);
+    assert_eq!((last.kind.as_str(), last.statement), ("refused", None));
+    assert_eq!(last.body["statement"], by_dpo.digest().to_string());
+    assert_eq!(last.body["rule"], Rule::NotEntitled.code());
+}
+
+#[test]
+fn two_roots_for_one_size_are_kept_as_evidence_and_never_cosigned() {
+    let mut world = World::asked();
+    let first = world.ask_to_cosign(1, 0, 0).0;
+    let before = world.engines[0].size();
+    let signer = NoteSigner::new(&world.engines[1].origin, &world.keys[1].log).unwrap();
+    let fork = Checkpoint::new(&world.engines[1].origin, first.size(), [7; 32]).unwrap().sign(&signer).unwrap();
+    let request = AddCheckpoint::new(first.size(), vec![], &fork).unwrap();
+    let e = &mut world.engines[0];
+    let AddAnswer::Refused(refuse) = e.add_checkpoint(&request).unwrap() else { panic!("cosigned a fork") };
+    assert_eq!((&refuse, refuse.status()), (&Refuse::Conflict { stored: first.size() }, 409));
+    let [(origin, ours, theirs)] = e.batch.misbehaviour.as_slice() else { panic!("no evidence") };
+    assert_eq!((origin.as_str(), ours.as_bytes()), ("acme/1/log", first.to_bytes().as_slice()));
+    assert!(theirs.contains(std::str::from_utf8(&fork.to_bytes()).unwrap()));
+    assert_eq!((e.size(), e.witnessed(origin).unwrap().root), (before, *first.root()));
+}
+
+#[test]
+fn a_head_is_cosigned_from_the_size_it_is_known_at_and_logged_once() {
+    let mut world = World::asked();
+    let size = world.engines[1].size();
+    assert!(matches!(world.ask_to_cosign(1, 0, 0).1, AddAnswer::Cosigned(_)));
+    let before = world.engines[0].size();
+    assert_eq!(last_entry(&world.engines[0]).kind, "witness.cosigned");
+    let AddAnswer::Refused(refuse) = world.ask_to_cosign(1, 0, 0).1 else { panic!("a wrong old size") };
+    assert_eq!((refuse.status(), refuse.body()), (409, Some(format!("{size}\n"))));
+    // The same head again: the same answer and no entry.
+    assert!(matches!(world.ask_to_cosign(1, 0, size).1, AddAnswer::Cosigned(_)));
+    assert_eq!(world.engines[0].size(), before);
+    // Its own log, under its own key.
+    let own = world.ask_to_cosign(0, 0, 0).1;
+    assert!(matches!(own, AddAnswer::Refused(Refuse::UnknownOrigin)), "{own:?}");
+    assert_eq!(world.engines[0].size(), before);
+}
+
+#[test]
+fn a_pending_verdict_is_logged_when_it_says_something_new() {
+    let mut world = World::asked();
+    let request = world.request;
+    let (first, seq) = world.engines[0].verdict(&request, None).unwrap();
+    let last = |e: &Envelope| Some((e.decode::<Verdict>().unwrap(), e.clone()));
+    assert_eq!(last(&first).unwrap().0.outcome, Outcome::Pending);
+    world.tick(30);
+    let again = world.engines[0].verdict(&request, last(&first)).unwrap();
+    assert_eq!((again.0.digest(), again.1), (first.digest(), seq));
+    assert_eq!(world.engines[0].size(), seq + 1);
+    world.submit(&world.decision("leg", "legal", Choice::Approve));
+    let (second, later) = world.engines[0].verdict(&request, last(&first)).unwrap();
+    assert_ne!(second.digest(), first.digest());
+    assert_eq!((later, world.engines[0].size()), (seq + 2, seq + 3));
+    // A permit is always new: it is fresh for a minute only.
+    world.submit(&world.decision("dpo", "dpo", Choice::Approve));
+    let (permit, _) = world.engines[0].verdict(&request, last(&second)).unwrap();
+    let size = world.engines[0].size();
+    world.engines[0].verdict(&request, last(&permit)).unwrap();
+    assert_eq!(world.engines[0].size(), size + 1);
+}
