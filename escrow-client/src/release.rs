@@ -7,7 +7,7 @@ use crate::open::{ReplyFault, check_shares};
 use crate::outcome::{NodeError, Outcomes};
 use crate::replies::{Replies, Reply};
 use crate::request::KnownRequest;
-use crate::seat::{verify_head, verify_seat_statement};
+use crate::seat::{verify_entry, verify_seat_statement};
 use crate::transport::Node;
 use crate::verdict::{Assessment, VerifiedVerdict};
 use escrow_core::deal::OpenedDeal;
@@ -294,7 +294,7 @@ fn verify_released(client: &Client, request: &KnownRequest, seat: SeatIndex, r: 
     let envelope = crate::transport::envelope(&r.release, "release statement")?;
     let release: Release = verify_seat_statement(client.charters(), &envelope, seat)?;
     check_release(&release, request, &r.reply.0).map_err(bad)?;
-    verify_head(client.charters(), &release.charter, seat, &r.proof)?;
+    verify_entry(client.charters(), &release.charter, seat, &envelope.digest(), &r.entry.0, &r.proof)?;
     let deposits: Vec<Envelope> =
         r.deposits.iter().map(|d| crate::transport::envelope(d, "deposit")).collect::<Result<_, _>>()?;
     let mut wanted: BTreeSet<ItemId> = request.request.items.iter().copied().collect();

@@ -4,6 +4,7 @@ use crate::charters::Charters;
 use crate::outcome::NodeError;
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::note::{KeyKind, VerifierKey};
+use escrow_audit::entry::{Entry, leaf_hash};
 use escrow_audit::proof::TlogProof;
 use escrow_core::charter::Seat;
 use escrow_core::receipt::Receipt;
@@ -125,21 +126,29 @@ fn parse_proof(text: &str) -> Result<TlogProof, NodeError> {
     TlogProof::parse(text.as_bytes()).map_err(|e| protocol(format!("its proof is unreadable: {e}")))
 }
 
-/// Verifies the checkpoint at the end of a proof whose leaf the answer does not carry: signed by
-/// the seat's log, and large enough for the index. Inclusion itself is checked in the evidence.
+/// Verifies that a seat's log holds an entry that names `statement`: the entry's own words, its
+/// place in the tree, and the checkpoint that the log signed.
 ///
 /// # Errors
-/// [`NodeError::Protocol`].
-pub fn verify_head(
+/// [`NodeError::Protocol`] with the rule that is broken.
+pub fn verify_entry(
     charters: &Charters,
     charter: &Digest,
     seat: SeatIndex,
+    statement: &Digest,
+    entry: &[u8],
     proof: &str,
 ) -> Result<VerifiedCheckpoint, NodeError> {
     let listed = seat_of(charters, charter, seat, "proof")?;
     let proof = parse_proof(proof)?;
-    let head = verify_note(listed, &proof.checkpoint.to_bytes())?;
-    if proof.index >= head.size() { Err(protocol("its proof is beyond its checkpoint")) } else { Ok(head) }
+    let said = Entry::decode(entry).map_err(|e| protocol(format!("its log entry is unreadable: {e}")))?;
+    let names = said.statement.as_ref().is_some_and(|s| s.stmt == statement.0);
+    if !names || said.seq != proof.index || said.log != listed.log_origin {
+        return Err(protocol("its log entry is about something else"));
+    }
+    proof
+        .verify(&leaf_hash(entry), &listed.log_origin, &log_key(listed)?)
+        .map_err(|e| protocol(format!("its proof does not hold: {e}")))
 }
 
 /// Verifies that a seat's log signed this checkpoint.

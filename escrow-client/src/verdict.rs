@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::clock::now;
 use crate::outcome::{NodeError, Outcomes};
-use crate::seat::{verify_head, verify_seat_statement};
+use crate::seat::{verify_entry, verify_seat_statement};
 use crate::transport::Node;
 use escrow_core::query::Question;
 use escrow_core::verdict::{Lacking, Outcome, Verdict};
@@ -60,7 +60,8 @@ impl Client {
         if verdict.request != *request {
             return Err(NodeError::Protocol("its verdict is on another request".into()));
         }
-        verify_head(self.charters(), &verdict.charter, node.seat(), &answer.proof)?;
+        let digest = envelope.digest();
+        verify_entry(self.charters(), &verdict.charter, node.seat(), &digest, &answer.entry.0, &answer.proof)?;
         Ok(VerifiedVerdict { verdict, envelope })
     }
 

@@ -51,7 +51,9 @@ pub struct Released {
     pub reply: Blob,
     /// Envelope of the [`crate::release::Release`] about it.
     pub release: Blob,
-    /// tlog-proof of the `release.delivered` entry.
+    /// Bytes of the `release.delivered` entry.
+    pub entry: Blob,
+    /// tlog-proof of the entry.
     pub proof: String,
     /// Envelopes of the deposits that the items belong to.
     pub deposits: Vec<Blob>,
@@ -62,7 +64,9 @@ pub struct Released {
 pub struct VerdictAnswer {
     /// Envelope of a [`crate::verdict::Verdict`].
     pub verdict: Blob,
-    /// tlog-proof of its entry.
+    /// Bytes of its log entry.
+    pub entry: Blob,
+    /// tlog-proof of the entry.
     pub proof: String,
 }
 

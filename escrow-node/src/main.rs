@@ -80,6 +80,11 @@ enum CharterCommand {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    // No core dump: it would hold keys and shares in clear.
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(e) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
+        eprintln!("escrow-node: core dumps cannot be switched off: {e}");
+    }
     match Config::load(&args.config).map_err(NodeError::from).and_then(|config| run(config, args.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

@@ -237,8 +237,8 @@ async fn follow(node: Arc<Node>) {
     loop {
         let wanted = *grown.borrow_and_update();
         if wanted > done && node.state().works() {
-            let (note, peers) = node.cosign_round(wanted, usize::MAX).await;
-            let all = node.members().map_or(0, |m| m.len());
+            let (note, peers) = node.cosign_round(wanted, usize::MAX, None).await;
+            let all = node.members(None).map_or(0, |m| m.len());
             if peers == all {
                 done = note.as_ref().map_or(done, VerifiedCheckpoint::size);
             }
@@ -257,13 +257,16 @@ impl Node {
     }
 
     pub(crate) fn set_state(&self, next: State) {
-        let last = self.state.borrow().clone();
-        let stuck = matches!(last, State::Poisoned(_) | State::Rollback(_));
-        if last != next && !stuck {
-            tracing::info!(from = last.name(), to = next.name(), reason = %next.reason(), "state");
-            metrics::ready(next == State::Ready);
-            self.state.send_replace(next);
-        }
+        self.state.send_if_modified(|state| {
+            let stuck = matches!(state, State::Poisoned(_) | State::Rollback(_));
+            let change = *state != next && !stuck;
+            if change {
+                tracing::info!(from = state.name(), to = next.name(), reason = %next.reason(), "state");
+                metrics::ready(next == State::Ready);
+                *state = next;
+            }
+            change
+        });
     }
 
     fn judge_quorum(&self, cosigned: usize) {
@@ -290,10 +293,11 @@ impl Node {
         }
     }
 
-    /// The other member seats of the newest generation.
-    pub(crate) fn members(&self) -> Option<Vec<Seat>> {
+    /// The other member seats of a generation; without one, of the newest.
+    pub(crate) fn members(&self, generation: Option<u32>) -> Option<Vec<Seat>> {
         let charter = self.charter();
-        let members = &charter.current_generation()?.members;
+        let of = generation.map_or_else(|| charter.current_generation(), |g| charter.generation(g));
+        let members = &of?.members;
         let seats = members.iter().filter(|m| **m != self.seat).filter_map(|m| charter.seat(*m));
         Some(seats.cloned().collect())
     }
@@ -322,11 +326,10 @@ impl Node {
     pub(crate) async fn cosign_round(
         self: &Arc<Self>,
         size: u64,
-        enough: usize,
-    ) -> (Option<VerifiedCheckpoint>, usize) {
+        enough: usize, generation: Option<u32>) -> (Option<VerifiedCheckpoint>, usize) {
         let Some(head) = self.writer.head().filter(|h| h.size() >= size) else { return (None, 0) };
         let mut round = self
-            .each_peer(|node, seat| {
+            .each_peer(generation, |node, seat| {
                 let head = Arc::clone(&head);
                 async move { node.cosign_by(&seat, &head).await.map(|lines| (seat, lines)) }
             })
@@ -382,14 +385,14 @@ impl Node {
     }
 
     /// Peers in parallel, each with its own answer.
-    pub(crate) async fn each_peer<T, F, Fut>(self: &Arc<Self>, f: F) -> JoinSet<(SeatIndex, T)>
+    pub(crate) async fn each_peer<T, F, Fut>(self: &Arc<Self>, generation: Option<u32>, f: F) -> JoinSet<(SeatIndex, T)>
     where
         T: Send + 'static,
         F: Fn(Arc<Self>, Seat) -> Fut,
         Fut: Future<Output = T> + Send + 'static,
     {
         let mut set = JoinSet::new();
-        for seat in self.members().unwrap_or_default() {
+        for seat in self.members(generation).unwrap_or_default() {
             let index = seat.index;
             let task = f(Arc::clone(self), seat);
             set.spawn(async move { (index, task.await) });

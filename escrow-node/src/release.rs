@@ -11,12 +11,15 @@ use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::sharing::Share;
 use escrow_core::wire::{ReleaseBody, RestrictionAsk};
 use escrow_core::{Digest, Envelope, Nonce};
-use escrow_policy::admit::{verify_call, verify_seat_statement};
+use escrow_policy::admit::{verify_call, verify_caller, verify_seat_statement};
 use escrow_policy::gate::Gathered;
 use escrow_policy::{Permit, Refusal, Rule};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Decisions that one call may hand over.
+const DECISIONS_MAX: usize = 1_000;
 
 /// After enough peers have answered, the others get this long.
 const GRACE: Duration = Duration::from_millis(250);
@@ -71,6 +74,9 @@ async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, Releas
         s => return Err(ReleaseError::NotReady(s.name(), s.reason())),
     }
     let parse = |b: &escrow_core::Blob| Envelope::parse(&b.0).map_err(|e| ReleaseError::Malformed(e.to_string()));
+    if body.decisions.len() > DECISIONS_MAX || body.permits.len() > escrow_core::limits::SEATS_MAX {
+        return Err(ReleaseError::Malformed(format!("more than {DECISIONS_MAX} decisions, or more permits than seats")));
+    }
     let call = parse(&body.call)?;
     let permits: Vec<Envelope> = body.permits.iter().map(parse).collect::<Result<_, _>>()?;
     let mut presented = vec![parse(&body.request)?];
@@ -78,24 +84,31 @@ async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, Releas
         presented.push(parse(d)?);
     }
 
-    // A statement that this node missed is taken in from whoever presents it.
+    // Who calls is checked first; then a statement that this node missed is taken in from them.
     let opening = call.clone();
     let asked = node.writer.run(move |e| {
+        verify_caller(e.facts(), &opening, e.now())?;
         e.take_over(&presented);
-        verify_call(e.facts(), &opening, e.now()).map(|c| c.statement().request)
+        let request = verify_call(e.facts(), &opening, e.now())?.statement().request;
+        let asked = e.facts().request(&request).and_then(|r| r.request.as_ref());
+        let item = asked.and_then(|(r, _)| r.statement.items.first()).and_then(|i| e.facts().item(i));
+        Ok::<_, Refusal>((request, item.map(|i| i.generation)))
     });
-    let request = asked.await?.into_inner()?;
-    let need = node.charter().current_generation().map_or(usize::MAX, Generation::w);
+    let (request, generation) = asked.await?.into_inner()?;
+    // Everything is meant per generation of the items: who is a peer, and how many are needed.
+    let charter = node.charter();
+    let of = generation.map_or_else(|| charter.current_generation(), |g| charter.generation(g));
+    let need = of.map_or(usize::MAX, Generation::w);
 
     let since = Instant::now();
-    let answers = collect(node, request, need).await?;
+    let answers = collect(node, request, generation, need).await?;
     let authorise = node.writer.run(move |e| {
         let gathered = Gathered { permits: &permits, answers: &answers };
         e.authorise(&call, &gathered, since)
     });
     let authorised = authorise.await?.into_inner()?;
 
-    let (note, cosigned) = node.cosign_round(authorised.seq().saturating_add(1), need).await;
+    let (note, cosigned) = node.cosign_round(authorised.seq().saturating_add(1), need, generation).await;
     let Some(note) = note.filter(|_| cosigned >= need) else {
         node.writer.run(move |e| e.abort(authorised, "peers-missing")).await?;
         return Err(ReleaseError::Peers { have: cosigned, need, what: "cosigned the authorisation" });
@@ -105,10 +118,15 @@ async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, Releas
 
 /// Collect: restrictions from the peers, verified and logged. The first `need` signed answers are
 /// waited for, the rest get a short grace.
-async fn collect(node: &Arc<Node>, request: Digest, need: usize) -> Result<Vec<Envelope>, ReleaseError> {
+async fn collect(
+    node: &Arc<Node>,
+    request: Digest,
+    generation: Option<u32>,
+    need: usize,
+) -> Result<Vec<Envelope>, ReleaseError> {
     let ask = RestrictionAsk { nonce: Nonce::random(), request: Some(request) };
     let mut replies = node
-        .each_peer(|node, seat| {
+        .each_peer(generation, |node, seat| {
             let ask = ask.clone();
             async move { node.peers.restrictions(&seat, &ask).await }
         })

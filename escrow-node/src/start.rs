@@ -63,20 +63,20 @@ impl Accepted {
 /// [`NodeError::Charter`], if the chain does not verify or does not end in the digest.
 pub fn accept(store: &mut Store, digest: &Digest, envelopes: Vec<Envelope>) -> Result<Accepted, NodeError> {
     let charter = |e: String| NodeError::Charter(e);
-    let before = store.accepted_charters()?;
-    let mut chain = Vec::new();
-    for bytes in &before {
-        chain.push(Envelope::parse(bytes).map_err(|e| charter(e.to_string()))?);
+    let mut known = envelopes;
+    for bytes in store.accepted_charters()? {
+        known.push(Envelope::parse(&bytes).map_err(|e| charter(e.to_string()))?);
     }
-    for e in envelopes {
-        if chain.iter().all(|known| known.digest() != e.digest()) {
-            chain.push(e);
-        }
-    }
-    if chain.last().map(Envelope::digest) != Some(*digest) {
-        return Err(charter(format!(
-            "the chain in the file does not end in {digest}; check the digest with the administrators"
-        )));
+    // From the version named back to the genesis: of a fork, only the branch that leads there.
+    let mut chain: Vec<Envelope> = Vec::new();
+    let mut at = Some(*digest);
+    while let Some(wanted) = at {
+        let missing = || {
+            charter(format!("version {wanted} is not in the files given; compare the digest with the administrators"))
+        };
+        let envelope = known.iter().find(|e| e.digest() == wanted).ok_or_else(missing)?;
+        at = envelope.decode::<Charter>().map_err(|e| charter(e.to_string()))?.previous;
+        chain.insert(0, envelope.clone());
     }
     let genesis = chain.first().map_or(*digest, Envelope::digest);
     let accepted = Accepted::new(&genesis, chain)?;
@@ -92,6 +92,7 @@ pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
     let Some(own) = charter.seat(node.seat).cloned() else { return };
     let mut on_tree: BTreeSet<SeatIndex> = BTreeSet::new();
     let mut answered: BTreeSet<SeatIndex> = BTreeSet::new();
+    let mut learnt: Vec<Envelope> = Vec::new();
     loop {
         if on_tree.len() < need
             && let Err(reason) = heads(&node, &own, &mut on_tree).await
@@ -101,7 +102,7 @@ pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
             return;
         }
         if on_tree.len() >= need {
-            let learnt = restrictions(&node, &mut answered).await;
+            learnt.extend(restrictions(&node, &mut answered).await);
             if answered.len() >= need {
                 match become_ready(&node, &accepted, learnt, answered.iter().copied().collect()).await {
                     Ok(()) => node.set_state(State::Ready),
@@ -120,7 +121,7 @@ pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
 async fn heads(node: &Arc<Node>, own: &Seat, on_tree: &mut BTreeSet<SeatIndex>) -> Result<(), String> {
     let origin = own.log_origin.clone();
     let mut answers = node
-        .each_peer(|node, seat| {
+        .each_peer(None, |node, seat| {
             let origin = origin.clone();
             async move { node.peers.witnessed(&seat, &origin).await }
         })
@@ -160,7 +161,7 @@ async fn lies_on_tree(node: &Arc<Node>, head: &VerifiedCheckpoint) -> bool {
 async fn restrictions(node: &Arc<Node>, answered: &mut BTreeSet<SeatIndex>) -> Vec<Envelope> {
     let ask = RestrictionAsk { nonce: Nonce::random(), request: None };
     let mut answers = node
-        .each_peer(|node, seat| {
+        .each_peer(None, |node, seat| {
             let ask = ask.clone();
             async move { node.peers.restrictions(&seat, &ask).await }
         })

@@ -75,6 +75,23 @@ fn with_cache<T>(f: impl FnOnce(&mut Cache) -> T) -> T {
     f(&mut CACHE.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
+/// Brackets within brackets that a policy text may have: the parser recurses on them.
+const NESTING_MAX: usize = 32;
+
+/// The most brackets that are open at once, whatever they stand in.
+fn deepest(text: &str) -> usize {
+    let (mut open, mut most) = (0usize, 0);
+    for b in text.bytes() {
+        match b {
+            b'(' | b'[' | b'{' => open += 1,
+            b')' | b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
+}
+
 fn kept(policy: &Policy, roles: &[Role]) -> Result<Kept, PolicyError> {
     if policy.schema != SCHEMA_VERSION {
         return Err(PolicyError::Schema(policy.schema));
@@ -82,6 +99,9 @@ fn kept(policy: &Policy, roles: &[Role]) -> Result<Kept, PolicyError> {
     let key = (policy.digest(), roles.to_vec());
     if let Some(kept) = with_cache(|c| c.get(&key).cloned()) {
         return Ok(kept);
+    }
+    if deepest(&policy.text) > NESTING_MAX {
+        return Err(PolicyError::Parse(format!("brackets nested deeper than {NESTING_MAX}")));
     }
     let set = PolicySet::from_str(&policy.text).map_err(|e| PolicyError::Parse(e.to_string()))?;
     let parsed = Parsed(Arc::new(Inner { set, schema: schema(roles)? }));

@@ -120,11 +120,12 @@ pub(crate) fn verify_successor_without(
     }
     rule(charter.org == old.org, "the organisation changed")?;
     rule(charter.demo == old.demo, "the demo mark cannot change")?;
-    check(&charter)?;
-    check_succession(old, &charter)?;
+    // Who signed comes first: a stranger's text must cost no more than a signature.
     let mut signers = envelope.signers(|id| keys_with_id(&[old, &charter], id))?;
     signers.retain(|k| !revoked(k));
     admin_quorum(old, &signers, charter.issued)?;
+    check(&charter)?;
+    check_succession(old, &charter)?;
     admin_quorum(&charter, &signers, charter.issued)?;
     Ok(VerifiedCharter { charter, digest: envelope.digest() })
 }

@@ -373,6 +373,18 @@ impl Facts {
         self.seen.get(digest).map(|(_, l)| *l)
     }
 
+    /// True if every signature verifies under a key that an accepted charter lists or a device was
+    /// enrolled with: then somebody known said it, whatever it is worth.
+    pub fn signed_by_known(&self, envelope: &Envelope) -> bool {
+        let people = || self.accepted.iter().filter_map(|d| self.charters.get(d)).flat_map(|c| &c.charter().people);
+        let keys = |id: &String| {
+            let listed = people().flat_map(|p| &p.keys).map(|k| &k.key).filter(|k| k.id() == *id);
+            let enrolled = self.devices(id).iter().map(|d| &d.key);
+            listed.chain(enrolled).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+        };
+        envelope.signers(keys).is_ok()
+    }
+
     /// Devices whose key has this hint.
     pub fn devices(&self, key_id: &str) -> &[DeviceFact] {
         self.devices.get(key_id).map_or(&[], Vec::as_slice)
@@ -456,6 +468,9 @@ impl Facts {
             (Event::Genesis { seat }, Some(envelope)) => self.apply_genesis(*seat, envelope, record.at)?,
             (Event::CharterAccepted { charter }, None) => self.accept_charter(charter, record.at)?,
             (Event::Statement {}, Some(envelope)) => {
+                if self.seen.contains_key(&envelope.digest()) {
+                    return Err(Refusal::new(Rule::Malformed, "this statement is in the log already"));
+                }
                 let admitted = crate::admit::admit(self, envelope, record.at)?;
                 self.apply(admitted, logged);
             }
@@ -645,6 +660,10 @@ impl Facts {
         }
         let consents: BTreeSet<Digest> =
             asked.items.iter().filter_map(|i| self.items.get(i)).map(|i| i.consent).collect();
+        if asked.items.iter().any(|i| !self.items.contains_key(i)) {
+            // What an item's consent is cannot be told here, so every withdrawal may bear on it.
+            out.extend(self.withdrawals.values().map(|w| w.digest).filter(|d| self.restrictions.contains(d)));
+        }
         out.extend(consents.iter().filter_map(|c| self.withdrawal(c)).map(|w| w.digest));
         out.into_iter().collect()
     }

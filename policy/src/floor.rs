@@ -39,23 +39,38 @@ pub struct Passed<'a> {
     pub eligible_people: u64,
 }
 
-/// Depositors and inside participants of the requested items.
-pub(crate) fn subjects_in_scope(facts: &Facts, request: &Request) -> BTreeSet<Token> {
-    let items = request.items.iter().filter_map(|i| facts.item(i));
-    items.flat_map(scope_of).collect()
+/// Whose messages are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct InScope {
+    /// Depositors and inside participants of the requested items.
+    subjects: BTreeSet<Token>,
+    /// Participants whom the depositor calls outsiders.
+    outsiders: BTreeSet<Token>,
 }
 
-fn scope_of(item: &ItemFact) -> impl Iterator<Item = Token> + '_ {
-    let inside = item.about.participants.iter().filter(|p| p.inside).map(|p| p.token);
-    std::iter::once(item.depositor).chain(inside)
-}
+impl InScope {
+    pub(crate) fn of<'a>(items: impl Iterator<Item = &'a ItemFact>) -> Self {
+        let mut scope = Self::default();
+        for item in items {
+            scope.subjects.insert(item.depositor);
+            for p in &item.about.participants {
+                if p.inside { scope.subjects.insert(p.token) } else { scope.outsiders.insert(p.token) };
+            }
+        }
+        scope
+    }
 
-/// True if the person is, or cannot be shown not to be, one of the subjects: a token-key version
-/// in scope for which the charter lists no token of theirs counts as a yes.
-pub(crate) fn in_scope(person: &Person, scope: &BTreeSet<Token>) -> bool {
-    match &person.subject {
-        Subject::NoSubject => false,
-        Subject::Tokens(own) => scope.iter().any(|t| own.contains(t) || own.iter().all(|o| o.version != t.version)),
+    /// True if the person is, or cannot be shown not to be, one of the subjects: a token-key
+    /// version in scope for which the charter lists no token of theirs counts as a yes. Who is
+    /// inside is only the depositor's word, so an officer named as an outsider counts as well.
+    pub(crate) fn holds(&self, person: &Person) -> bool {
+        match &person.subject {
+            Subject::NoSubject => false,
+            Subject::Tokens(own) => {
+                let subject = |t: &Token| own.contains(t) || own.iter().all(|o| o.version != t.version);
+                self.subjects.iter().any(subject) || own.iter().any(|t| self.outsiders.contains(t))
+            }
+        }
     }
 }
 
@@ -102,15 +117,15 @@ pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Pas
 
     matter_open(facts, request)?;
     let items = items_live(facts, request, at)?;
-    let scope: BTreeSet<Token> = items.iter().flat_map(|i| scope_of(i)).collect();
-    require(!in_scope(requestor, &scope), Rule::RequestorInScope, || {
+    let scope = InScope::of(items.iter().copied());
+    require(!scope.holds(requestor), Rule::RequestorInScope, || {
         format!("{}'s own messages are in scope, or cannot be shown not to be", requestor.id)
     })?;
     let (recipient, recipient_person) = recipient(facts, charter, request, &scope, at)?;
 
     let mut approvals: BTreeMap<&PersonId, (&Role, Digest)> = BTreeMap::new();
     let strongest = fact.strongest();
-    let excluded = |p: &Person| p.id == request.by || Some(&p.id) == recipient_person || in_scope(p, &scope);
+    let excluded = |p: &Person| p.id == request.by || Some(&p.id) == recipient_person || scope.holds(p);
     // Of several approvals of one person the one signed first counts, in whatever order they came.
     let mut decisions: Vec<_> = fact.decisions.iter().collect();
     decisions.sort_by_key(|d| (d.fact.statement.at, d.fact.digest));
@@ -238,7 +253,7 @@ fn recipient<'a>(
     facts: &'a Facts,
     charter: &'a Charter,
     r: &'a Request,
-    scope: &BTreeSet<Token>,
+    scope: &InScope,
     at: Timestamp,
 ) -> Result<(&'a SealingKey, Option<&'a PersonId>), Refusal> {
     let changed = |why: &str| Refusal::new(Rule::RecipientKey, why.to_owned());
@@ -247,7 +262,7 @@ fn recipient<'a>(
             let person = charter.person(&p.id).ok_or_else(|| changed("the recipient is no longer in the charter"))?;
             let key = person.sealing.as_ref().filter(|k| k.digest() == p.sealing);
             let key = key.ok_or_else(|| changed("the recipient's sealing key is not the one the charter lists"))?;
-            require(!in_scope(person, scope), Rule::RecipientInScope, || {
+            require(!scope.holds(person), Rule::RecipientInScope, || {
                 format!("{}'s own messages are in scope", p.id)
             })?;
             Ok((key, Some(&person.id)))
@@ -263,7 +278,7 @@ fn recipient<'a>(
             require(charter.token_versions.contains(&listed.subject.version), Rule::RecipientKey, || {
                 "the device is enrolled under a token-key version that is no longer in use".into()
             })?;
-            let apart = scope.iter().all(|t| t.version == listed.subject.version && *t != listed.subject);
+            let apart = scope.subjects.iter().all(|t| t.version == listed.subject.version && *t != listed.subject);
             require(apart, Rule::RecipientInScope, || {
                 "the device's subject is in scope, or cannot be shown not to be".into()
             })?;

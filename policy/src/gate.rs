@@ -3,14 +3,17 @@
 //! Pure: facts, a request and a time go in. The same function serves a verdict, both evaluations
 //! of a release, and the offline verifier's replay.
 
-use crate::admit::{Verified, verify_seat_statement};
+use crate::admit::{Verified, covered, verify_seat_statement};
 use crate::cedar::{self, Parsed};
 use crate::context::{self, Circumstances, Counters, Participants};
-use crate::facts::Facts;
+use crate::charter::VerifiedCharter;
+use crate::facts::{Fact, Facts, ItemFact};
 use crate::floor::{self, APPROVERS, Passed};
 use crate::refusal::{Refusal, Rule, require};
-use escrow_core::charter::{Charter, Generation, SealingKey};
+use escrow_core::charter::{Basis, Charter, Generation, SealingKey};
+use escrow_core::consent::Consent;
 use escrow_core::deal::Participant;
+use escrow_core::limits::AUTHORISATION_LIFE_S;
 use escrow_core::release::ReleaseCall;
 use escrow_core::request::{Notice, Request};
 use escrow_core::restriction::RestrictionAnswer;
@@ -158,11 +161,17 @@ fn circumstances(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Circumsta
         passed.items.iter().flat_map(|i| &i.about.participants).filter(|p| !depositors.contains(&p.token)).collect();
     let mut consents = Participants::default();
     for p in others {
-        let consented = || {
-            facts.consents().any(|c| {
-                c.statement.subject == p.token && at < c.statement.expires && facts.withdrawal(&c.digest).is_none()
-            })
+        // Their own consent, for this purpose, for every requested item that they are in.
+        let covers = |c: &Fact<Consent>, i: &ItemFact| {
+            c.statement.subject == p.token
+                && c.statement.basis == Basis::Consent
+                && c.statement.purposes.contains(&r.purpose)
+                && at < c.statement.expires
+                && facts.withdrawal(&c.digest).is_none()
+                && covered(&c.statement, &i.about).is_ok()
         };
+        let theirs = |i: &&&ItemFact| i.about.participants.iter().any(|q| q.token == p.token);
+        let consented = || passed.items.iter().filter(theirs).all(|i| facts.consents().any(|c| covers(c, i)));
         match (p.inside, p.inside && consented()) {
             (false, _) => consents.outside += 1,
             (true, true) => consents.consented += 1,
@@ -329,7 +338,7 @@ pub fn check_gathered(
     let generation = charter.generation(generation);
     let generation = generation.ok_or_else(|| Refusal::new(Rule::Generation, "the items' generation is retired"))?;
     check_permits(facts, charter, request, generation, gathered.permits, at)?;
-    check_answers(facts, request, generation, gathered.answers)
+    check_answers(facts, charter, request, generation, gathered.answers, at)
 }
 
 /// What the facts say about a request that passes the hard floor, before any policy is asked:
@@ -411,6 +420,25 @@ pub fn describe(lacking: &[Lacking]) -> String {
     format!("still lacking: {}", lacking.iter().map(one).collect::<Vec<_>>().join("; "))
 }
 
+impl<'a> Gathered<'a> {
+    /// What of it can be used now, so that one seat's bad permit or answer stops nobody: the rest
+    /// is left out before anything is authorised.
+    pub fn usable(&self, facts: &Facts, request: &Digest, at: Timestamp) -> (Vec<Envelope>, Vec<Envelope>) {
+        let generation = facts.charter().map(VerifiedCharter::charter).and_then(|charter| {
+            let (asked, _) = facts.request(request)?.request.as_ref()?;
+            let item = asked.statement.items.first().and_then(|i| facts.item(i))?;
+            Some((charter, charter.generation(item.generation)?))
+        });
+        let Some((charter, generation)) = generation else { return (vec![], vec![]) };
+        let alone = Generation { t: 1, ..generation.clone() };
+        let one = |e: &&Envelope| check_permits(facts, charter, request, &alone, std::slice::from_ref(*e), at).is_ok();
+        let permits = self.permits.iter().filter(one).cloned().collect();
+        let one = |e: &&Envelope| check_answers(facts, charter, request, &alone, std::slice::from_ref(*e), at).is_ok();
+        let answers = self.answers.iter().filter(one).cloned().collect();
+        (permits, answers)
+    }
+}
+
 /// At least t-1 permits of distinct other member seats, each for this request, under this charter
 /// version, fresh now.
 fn check_permits(
@@ -458,10 +486,14 @@ fn check_permits(
 /// is unknown here.
 fn check_answers(
     facts: &Facts,
+    charter: &Charter,
     request: &Digest,
     generation: &Generation,
     answers: &[Envelope],
+    at: Timestamp,
 ) -> Result<(), Refusal> {
+    let skew = i64::try_from(charter.limits.clock_skew_s).unwrap_or(0);
+    let life = i64::try_from(AUTHORISATION_LIFE_S).unwrap_or(0).saturating_add(skew);
     let mut seats: BTreeSet<SeatIndex> = BTreeSet::new();
     for envelope in answers {
         let claimed: RestrictionAnswer =
@@ -470,6 +502,8 @@ fn check_answers(
         let a = a.statement();
         let ours = Some(a.asker) == facts.seat() && Some(a.seat) != facts.seat() && a.request == Some(*request);
         require(ours, Rule::AnswerInvalid, || format!("answer of seat {} to another question", a.seat))?;
+        let fresh = a.at <= at.plus_seconds(skew) && at <= a.at.plus_seconds(life);
+        require(fresh, Rule::AnswerInvalid, || format!("answer of seat {} given at {}, it is {at}", a.seat, a.at))?;
         for r in &a.restrictions {
             require(facts.seen(r).is_some(), Rule::AnswerInvalid, || {
                 format!("seat {} knows restriction {} which it did not hand over", a.seat, r.short())

@@ -234,7 +234,7 @@ const TABLE: &[Row] = &[
     ("a charter from the future", Rule::ClockSkew, Case::new, |c| successor(&c.genesis, |x| x.issued = days(1))),
     ("a query from the future", Rule::ClockSkew, Case::new, |c| sign(&query(c, |q| q.at = days(1)), &["leo"])),
     ("an old query", Rule::ClockSkew, Case::new, |c| { let e = sign(&query(c, |_| {}), &["leo"]); c.node.wait(301); e }),
-    ("the same query again", Rule::ClockSkew, Case::new, |c| { let e = sign(&query(c, |_| {}), &["leo"]); c.node.log(&e); e }),
+    ("the same query again", Rule::Malformed, Case::new, |c| { let e = sign(&query(c, |_| {}), &["leo"]); c.node.log(&e); e }),
     // Consents.
     ("a deposit under an unknown consent", Rule::ConsentUnknown, Case::new, |c| deposit(c, |d| d.consent = Digest::of(b"x"), |_| {})),
     ("a deposit under a withdrawn consent", Rule::ConsentWithdrawn, Case::new, |c| { let e = sign(&c.node.withdrawal(c.consent, "maria"), MARIA); c.node.log(&e); deposit(c, |_| {}, |_| {}) }),
@@ -265,6 +265,7 @@ const TABLE: &[Row] = &[
     ("blobs for other seats", Rule::Generation, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); d.blobs[4].seat = seat_index(6); sign(&d, MARIA) }),
     ("blobs for fewer seats", Rule::Generation, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); d.blobs.pop(); sign(&d, MARIA) }),
     ("a deal that is no JSON", Rule::DealInvalid, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); d.deal.0.pop(); sign(&d, MARIA) }),
+    ("a participant under a token version that nobody has", Rule::Malformed, Case::new, |c| deposit(c, |_| {}, |a| a.participants.last_mut().unwrap().token.version = 9)),
     ("a deal without items", Rule::DealInvalid, Case::new, |c| changed_deal(c, |j| j["items"] = serde_json::json!([]))),
     ("a deal with a commitment too few", Rule::DealInvalid, Case::new, |c| changed_deal(c, |j| {
         let mut all: Blob = serde_json::from_value(j["items"][0]["commitments"].clone()).unwrap();
@@ -399,8 +400,8 @@ fn every_kind_is_accepted_when_nothing_is_wrong_also_at_the_edges() {
     }
     let e = deposit(&c, |d| d.consent = consented.digest(), |_| {});
     c.node.log(&e);
-    // The same bytes again are no replay, and change nothing.
-    c.node.log(&e);
+    // The same bytes are not logged twice, and change nothing.
+    assert_eq!(refused(c.node.fold(&e)), Some(Rule::Malformed));
     assert_eq!(c.node.facts.items().count(), 3);
 }
 

@@ -152,6 +152,7 @@ const FLOOR: &[Row] = &[
     ("a recipient with another key now", Rule::RecipientKey, || then(|c| of(c, "otto").sealing = Some(sealing("otto 2")))),
     ("a recipient without a key", Rule::RecipientKey, || then(|c| of(c, "otto").sealing = None)),
     ("another's sealing key", Rule::RecipientKey, || asked(|r| r.recipient = Recipient::Person(RecipientPerson { id: w("otto"), sealing: sealing("lena").digest() }))),
+    ("a requestor whom the depositor calls an outsider", Rule::RequestorInScope, || approved(|c| of(c, "ida").subject = Subject::Tokens(vec![subject("ida")]), |a| a.participants = participants(&[("maria", true), ("ida", false)]), |_| {})),
     ("a recipient in a thread", Rule::RecipientInScope, || approved(|_| {}, |a| a.participants = participants(&[("maria", true), ("otto", true)]), |_| {})),
     ("a recipient who is the depositor", Rule::RecipientInScope, || then(|c| of(c, "otto").subject = Subject::Tokens(vec![subject("maria")]))),
     ("a recipient without a token under the version in scope", Rule::RecipientInScope, || then(|c| { retire_token_version(c); of(c, "ida").subject = Subject::NoSubject })),

@@ -125,7 +125,9 @@ impl Engine {
         since: Instant,
     ) -> Result<Authorised, Refusal> {
         let verified = verify_call(&self.facts, call, self.now)?;
-        let permit = gate::authorise(&self.facts, &verified, gathered, self.now)?;
+        let (permits, answers) = gathered.usable(&self.facts, &verified.statement().request, self.now);
+        let usable = Gathered { permits: &permits, answers: &answers };
+        let permit = gate::authorise(&self.facts, &verified, &usable, self.now)?;
         let digests = |list: &[Envelope]| {
             let mut out: Vec<Digest> = list.iter().map(Envelope::digest).collect();
             out.sort();
@@ -135,11 +137,11 @@ impl Engine {
         let event = Event::Authorized {
             request: permit.request,
             decisions: permit.decisions.clone(),
-            permits: digests(gathered.permits),
-            answers: digests(gathered.answers),
+            permits: digests(&permits),
+            answers: digests(&answers),
         };
         let seq = self.append(&event, Some(call))?;
-        for e in gathered.permits.iter().chain(gathered.answers) {
+        for e in permits.iter().chain(&answers) {
             self.keep(e);
         }
         Ok(Authorised { seq, request: permit.request, since })

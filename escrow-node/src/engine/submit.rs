@@ -60,11 +60,7 @@ impl Engine {
     /// Logs that a statement was refused, unless nobody known signed it: strangers must not be
     /// able to grow the log.
     pub(super) fn log_refusal(&mut self, envelope: &Envelope, refusal: &Refusal) {
-        let stranger = matches!(
-            refusal.rule,
-            Rule::Malformed | Rule::BadSignature | Rule::WrongOrg | Rule::NotSubmittable | Rule::NotEnrolled
-        );
-        if stranger || self.facts.charter().is_none() {
+        if !self.facts.signed_by_known(envelope) {
             return;
         }
         let event = Event::Refused { kind: envelope.kind(), statement: envelope.digest(), rule: refusal.rule };

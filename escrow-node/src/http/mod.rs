@@ -100,5 +100,6 @@ fn router(node: Arc<Node>, max_in_flight: usize) -> Router {
         .layer(DefaultBodyLimit::max(HTTP_BODY_MAX))
         .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(90)))
         .layer(CatchPanicLayer::new())
+        .layer(axum::middleware::from_fn(problem::always))
         .with_state(node)
 }

@@ -118,7 +118,14 @@ async fn deposit(node: &Arc<Node>, body: DepositBody) -> Result<Json<Receipted>,
             Some(row.inspect_err(|_| metrics::statement("deposit", Rule::DealInvalid.code()))?)
         }
     };
+    let key = row.as_ref().map(|r| r.key);
     let outcome = node.writer.run(move |e| e.deposit(&envelope, row)).await?.into_inner();
+    if let Some(key) = key.filter(|_| !outcome.as_ref().is_ok_and(|s| s.new)) {
+        // Refused, or stored meanwhile under another key file: this one opens nothing.
+        if let Err(e) = node.vault.destroy(&key) {
+            tracing::warn!(error = %e, "an unused key file stays");
+        }
+    }
     metrics::statement("deposit", outcome.as_ref().map_or_else(|r| r.rule.code(), |_| "accepted"));
     match outcome {
         Ok(s) => receipted(node, s).await,
@@ -158,7 +165,12 @@ fn verify_and_seal(
 }
 
 async fn answer_release(node: &Arc<Node>, body: ReleaseBody) -> Result<Json<Released>, Fault> {
-    let delivered = release::release(node, &body).await?;
+    // A caller who hangs up must not leave an authorisation without an outcome.
+    let round = tokio::spawn({
+        let node = Arc::clone(node);
+        async move { release::release(&node, &body).await }
+    });
+    let delivered = round.await.map_err(|e| Fault::Internal(e.to_string()))??;
     let proof = node.proof(delivered.seq).await?;
     let statement: escrow_core::release::Release =
         delivered.release.decode().map_err(|e| Fault::Internal(e.to_string()))?;
@@ -170,9 +182,16 @@ async fn answer_release(node: &Arc<Node>, body: ReleaseBody) -> Result<Json<Rele
     Ok(Json(Released {
         reply: Blob(delivered.reply),
         release: Blob(delivered.release.bytes().to_vec()),
+        entry: entry(node, delivered.seq)?,
         proof,
         deposits: deposits.iter().filter_map(|d| node.statement(d)).map(Blob).collect(),
     }))
+}
+
+/// The bytes of one entry.
+fn entry(node: &Node, seq: u64) -> Result<Blob, Fault> {
+    let entry = node.read(|s| s.entries(seq, 1))?.into_iter().next();
+    entry.map(Blob).ok_or_else(|| Fault::Internal(format!("entry {seq} is not stored")))
 }
 
 /// Every read by a person: verified, logged, then answered.
@@ -181,8 +200,9 @@ async fn query(node: &Arc<Node>, body: &[u8]) -> Result<Response, Fault> {
     let envelope = parse(body)?;
     let named = named_charter(&envelope);
     let logged = node.writer.run(move |e| {
-        e.append(&Event::Statement {}, Some(&envelope))?;
+        // Only a query may be logged here: anything else has an address with checks of its own.
         let query: Query = envelope.decode().map_err(|e| Refusal::new(Rule::Malformed, e.to_string()))?;
+        e.append(&Event::Statement {}, Some(&envelope))?;
         Ok::<_, Refusal>(query)
     });
     let query = match logged.await?.into_inner() {
@@ -213,7 +233,7 @@ async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fa
     if let Ok(v) = verdict.decode::<Verdict>() {
         metrics::verdict(v.outcome.name());
     }
-    Ok(VerdictAnswer { verdict: Blob(verdict.bytes().to_vec()), proof: node.proof(seq).await? })
+    Ok(VerdictAnswer { verdict: Blob(verdict.bytes().to_vec()), entry: entry(node, seq)?, proof: node.proof(seq).await? })
 }
 
 async fn matters(node: &Node) -> Result<Vec<MatterInfo>, Fault> {
@@ -396,7 +416,7 @@ async fn entries(node: &Node, from: u64, count: u64) -> Result<EntriesAnswer, Fa
 async fn views(node: &Arc<Node>, nonce: Nonce) -> Result<ViewsAnswer, Fault> {
     // Peers get the head first, so that their views cover what is being exported.
     let size = node.writer.head().map_or(0, |h| h.size());
-    node.cosign_round(size, usize::MAX).await;
+    node.cosign_round(size, usize::MAX, None).await;
     let views = node.writer.run(move |e| e.views(nonce)).await?.into_inner()?;
     let note = node.cosigned().ok_or_else(|| Fault::Internal("no checkpoint".into()))?;
     Ok(ViewsAnswer {

@@ -3,7 +3,10 @@
 use crate::release::ReleaseError;
 use crate::store::StoreError;
 use crate::writer::Stopped;
+use axum::body::to_bytes;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use escrow_core::wire::Problem;
 use escrow_core::{Blob, Digest, SeatIndex};
@@ -131,6 +134,37 @@ fn respond(p: Problem) -> Response {
     let status = StatusCode::from_u16(p.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(&p).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+/// Errors that no handler made (a wrong method, a body above the limit, one that is not JSON, no
+/// answer in time) become problem documents too. Witnesses answer as C2SP says.
+pub(crate) async fn always(request: Request, next: Next) -> Response {
+    let cosigning = request.uri().path() == "/v1/peer/add-checkpoint";
+    let response = next.run(request).await;
+    let (code, words) = match response.status() {
+        StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::UNPROCESSABLE_ENTITY => {
+            ("malformed", "the request does not have the form that docs/protocol.md gives it")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "this address takes another method"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "the body is above the limit; send less at a time"),
+        StatusCode::GATEWAY_TIMEOUT => ("timeout", "no answer in time; what was logged stays, try again"),
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            ("internal", "a fault of the node itself; its operator finds it in the node's log")
+        }
+        _ => return response,
+    };
+    if cosigning || response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == "application/problem+json") {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let said = to_bytes(body, 1_024).await.unwrap_or_default();
+    let said = if parts.status == StatusCode::INTERNAL_SERVER_ERROR {
+        String::new()
+    } else {
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    let detail = if said.is_empty() { words.to_owned() } else { format!("{words}: {said}") };
+    respond(document(parts.status, code, detail))
 }
 
 pub(crate) async fn not_found() -> Response {

@@ -107,8 +107,8 @@ fn may_approve(facts: &Facts, charter: &Charter, asked: &Request, d: &Decision) 
     require(!recipient, Rule::ApproverIsRecipient, || {
         format!("{} would receive the result and cannot approve it", d.by)
     })?;
-    let scope = crate::floor::subjects_in_scope(facts, asked);
-    let in_scope = charter.person(&d.by).is_none_or(|p| crate::floor::in_scope(p, &scope));
+    let scope = crate::floor::InScope::of(asked.items.iter().filter_map(|i| facts.item(i)));
+    let in_scope = charter.person(&d.by).is_none_or(|p| scope.holds(p));
     require(!in_scope, Rule::ApproverInScope, || format!("{}'s own messages are in scope; recuse instead", d.by))
 }
 
@@ -134,6 +134,15 @@ fn caller(
     }
 }
 
+/// Verifies only that a release-call is signed by whom it says, before any work is done for it.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn verify_caller(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<(), Refusal> {
+    let c: ReleaseCall = decode(facts, envelope)?;
+    caller(facts, envelope, &c.charter, &c.by, at).map(drop)
+}
+
 /// Verifies a release-call: signed now, by the requestor or the recipient of the request.
 ///
 /// # Errors
@@ -143,6 +152,8 @@ pub fn verify_call(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<
     let key = caller(facts, envelope, &c.charter, &c.by, at)?;
     let charters = Charters::permission(facts, &c.charter)?;
     fresh(charters.current, c.at, at)?;
+    let again = facts.seen(&envelope.digest()).is_some();
+    require(!again, Rule::ClockSkew, || "this release-call was used before; sign a new one".into())?;
     let asked = facts.request(&c.request).and_then(|r| r.request.as_ref());
     let (asked, _) =
         asked.ok_or_else(|| Refusal::new(Rule::RequestUnknown, "the request is not known at this node"))?;

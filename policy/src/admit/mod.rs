@@ -26,8 +26,8 @@ use escrow_core::verdict::Verdict;
 use escrow_core::{Digest, Envelope, Kind, PersonId, PublicKey, SeatIndex, Statement, Timestamp};
 use std::collections::BTreeSet;
 
-pub use case::{verify_call, verify_query};
-pub(crate) use subject::live_consent;
+pub use case::{verify_call, verify_caller, verify_query};
+pub(crate) use subject::{covered, live_consent};
 
 /// A statement whose signatures hold and whose signers may say it. Only admission makes one.
 #[derive(Debug, Clone)]

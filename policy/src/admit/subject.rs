@@ -6,7 +6,7 @@ use crate::facts::{DeviceFact, Facts};
 use crate::refusal::{Refusal, Rule, require};
 use escrow_core::charter::{Basis, Charter};
 use escrow_core::consent::{Consent, Coverage, Withdrawal};
-use escrow_core::deal::{Item, OpenedDeal};
+use escrow_core::deal::{About, OpenedDeal};
 use escrow_core::deposit::Deposit;
 use escrow_core::enrolment::{Enrolment, Revocation};
 use escrow_core::{Digest, Envelope, Kind, PersonId, PublicKey, Role, Timestamp, Token, sealing};
@@ -130,7 +130,13 @@ pub(super) fn withdrawal(facts: &Facts, envelope: &Envelope, at: Timestamp) -> R
     if let Some(c) = facts.consent(&w.consent) {
         require(c.statement.subject == w.subject, Rule::WrongSigner, || "the consent is another subject's".into())?;
     }
-    let by_device = device(facts, envelope, &w.subject, at).map(|d| d.key.clone());
+    let own = facts.consent(&w.consent).is_none_or(|c| c.statement.basis == Basis::Consent);
+    let by_device = if own {
+        device(facts, envelope, &w.subject, at).map(|d| d.key.clone())
+    } else {
+        let why = "a record on another basis is withdrawn by the roles that signed it, or by the subject-rights role";
+        Err(Refusal::new(Rule::NotEntitled, why))
+    };
     let key = match by_device {
         Ok(key) => key,
         Err(not_device) => withdrawal_by_office(facts, envelope, &charters, &w, at).map_err(|_| not_device)?,
@@ -200,7 +206,11 @@ pub(super) fn deposit(
         })?;
     }
     for item in &deal.items {
-        covered(consent, item)?;
+        covered(consent, &item.about)?;
+        // A token that no officer could have would keep everybody from ever deciding on the item.
+        for p in &item.about.participants {
+            known_version(charter, &p.token)?;
+        }
         known_version(charter, &item.about.thread)?;
     }
     Ok((Verified { statement: d, digest: envelope.digest(), key }, opened))
@@ -218,8 +228,7 @@ fn in_grace(facts: &Facts, charter: &Charter, named: &Digest, at: Timestamp) -> 
     })
 }
 
-fn covered(consent: &Consent, item: &Item) -> Result<(), Refusal> {
-    let a = &item.about;
+pub(crate) fn covered(consent: &Consent, a: &About) -> Result<(), Refusal> {
     let thread = match &consent.coverage {
         Coverage::Workspace => true,
         Coverage::Threads(threads) => threads.contains(&a.thread),
