@@ -320,8 +320,8 @@ impl World {
         shares
     }
 
-    /// Authorises at `n` with the permit and the answer of `p`, collected since `since`.
-    fn authorise(&mut self, n: usize, p: usize, since: Instant) -> Authorised {
+    /// A call of the requestor, a permit of `p`, and its answer to `n` about restrictions.
+    fn gathered(&mut self, n: usize, p: usize) -> (Envelope, Envelope, Envelope) {
         let call = ReleaseCall {
             kind: Kind::ReleaseCall,
             org: w("acme"),
@@ -331,10 +331,15 @@ impl World {
             by: Caller::Person(w("req")),
             at: self.now,
         };
-        let call = self.signed(&call, &["req"]);
         let (permit, _) = self.engines[p].verdict(&self.request, None).unwrap();
         let ask = RestrictionAsk { nonce: Nonce::random(), request: Some(self.request) };
         let answer = self.engines[p].restrictions(seat_index(n + 1), &ask, true).unwrap().answer.unwrap();
+        (self.signed(&call, &["req"]), permit, answer)
+    }
+
+    /// Authorises at `n` with the permit and the answer of `p`, collected since `since`.
+    fn authorise(&mut self, n: usize, p: usize, since: Instant) -> Authorised {
+        let (call, permit, answer) = self.gathered(n, p);
         let gathered = Gathered { permits: &[permit], answers: &[answer] };
         self.engines[n].authorise(&call, &gathered, since).unwrap()
     }
@@ -487,6 +492,28 @@ async fn a_whole_round_gives_the_recipient_what_was_deposited() {
         let item = open_item(&world.opened, position, &pair).unwrap();
         assert_eq!((item.key.expose(), item.culprits), (thread.expose(), vec![]));
     }
+}
+
+#[test]
+fn one_call_authorises_once_and_one_seats_rubbish_stops_nobody() {
+    let mut world = World::approved();
+    let (call, permit, answer) = world.gathered(0, 1);
+    let (_, others, to_another) = world.gathered(1, 0);
+    let approval = world.decision("leg", "legal", Choice::Approve);
+    let e = &mut world.engines[0];
+    let none = Gathered { permits: std::slice::from_ref(&others), answers: std::slice::from_ref(&answer) };
+    let refusal = e.authorise(&call, &none, Instant::now()).unwrap_err();
+    assert_eq!((refusal.rule, last_entry(e).kind.as_str()), (Rule::PermitsMissing, "refused"), "its own permit");
+    // A receipt is no permit, an answer to another seat no answer; neither is named in the log.
+    let receipt = e.submit(&approval).unwrap().receipt;
+    let gathered = Gathered { permits: &[receipt, permit.clone()], answers: &[to_another, answer.clone()] };
+    let authorised = e.authorise(&call, &gathered, Instant::now()).unwrap();
+    let entry = last_entry(e);
+    assert_eq!((entry.seq, entry.kind.as_str()), (authorised.seq(), "release.authorized"));
+    assert_eq!(entry.body["permits"], serde_json::json!([permit.digest()]));
+    assert_eq!(entry.body["answers"], serde_json::json!([answer.digest()]));
+    assert_eq!(e.authorise(&call, &gathered, Instant::now()).unwrap_err().rule, Rule::ClockSkew, "used before");
+    assert_eq!(e.facts().open_authorisations().count(), 1);
 }
 
 #[test]
