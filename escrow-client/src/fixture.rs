@@ -4,6 +4,7 @@ use crate::charters::Charters;
 use crate::client::Client;
 use crate::identity::{Device, Identity, Officer};
 use escrow_audit::checkpoint::Checkpoint;
+use escrow_audit::entry::{Entry, StatementRef};
 use escrow_audit::note::NoteSigner;
 use escrow_audit::proof::TlogProof;
 use escrow_audit::tree::{Tree, leaf_hash};
@@ -204,8 +205,25 @@ impl World {
         Receipted { receipt: Blob(envelope.bytes().to_vec()), proof }
     }
 
+    /// The entry in which a node's log holds a statement.
+    pub(crate) fn entry(&self, n: u8, statement: &Envelope) -> Vec<u8> {
+        let reference = StatementRef { stmt: statement.digest().0, env: statement.envelope_digest().0 };
+        Entry {
+            log: format!("log.example/{n}"),
+            seq: 2,
+            ts: 1,
+            prev: leaf_hash(&[1]),
+            kind: statement.kind().name().into(),
+            statement: Some(reference),
+            body: serde_json::Map::new(),
+        }
+        .encode()
+        .unwrap()
+    }
+
     pub(crate) fn receipt_parts(&self, n: u8, statement: &Envelope) -> (Receipt, String) {
-        let tree: Tree = (0..5u8).map(|i| leaf_hash(&[i])).collect();
+        let entry = leaf_hash(&self.entry(n, statement));
+        let tree: Tree = (0..5u8).map(|i| if i == 2 { entry } else { leaf_hash(&[i]) }).collect();
         let SigningKey::Ed25519(log) = &self.keys(n).log else { unreachable!() };
         let origin = format!("log.example/{n}");
         let head =
@@ -222,7 +240,7 @@ impl World {
             envelope: statement.envelope_digest(),
             log: origin,
             seq: 2,
-            leaf: Digest(leaf_hash(&[2])),
+            leaf: Digest(entry),
             at: crate::clock::now(),
         };
         (receipt, String::from_utf8(proof.to_bytes()).unwrap())

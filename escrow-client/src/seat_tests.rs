@@ -52,13 +52,20 @@ fn the_same_payload_under_other_signatures_is_told() {
 }
 
 #[test]
-fn a_head_must_be_signed_and_reach_the_entry() {
+fn an_entry_must_name_the_statement_and_lie_in_a_signed_tree() {
     let world = World::new();
     let (_, consent) = world.consent();
     let statement = world.client(&world.device).sign(&consent).unwrap();
     let (_, proof) = world.receipt_parts(1, &statement);
-    let charter = world.charters.digest();
-    assert_eq!(verify_head(&world.charters, &charter, seat(1), &proof).unwrap().size(), 5);
-    assert!(verify_head(&world.charters, &charter, seat(2), &proof).is_err());
-    assert!(verify_head(&world.charters, &charter, seat(1), &proof.replace("index 2", "index 5")).is_err());
+    let entry = world.entry(1, &statement);
+    let (charter, digest) = (world.charters.digest(), statement.digest());
+    let verify =
+        |n, digest, entry: &[u8], proof: &str| verify_entry(&world.charters, &charter, seat(n), digest, entry, proof);
+    assert_eq!(verify(1, &digest, &entry, &proof).unwrap().size(), 5);
+    assert!(verify(2, &digest, &entry, &proof).is_err(), "another seat's log");
+    assert!(verify(1, &Digest([9; 32]), &entry, &proof).is_err(), "another statement");
+    assert!(verify(1, &digest, &world.entry(2, &statement), &proof).is_err(), "another log's entry");
+    assert!(verify(1, &digest, &entry, &proof.replace("index 2", "index 3")).is_err(), "another place");
+    let other = String::from_utf8(entry.clone()).unwrap().replace("\"ts\":1", "\"ts\":2").into_bytes();
+    assert!(verify(1, &digest, &other, &proof).is_err(), "an entry that the tree does not hold");
 }

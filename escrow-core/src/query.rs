@@ -3,7 +3,7 @@
 use crate::digest::{Digest, Nonce};
 use crate::limits;
 use crate::release::Caller;
-use crate::statement::{Kind, rule, statement};
+use crate::statement::{Kind, rule, statement, strictly_sorted};
 use crate::time::Timestamp;
 use crate::words::{Org, SeatIndex};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,10 @@ pub struct Query {
 statement!(Query, Query, limits::PAYLOAD_SMALL, |q| {
     match &q.what {
         Question::Entries(e) => rule(e.count >= 1 && e.count <= ENTRIES_PER_ANSWER, "1 to 1000 entries an answer"),
+        Question::Items(scope) => {
+            rule(scope.from < scope.to, "covers no time")?;
+            rule(!scope.threads.is_empty() && strictly_sorted(&scope.threads), "threads: at least one, sorted, no duplicates")
+        }
         _ => Ok(()),
     }
 });

@@ -206,7 +206,7 @@ pub struct Witnessed {
 pub struct Status {
     /// The seat.
     pub seat: SeatIndex,
-    /// UNPROVEN, READY, DEGRADED, ROLLBACK, POISONED or FROZEN.
+    /// UNPROVEN, READY, DEGRADED, ROLLBACK or POISONED.
     pub state: String,
     /// Why, in words.
     pub reason: String,

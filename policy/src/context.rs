@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The numbers that more signatures or more time can raise. Policies may only use them so that
-/// more never hurts (`policy lint`).
+/// more never hurts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// Distinct people approving in each approver role; every charter role is present.

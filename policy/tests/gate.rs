@@ -267,6 +267,18 @@ fn by_agreement(basis: Basis) -> Case {
     approve_both(Case { node, genesis, enrolment, consent, items, opening, asked, request })
 }
 
+/// What officers recorded on another basis, officers end; the subject's rights have an office.
+#[test]
+fn a_record_on_another_basis_is_not_withdrawn_by_a_device() {
+    let mut c = by_agreement(Basis::WorksAgreement);
+    let by = |c: &Case, keys: &[&str]| sign(&c.node.withdrawal(c.consent, "maria"), keys);
+    assert_eq!(refused(c.node.fold(&by(&c, MARIA))), Some(Rule::NotEntitled));
+    assert_eq!(c.says(), "permit");
+    let e = by(&c, &["leo", "wim"]);
+    c.node.log(&e);
+    assert_eq!(c.says(), "refuse: consent-withdrawn");
+}
+
 #[test]
 fn the_floor_refuses_for_each_rule() {
     for (name, rule, case) in FLOOR {

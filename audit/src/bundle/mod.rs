@@ -117,7 +117,7 @@ impl Index {
              \n\
              and proves nothing if you copy the digest from here. Then run, without any network:\n\
              \n\
-             \x20 escrow verify --charter DIGEST FOLDER\n\
+             \x20 escrow verify FOLDER --charter-digest DIGEST\n\
              \n\
              It answers OK, TAMPERED (altered), MISBEHAVIOUR (a key contradicted itself), VIOLATION (an\n\
              act against the rules), INCOMPLETE or MALFORMED, and lists every finding. By hand:\n\
