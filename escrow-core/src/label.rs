@@ -32,6 +32,8 @@ pub mod labels {
     pub const THREAD_TOKEN: &str = "escrow/v1/token/thread";
     /// Digest of a public key, as recipients and key ids use it.
     pub const KEY: &str = "escrow/v1/key";
+    /// Digest of a policy text.
+    pub const POLICY: &str = "escrow/v1/policy";
     /// Salted commitment to a text that must not reach a node.
     pub const COMMITMENT: &str = "escrow/v1/commitment";
     /// Header and records of a sealed archive segment.

@@ -104,11 +104,10 @@ pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
         if on_tree.len() >= need {
             learnt.extend(restrictions(&node, &mut answered).await);
             if answered.len() >= need {
-                match become_ready(&node, &accepted, learnt, answered.iter().copied().collect()).await {
-                    Ok(()) => node.set_state(State::Ready),
-                    Err(e) => node.set_state(State::Unproven(format!("cannot take over the accepted charter: {e}"))),
+                match become_ready(&node, &accepted, learnt.clone(), answered.iter().copied().collect()).await {
+                    Ok(()) => return node.set_state(State::Ready),
+                    Err(e) => tracing::error!(error = %e, "cannot take over the accepted charter; trying again"),
                 }
-                return;
             }
         }
         let have = on_tree.len().min(need);

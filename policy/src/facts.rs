@@ -332,10 +332,30 @@ impl Facts {
         &self.accepted
     }
 
-    /// True if a valid version newer than the one in force is known.
+    /// A valid version newer than the one in force, if one is known.
     pub fn charter_unaccepted(&self) -> Option<Digest> {
         let current = self.charter()?.charter().version;
-        self.charters.values().find(|c| c.charter().version > current).map(VerifiedCharter::digest)
+        self.unaccepted().into_iter().find(|c| c.charter().version > current).map(VerifiedCharter::digest)
+    }
+
+    /// Known versions that are not in force and that no accepted version declares void, themselves
+    /// or by a predecessor; oldest first.
+    pub fn unaccepted(&self) -> Vec<&VerifiedCharter> {
+        let accepted = self.accepted.iter().filter_map(|d| self.charters.get(d));
+        let voided: BTreeSet<Digest> = accepted.flat_map(|c| c.charter().voided.clone()).collect();
+        let void = |c: &VerifiedCharter| {
+            let mut at = Some(c.digest());
+            std::iter::from_fn(|| {
+                let here = at?;
+                at = self.charters.get(&here).and_then(|c| c.charter().previous);
+                Some(here)
+            })
+            .any(|d| voided.contains(&d))
+        };
+        let mut out: Vec<_> =
+            self.charters.values().filter(|c| !self.accepted.contains(&c.digest()) && !void(c)).collect();
+        out.sort_by_key(|c| (c.charter().version, c.digest()));
+        out
     }
 
     /// Two valid successors of one version that no accepted version has settled.

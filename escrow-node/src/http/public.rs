@@ -48,7 +48,7 @@ pub(crate) async fn status(Shared(node): Shared<Arc<Node>>) -> Answer<Json<Statu
 pub(crate) async fn charters(Shared(node): Shared<Arc<Node>>) -> Answer<Json<Vec<Blob>>> {
     let digests = node.writer.run(|e| {
         let mut out: Vec<Digest> = e.facts().accepted().to_vec();
-        out.extend(e.facts().charter_unaccepted());
+        out.extend(e.facts().unaccepted().iter().map(|c| c.digest()));
         out
     });
     let digests = digests.await?.into_inner();
