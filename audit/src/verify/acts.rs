@@ -128,7 +128,14 @@ impl Story<'_> {
                     return;
                 }
             }
-            (Event::Statement {}, Some(envelope)) => self.statement(seq, at, envelope),
+            (Event::Statement {}, Some(envelope)) => {
+                let first = self.facts.seen(&envelope.digest()).is_none();
+                let detail = "a statement is logged once, when it is first seen";
+                if !self.hold(first, seq, "logged-twice", || detail.into()) {
+                    return;
+                }
+                self.statement(seq, at, envelope);
+            }
             (Event::Authorized { request, decisions, permits, answers }, Some(call)) => {
                 let named = release::Named { request, decisions, permits, answers };
                 release::authorised(self, seq, at, call, &named);
@@ -158,8 +165,6 @@ impl Story<'_> {
     }
 
     fn statement(&mut self, seq: u64, at: Timestamp, envelope: &Envelope) {
-        let first = self.facts.seen(&envelope.digest());
-        self.hold(first.is_none(), seq, "logged-twice", || "a statement is logged once, when it is first seen".into());
         if envelope.kind() == Kind::Verdict
             && let Ok(v) = envelope.decode::<Verdict>()
         {
