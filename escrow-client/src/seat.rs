@@ -3,8 +3,8 @@
 use crate::charters::Charters;
 use crate::outcome::NodeError;
 use escrow_audit::checkpoint::VerifiedCheckpoint;
-use escrow_audit::note::{KeyKind, VerifierKey};
 use escrow_audit::entry::{Entry, leaf_hash};
+use escrow_audit::note::{KeyKind, VerifierKey};
 use escrow_audit::proof::TlogProof;
 use escrow_core::charter::Seat;
 use escrow_core::receipt::Receipt;

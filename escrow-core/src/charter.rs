@@ -201,7 +201,10 @@ pub struct Policy {
 impl Policy {
     /// Digest that consents and deals agree to: label, schema version and text.
     pub fn digest(&self) -> Digest {
-        crate::label::Labelled::new(crate::label::labels::POLICY).u64(u64::from(self.schema)).bytes(self.text.as_bytes()).hash()
+        crate::label::Labelled::new(crate::label::labels::POLICY)
+            .u64(u64::from(self.schema))
+            .bytes(self.text.as_bytes())
+            .hash()
     }
 }
 

@@ -35,7 +35,10 @@ statement!(Query, Query, limits::PAYLOAD_SMALL, |q| {
         Question::Entries(e) => rule(e.count >= 1 && e.count <= ENTRIES_PER_ANSWER, "1 to 1000 entries an answer"),
         Question::Items(scope) => {
             rule(scope.from < scope.to, "covers no time")?;
-            rule(!scope.threads.is_empty() && strictly_sorted(&scope.threads), "threads: at least one, sorted, no duplicates")
+            rule(
+                !scope.threads.is_empty() && strictly_sorted(&scope.threads),
+                "threads: at least one, sorted, no duplicates",
+            )
         }
         _ => Ok(()),
     }

@@ -326,7 +326,9 @@ impl Node {
     pub(crate) async fn cosign_round(
         self: &Arc<Self>,
         size: u64,
-        enough: usize, generation: Option<u32>) -> (Option<VerifiedCheckpoint>, usize) {
+        enough: usize,
+        generation: Option<u32>,
+    ) -> (Option<VerifiedCheckpoint>, usize) {
         let Some(head) = self.writer.head().filter(|h| h.size() >= size) else { return (None, 0) };
         let mut round = self
             .each_peer(generation, |node, seat| {

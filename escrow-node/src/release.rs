@@ -75,7 +75,9 @@ async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, Releas
     }
     let parse = |b: &escrow_core::Blob| Envelope::parse(&b.0).map_err(|e| ReleaseError::Malformed(e.to_string()));
     if body.decisions.len() > DECISIONS_MAX || body.permits.len() > escrow_core::limits::SEATS_MAX {
-        return Err(ReleaseError::Malformed(format!("more than {DECISIONS_MAX} decisions, or more permits than seats")));
+        return Err(ReleaseError::Malformed(format!(
+            "more than {DECISIONS_MAX} decisions, or more permits than seats"
+        )));
     }
     let call = parse(&body.call)?;
     let permits: Vec<Envelope> = body.permits.iter().map(parse).collect::<Result<_, _>>()?;

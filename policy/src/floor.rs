@@ -54,7 +54,11 @@ impl InScope {
         for item in items {
             scope.subjects.insert(item.depositor);
             for p in &item.about.participants {
-                if p.inside { scope.subjects.insert(p.token) } else { scope.outsiders.insert(p.token) };
+                if p.inside {
+                    scope.subjects.insert(p.token)
+                } else {
+                    scope.outsiders.insert(p.token)
+                };
             }
         }
         scope
@@ -262,9 +266,7 @@ fn recipient<'a>(
             let person = charter.person(&p.id).ok_or_else(|| changed("the recipient is no longer in the charter"))?;
             let key = person.sealing.as_ref().filter(|k| k.digest() == p.sealing);
             let key = key.ok_or_else(|| changed("the recipient's sealing key is not the one the charter lists"))?;
-            require(!scope.holds(person), Rule::RecipientInScope, || {
-                format!("{}'s own messages are in scope", p.id)
-            })?;
+            require(!scope.holds(person), Rule::RecipientInScope, || format!("{}'s own messages are in scope", p.id))?;
             Ok((key, Some(&person.id)))
         }
         Recipient::Device(d) => {

@@ -5,8 +5,8 @@
 
 use crate::admit::{Verified, covered, verify_seat_statement};
 use crate::cedar::{self, Parsed};
-use crate::context::{self, Circumstances, Counters, Participants};
 use crate::charter::VerifiedCharter;
+use crate::context::{self, Circumstances, Counters, Participants};
 use crate::facts::{Fact, Facts, ItemFact};
 use crate::floor::{self, APPROVERS, Passed};
 use crate::refusal::{Refusal, Rule, require};

@@ -107,7 +107,8 @@ fn flip(e: &Envelope) -> Envelope {
 /// The device of maria at a case where the recipient is ida's colleague with an office.
 fn with_recipient(id: &str) -> Case {
     let mut c = Case::new();
-    c.request = c.ask(|r| r.recipient = Recipient::Person(RecipientPerson { id: w(id), sealing: sealing(id).digest() }));
+    c.request =
+        c.ask(|r| r.recipient = Recipient::Person(RecipientPerson { id: w(id), sealing: sealing(id).digest() }));
     c
 }
 
@@ -118,12 +119,27 @@ type Row = (&'static str, Rule, fn() -> Case, fn(&mut Case) -> Envelope);
 
 const TABLE: &[Row] = &[
     // The envelope and its payload.
-    ("an unknown member", Rule::Malformed, Case::new, |c| resign(&request(c, |_| {}), &["ida"], |j| j["more"] = 1.into())),
-    ("a member is missing", Rule::Malformed, Case::new, |c| resign(&consent(c, |_| {}), MARIA, |j| drop(j.as_object_mut().unwrap().remove("epochs")))),
-    ("a payload of another kind", Rule::Malformed, Case::new, |c| sign_bytes(Kind::Decision, request(c, |_| {}).payload(), &["ida"])),
-    ("no items asked for", Rule::Malformed, Case::new, |c| resign(&request(c, |_| {}), &["ida"], |j| { j["items"] = serde_json::json!([]); j["counts"]["items"] = 0.into() })),
-    ("a device under an unknown token version", Rule::Malformed, Case::new, |c| enrolment(c, |e| e.devices[0].subject.version = 2)),
-    ("a device sealing key that is none", Rule::Malformed, Case::new, |c| enrolment(c, |e| e.devices[0].sealing.public.0.truncate(9))),
+    ("an unknown member", Rule::Malformed, Case::new, |c| {
+        resign(&request(c, |_| {}), &["ida"], |j| j["more"] = 1.into())
+    }),
+    ("a member is missing", Rule::Malformed, Case::new, |c| {
+        resign(&consent(c, |_| {}), MARIA, |j| drop(j.as_object_mut().unwrap().remove("epochs")))
+    }),
+    ("a payload of another kind", Rule::Malformed, Case::new, |c| {
+        sign_bytes(Kind::Decision, request(c, |_| {}).payload(), &["ida"])
+    }),
+    ("no items asked for", Rule::Malformed, Case::new, |c| {
+        resign(&request(c, |_| {}), &["ida"], |j| {
+            j["items"] = serde_json::json!([]);
+            j["counts"]["items"] = 0.into()
+        })
+    }),
+    ("a device under an unknown token version", Rule::Malformed, Case::new, |c| {
+        enrolment(c, |e| e.devices[0].subject.version = 2)
+    }),
+    ("a device sealing key that is none", Rule::Malformed, Case::new, |c| {
+        enrolment(c, |e| e.devices[0].sealing.public.0.truncate(9))
+    }),
     ("a consent under an unknown token version", Rule::Malformed, Case::new, |c| consent(c, |x| x.subject.version = 2)),
     ("a thread under an unknown token version", Rule::Malformed, Case::new, |c| {
         let e = consent(c, |x| x.coverage = Coverage::Workspace);
@@ -131,13 +147,17 @@ const TABLE: &[Row] = &[
         deposit(c, |d| d.consent = consent, |a| a.thread.version = 2)
     }),
     ("another organisation's request", Rule::WrongOrg, Case::new, |c| request(c, |r| r.org = w("other.example"))),
-    ("another organisation's charter", Rule::WrongOrg, Case::new, |c| successor(&c.genesis, |x| x.org = w("other.example"))),
+    ("another organisation's charter", Rule::WrongOrg, Case::new, |c| {
+        successor(&c.genesis, |x| x.org = w("other.example"))
+    }),
     ("another organisation's deal", Rule::WrongOrg, Case::new, |c| deposit(c, |d| d.org = w("other.example"), |_| {})),
     // Signatures.
     ("one bit of the signature", Rule::BadSignature, Case::new, |c| flip(&request(c, |_| {}))),
     ("one bit of a device's signature", Rule::BadSignature, Case::new, |c| flip(&consent(c, |_| {}))),
     ("one bit of one of two signatures", Rule::BadSignature, Case::new, |c| flip(&enrolment(c, |_| {}))),
-    ("one bit of an es256 signature", Rule::BadSignature, Case::new, |c| flip(&c.node.decide(c.request, "dora", "dpo", Deny))),
+    ("one bit of an es256 signature", Rule::BadSignature, Case::new, |c| {
+        flip(&c.node.decide(c.request, "dora", "dpo", Deny))
+    }),
     ("a signature over other bytes", Rule::BadSignature, Case::new, |c| {
         let (a, b) = (request(c, |_| {}), request(c, |_| {}));
         let json: serde_json::Value = serde_json::from_slice(a.bytes()).unwrap();
@@ -146,168 +166,553 @@ const TABLE: &[Row] = &[
     }),
     ("a key that nobody knows", Rule::BadSignature, Case::new, |c| sign(&c.node.request(&c.items), &["stranger"])),
     ("a seat's key", Rule::BadSignature, Case::new, |c| sign(&c.node.request(&c.items), &["seat1"])),
-    ("two signatures where one is due", Rule::BadSignature, Case::new, |c| sign(&c.node.request(&c.items), &["ida", "ivan"])),
-    ("two devices on one consent", Rule::BadSignature, Case::new, |c| sign(&c.node.consent("maria"), &["device of maria", "device of max"])),
+    ("two signatures where one is due", Rule::BadSignature, Case::new, |c| {
+        sign(&c.node.request(&c.items), &["ida", "ivan"])
+    }),
+    ("two devices on one consent", Rule::BadSignature, Case::new, |c| {
+        sign(&c.node.consent("maria"), &["device of maria", "device of max"])
+    }),
     ("one registrar twice", Rule::BadSignature, Case::new, |c| sign(&c.node.enrolment(&["new"]), &["rita", "rita"])),
-    ("a quorum and a stranger", Rule::BadSignature, Case::new, |c| sign(&c.node.enrolment(&["new"]), &["rita", "rolf", "stranger"])),
-    ("an own verdict by another key", Rule::BadSignature, Case::new, |c| sign(&c.node.verdict(1, c.request), &["seat2"])),
+    ("a quorum and a stranger", Rule::BadSignature, Case::new, |c| {
+        sign(&c.node.enrolment(&["new"]), &["rita", "rolf", "stranger"])
+    }),
+    ("an own verdict by another key", Rule::BadSignature, Case::new, |c| {
+        sign(&c.node.verdict(1, c.request), &["seat2"])
+    }),
     // Who signed.
     ("a request in another's name", Rule::WrongSigner, Case::new, |c| sign(&c.node.request(&c.items), &["ivan"])),
-    ("a decision in another's name", Rule::WrongSigner, Case::new, |c| sign(&c.node.decision(c.request, "lena", "legal", Approve), &["leo"])),
-    ("a denial in another's name", Rule::WrongSigner, Case::new, |c| sign(&c.node.decision(c.request, "lena", "legal", Deny), &["leo"])),
-    ("a matter closed in another's name", Rule::WrongSigner, Case::new, |c| sign(&c.node.matter(Close, Some(c.opening)), &["ivan"])),
+    ("a decision in another's name", Rule::WrongSigner, Case::new, |c| {
+        sign(&c.node.decision(c.request, "lena", "legal", Approve), &["leo"])
+    }),
+    ("a denial in another's name", Rule::WrongSigner, Case::new, |c| {
+        sign(&c.node.decision(c.request, "lena", "legal", Deny), &["leo"])
+    }),
+    ("a matter closed in another's name", Rule::WrongSigner, Case::new, |c| {
+        sign(&c.node.matter(Close, Some(c.opening)), &["ivan"])
+    }),
     ("a consent for another subject", Rule::WrongSigner, Case::new, |c| sign(&c.node.consent("maria"), MAX)),
     ("a deposit for another subject", Rule::WrongSigner, Case::new, |c| sign(&deal(c, |_| {}, |_| {}), MAX)),
-    ("a deposit of another's deal", Rule::WrongSigner, Case::new, |c| deposit(c, |d| d.depositor = subject("max"), |_| {})),
-    ("another's consent withdrawn in one's own name", Rule::WrongSigner, Case::new, |c| sign(&c.node.withdrawal(c.consent, "max"), MAX)),
-    ("another's consent withdrawn in their name", Rule::WrongSigner, Case::new, |c| sign(&c.node.withdrawal(c.consent, "maria"), MAX)),
+    ("a deposit of another's deal", Rule::WrongSigner, Case::new, |c| {
+        deposit(c, |d| d.depositor = subject("max"), |_| {})
+    }),
+    ("another's consent withdrawn in one's own name", Rule::WrongSigner, Case::new, |c| {
+        sign(&c.node.withdrawal(c.consent, "max"), MAX)
+    }),
+    ("another's consent withdrawn in their name", Rule::WrongSigner, Case::new, |c| {
+        sign(&c.node.withdrawal(c.consent, "maria"), MAX)
+    }),
     ("another seat's verdict", Rule::WrongSigner, Case::new, |c| sign(&c.node.verdict(2, c.request), &["seat2"])),
-    ("a query for another seat", Rule::WrongSigner, Case::new, |c| sign(&query(c, |q| q.seat = seat_index(2)), &["leo"])),
+    ("a query for another seat", Rule::WrongSigner, Case::new, |c| {
+        sign(&query(c, |q| q.seat = seat_index(2)), &["leo"])
+    }),
     // Offices.
     ("a request without the office", Rule::NotEntitled, Case::new, |c| request(c, |r| r.by = w("leo"))),
-    ("a matter without the office", Rule::NotEntitled, Case::new, |c| { let mut m = c.node.matter(Open, None); (m.by, m.matter) = (w("leo"), w("MAT-2")); sign(&m, &["leo"]) }),
-    ("an approval in an office not held", Rule::NotEntitled, Case::new, |c| c.node.decide(c.request, "leo", "dpo", Approve)),
+    ("a matter without the office", Rule::NotEntitled, Case::new, |c| {
+        let mut m = c.node.matter(Open, None);
+        (m.by, m.matter) = (w("leo"), w("MAT-2"));
+        sign(&m, &["leo"])
+    }),
+    ("an approval in an office not held", Rule::NotEntitled, Case::new, |c| {
+        c.node.decide(c.request, "leo", "dpo", Approve)
+    }),
     ("a denial in an office not held", Rule::NotEntitled, Case::new, |c| c.node.decide(c.request, "leo", "dpo", Deny)),
-    ("an approval in an office that does not approve", Rule::NotEntitled, Case::new, |c| c.node.decide(c.request, "wim", "works-council", Approve)),
-    ("a denial in an office that does not approve", Rule::NotEntitled, Case::new, |c| c.node.decide(c.request, "rita", "registrar", Deny)),
+    ("an approval in an office that does not approve", Rule::NotEntitled, Case::new, |c| {
+        c.node.decide(c.request, "wim", "works-council", Approve)
+    }),
+    ("a denial in an office that does not approve", Rule::NotEntitled, Case::new, |c| {
+        c.node.decide(c.request, "rita", "registrar", Deny)
+    }),
     ("a cancellation by another requestor", Rule::NotEntitled, Case::new, |c| c.node.cancellation(c.request, "ivan")),
     ("a cancellation without the office", Rule::NotEntitled, Case::new, |c| c.node.cancellation(c.request, "leo")),
-    ("a basis for which nobody may sign", Rule::NotEntitled, Case::new, |c| { let mut x = agreement(c); x.basis = Basis::Contract; sign(&x, &["leo", "wim"]) }),
-    ("a device asks for the log", Rule::NotEntitled, Case::new, |c| sign(&query(c, |q| (q.by, q.what) = (by_device("maria"), Question::Entries(EntryRange { from: 0, count: 1 }))), MARIA)),
-    ("a device asks for requests", Rule::NotEntitled, Case::new, |c| sign(&query(c, |q| q.by = by_device("maria")), MARIA)),
+    ("a basis for which nobody may sign", Rule::NotEntitled, Case::new, |c| {
+        let mut x = agreement(c);
+        x.basis = Basis::Contract;
+        sign(&x, &["leo", "wim"])
+    }),
+    ("a device asks for the log", Rule::NotEntitled, Case::new, |c| {
+        sign(
+            &query(c, |q| (q.by, q.what) = (by_device("maria"), Question::Entries(EntryRange { from: 0, count: 1 }))),
+            MARIA,
+        )
+    }),
+    ("a device asks for requests", Rule::NotEntitled, Case::new, |c| {
+        sign(&query(c, |q| q.by = by_device("maria")), MARIA)
+    }),
     // Quorums.
     ("enrolled by one registrar", Rule::QuorumMissing, Case::new, |c| sign(&c.node.enrolment(&["new"]), &["rita"])),
-    ("enrolled by a registrar and an administrator", Rule::QuorumMissing, Case::new, |c| sign(&c.node.enrolment(&["new"]), &["rita", "ada"])),
-    ("enrolled with two keys of one registrar", Rule::QuorumMissing, || Case::with(|c| of(c, "rita").keys.push(person_key("rita 2"))), |c| sign(&c.node.enrolment(&["new"]), &["rita", "rita 2"])),
-    ("enrolled by a registrar whose key was revoked", Rule::QuorumMissing, Case::new, |c| { c.node.revoke("rolf"); enrolment(c, |_| {}) }),
-    ("enrolled with a registrar's expired key", Rule::QuorumMissing, || Case::with(|c| of(c, "rolf").keys[0].until = days(1)), |c| { c.node.wait(DAY); enrolment(c, |_| {}) }),
-    ("revoked by one registrar", Rule::QuorumMissing, Case::new, |c| sign(&c.node.revocation(Revoked::Key(public("leo"))), &["rita"])),
-    ("revoked by a registrar and an administrator", Rule::QuorumMissing, Case::new, |c| sign(&c.node.revocation(Revoked::Key(public("leo"))), &["rita", "ada"])),
+    ("enrolled by a registrar and an administrator", Rule::QuorumMissing, Case::new, |c| {
+        sign(&c.node.enrolment(&["new"]), &["rita", "ada"])
+    }),
+    (
+        "enrolled with two keys of one registrar",
+        Rule::QuorumMissing,
+        || Case::with(|c| of(c, "rita").keys.push(person_key("rita 2"))),
+        |c| sign(&c.node.enrolment(&["new"]), &["rita", "rita 2"]),
+    ),
+    ("enrolled by a registrar whose key was revoked", Rule::QuorumMissing, Case::new, |c| {
+        c.node.revoke("rolf");
+        enrolment(c, |_| {})
+    }),
+    (
+        "enrolled with a registrar's expired key",
+        Rule::QuorumMissing,
+        || Case::with(|c| of(c, "rolf").keys[0].until = days(1)),
+        |c| {
+            c.node.wait(DAY);
+            enrolment(c, |_| {})
+        },
+    ),
+    ("revoked by one registrar", Rule::QuorumMissing, Case::new, |c| {
+        sign(&c.node.revocation(Revoked::Key(public("leo"))), &["rita"])
+    }),
+    ("revoked by a registrar and an administrator", Rule::QuorumMissing, Case::new, |c| {
+        sign(&c.node.revocation(Revoked::Key(public("leo"))), &["rita", "ada"])
+    }),
     ("a works agreement signed by one side", Rule::QuorumMissing, Case::new, |c| sign(&agreement(c), &["leo"])),
-    ("a works agreement signed twice by one side", Rule::QuorumMissing, Case::new, |c| sign(&agreement(c), &["leo", "lena"])),
-    ("a works agreement signed by one person with both offices", Rule::QuorumMissing, || Case::with(|c| of(c, "wim").roles.push(w("legal"))), |c| sign(&agreement(c), &["wim"])),
+    ("a works agreement signed twice by one side", Rule::QuorumMissing, Case::new, |c| {
+        sign(&agreement(c), &["leo", "lena"])
+    }),
+    (
+        "a works agreement signed by one person with both offices",
+        Rule::QuorumMissing,
+        || Case::with(|c| of(c, "wim").roles.push(w("legal"))),
+        |c| sign(&agreement(c), &["wim"]),
+    ),
     // Keys.
-    ("a request by a revoked key", Rule::KeyRevoked, Case::new, |c| { c.node.revoke("ida"); request(c, |_| {}) }),
-    ("an approval by a revoked key", Rule::KeyRevoked, Case::new, |c| { c.node.revoke("leo"); c.node.decide(c.request, "leo", "legal", Approve) }),
-    ("a consent by a revoked device", Rule::KeyRevoked, Case::new, |c| { c.node.revoke("device of maria"); consent(c, |_| {}) }),
-    ("a withdrawal by a revoked device", Rule::KeyRevoked, Case::new, |c| { c.node.revoke("device of maria"); sign(&c.node.withdrawal(c.consent, "maria"), MARIA) }),
-    ("a request by an expired key", Rule::KeyNotValid, || Case::with(|c| of(c, "ida").keys[0].until = days(1)), |c| { c.node.wait(DAY); request(c, |_| {}) }),
-    ("a request by a key not valid yet", Rule::KeyNotValid, || Case::with(|c| { let mut k = person_key("ida 2"); k.from = days(1); of(c, "ida").keys.push(k) }), |c| sign(&c.node.request(&c.items), &["ida 2"])),
-    ("an approval by an expired key", Rule::KeyNotValid, || Case::with(|c| of(c, "leo").keys[0].until = days(1)), |c| { c.node.wait(DAY); c.node.decide(c.request, "leo", "legal", Approve) }),
-    ("a denial by an expired key", Rule::KeyNotValid, || Case::with(|c| of(c, "leo").keys[0].until = days(1)), |c| { c.node.wait(DAY); c.node.decide(c.request, "leo", "legal", Deny) }),
+    ("a request by a revoked key", Rule::KeyRevoked, Case::new, |c| {
+        c.node.revoke("ida");
+        request(c, |_| {})
+    }),
+    ("an approval by a revoked key", Rule::KeyRevoked, Case::new, |c| {
+        c.node.revoke("leo");
+        c.node.decide(c.request, "leo", "legal", Approve)
+    }),
+    ("a consent by a revoked device", Rule::KeyRevoked, Case::new, |c| {
+        c.node.revoke("device of maria");
+        consent(c, |_| {})
+    }),
+    ("a withdrawal by a revoked device", Rule::KeyRevoked, Case::new, |c| {
+        c.node.revoke("device of maria");
+        sign(&c.node.withdrawal(c.consent, "maria"), MARIA)
+    }),
+    (
+        "a request by an expired key",
+        Rule::KeyNotValid,
+        || Case::with(|c| of(c, "ida").keys[0].until = days(1)),
+        |c| {
+            c.node.wait(DAY);
+            request(c, |_| {})
+        },
+    ),
+    (
+        "a request by a key not valid yet",
+        Rule::KeyNotValid,
+        || {
+            Case::with(|c| {
+                let mut k = person_key("ida 2");
+                k.from = days(1);
+                of(c, "ida").keys.push(k)
+            })
+        },
+        |c| sign(&c.node.request(&c.items), &["ida 2"]),
+    ),
+    (
+        "an approval by an expired key",
+        Rule::KeyNotValid,
+        || Case::with(|c| of(c, "leo").keys[0].until = days(1)),
+        |c| {
+            c.node.wait(DAY);
+            c.node.decide(c.request, "leo", "legal", Approve)
+        },
+    ),
+    (
+        "a denial by an expired key",
+        Rule::KeyNotValid,
+        || Case::with(|c| of(c, "leo").keys[0].until = days(1)),
+        |c| {
+            c.node.wait(DAY);
+            c.node.decide(c.request, "leo", "legal", Deny)
+        },
+    ),
     // Charters.
-    ("an enrolment under an older charter", Rule::CharterStale, || moved_on(|_| {}), |c| saw_version_1!(c, c.node.enrolment(&["new"]), REGISTRARS)),
-    ("a consent under an older charter", Rule::CharterStale, || moved_on(|_| {}), |c| saw_version_1!(c, c.node.consent("maria"), MARIA)),
-    ("a matter opened under an older charter", Rule::CharterStale, || moved_on(|_| {}), |c| saw_version_1!(c, c.node.matter(Open, None), &["ida"])),
-    ("a matter reopened under an older charter", Rule::CharterStale, || moved_on(|_| {}), |c| saw_version_1!(c, c.node.matter(Reopen, Some(c.opening)), &["ida"])),
-    ("a request under an older charter", Rule::CharterStale, || moved_on(|_| {}), |c| saw_version_1!(c, c.node.request(&c.items), &["ida"])),
-    ("an approval under an older charter", Rule::CharterStale, || moved_on(|_| {}), |c| saw_version_1!(c, c.node.decision(c.request, "leo", "legal", Approve), &["leo"])),
-    ("a query under an older charter", Rule::CharterStale, || moved_on(|_| {}), |c| saw_version_1!(c, query(c, |_| {}), &["leo"])),
-    ("a deposit under an older charter after its grace", Rule::CharterStale, || moved_on(|_| {}), |c| { c.node.wait(3_601); saw_version_1!(c, deal(c, |_| {}, |_| {}), MARIA) }),
-    ("a request under an unknown charter", Rule::CharterUnknown, Case::new, |c| request(c, |r| r.charter = Digest::of(b"x"))),
-    ("a denial under an unknown charter", Rule::CharterUnknown, Case::new, |c| { let mut d = c.node.decision(c.request, "leo", "legal", Deny); d.charter = Digest::of(b"x"); sign(&d, &["leo"]) }),
-    ("a deposit under an unknown charter", Rule::CharterUnknown, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); d.charter = Digest::of(b"x"); sign(&d, MARIA) }),
-    ("a request under a charter not accepted yet", Rule::CharterUnknown, Case::new, |c| { let v2 = successor(&c.genesis, |_| {}); let v2 = c.node.log(&v2); request(c, |r| r.charter = v2) }),
-    ("a charter whose predecessor is unknown", Rule::CharterInvalid, Case::new, |c| successor(&successor(&c.genesis, |_| {}), |_| {})),
+    (
+        "an enrolment under an older charter",
+        Rule::CharterStale,
+        || moved_on(|_| {}),
+        |c| saw_version_1!(c, c.node.enrolment(&["new"]), REGISTRARS),
+    ),
+    (
+        "a consent under an older charter",
+        Rule::CharterStale,
+        || moved_on(|_| {}),
+        |c| saw_version_1!(c, c.node.consent("maria"), MARIA),
+    ),
+    (
+        "a matter opened under an older charter",
+        Rule::CharterStale,
+        || moved_on(|_| {}),
+        |c| saw_version_1!(c, c.node.matter(Open, None), &["ida"]),
+    ),
+    (
+        "a matter reopened under an older charter",
+        Rule::CharterStale,
+        || moved_on(|_| {}),
+        |c| saw_version_1!(c, c.node.matter(Reopen, Some(c.opening)), &["ida"]),
+    ),
+    (
+        "a request under an older charter",
+        Rule::CharterStale,
+        || moved_on(|_| {}),
+        |c| saw_version_1!(c, c.node.request(&c.items), &["ida"]),
+    ),
+    (
+        "an approval under an older charter",
+        Rule::CharterStale,
+        || moved_on(|_| {}),
+        |c| saw_version_1!(c, c.node.decision(c.request, "leo", "legal", Approve), &["leo"]),
+    ),
+    (
+        "a query under an older charter",
+        Rule::CharterStale,
+        || moved_on(|_| {}),
+        |c| saw_version_1!(c, query(c, |_| {}), &["leo"]),
+    ),
+    (
+        "a deposit under an older charter after its grace",
+        Rule::CharterStale,
+        || moved_on(|_| {}),
+        |c| {
+            c.node.wait(3_601);
+            saw_version_1!(c, deal(c, |_| {}, |_| {}), MARIA)
+        },
+    ),
+    ("a request under an unknown charter", Rule::CharterUnknown, Case::new, |c| {
+        request(c, |r| r.charter = Digest::of(b"x"))
+    }),
+    ("a denial under an unknown charter", Rule::CharterUnknown, Case::new, |c| {
+        let mut d = c.node.decision(c.request, "leo", "legal", Deny);
+        d.charter = Digest::of(b"x");
+        sign(&d, &["leo"])
+    }),
+    ("a deposit under an unknown charter", Rule::CharterUnknown, Case::new, |c| {
+        let mut d = deal(c, |_| {}, |_| {});
+        d.charter = Digest::of(b"x");
+        sign(&d, MARIA)
+    }),
+    ("a request under a charter not accepted yet", Rule::CharterUnknown, Case::new, |c| {
+        let v2 = successor(&c.genesis, |_| {});
+        let v2 = c.node.log(&v2);
+        request(c, |r| r.charter = v2)
+    }),
+    ("a charter whose predecessor is unknown", Rule::CharterInvalid, Case::new, |c| {
+        successor(&successor(&c.genesis, |_| {}), |_| {})
+    }),
     ("a second genesis", Rule::CharterInvalid, Case::new, |_| sign(&charter(), &["ada", "abe"])),
-    ("a charter signed by one administrator", Rule::CharterInvalid, Case::new, |c| sign(&next(&c.genesis, |_| {}), &["ada"])),
+    ("a charter signed by one administrator", Rule::CharterInvalid, Case::new, |c| {
+        sign(&next(&c.genesis, |_| {}), &["ada"])
+    }),
     // Devices.
-    ("a consent by a device that is not enrolled", Rule::NotEnrolled, Case::new, |c| sign(&c.node.consent("zoe"), &["device of zoe"])),
+    ("a consent by a device that is not enrolled", Rule::NotEnrolled, Case::new, |c| {
+        sign(&c.node.consent("zoe"), &["device of zoe"])
+    }),
     ("a consent by a person's key", Rule::NotEnrolled, Case::new, |c| sign(&c.node.consent("lena"), &["lena"])),
-    ("a deposit by a device that is not enrolled", Rule::NotEnrolled, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); d.depositor = subject("zoe"); sign(&d, &["device of zoe"]) }),
-    ("a consent after the enrolment's end", Rule::NotEnrolled, Case::new, |c| { let mut x = c.node.consent("maria"); c.node.wait(300 * DAY); (x.expires, x.record.event_time) = (days(400), c.node.now); sign(&x, MARIA) }),
-    ("a consent before the enrolment's begin", Rule::NotEnrolled, Case::new, |c| { let e = enrolment(c, |e| e.from = days(1)); c.node.log(&e); sign(&c.node.consent("new"), &["device of new"]) }),
-    ("a consent after the enrolment was revoked", Rule::NotEnrolled, Case::new, |c| { let r = sign(&c.node.revocation(Revoked::Enrolment(c.enrolment)), REGISTRARS); c.node.log(&r); consent(c, |_| {}) }),
-    ("a deposit after the enrolment was revoked", Rule::NotEnrolled, Case::new, |c| { let r = sign(&c.node.revocation(Revoked::Enrolment(c.enrolment)), &["ada", "abe"]); c.node.log(&r); deposit(c, |_| {}, |_| {}) }),
-    ("a withdrawal by an unknown device", Rule::NotEnrolled, Case::new, |c| sign(&c.node.withdrawal(c.consent, "maria"), &["device of zoe"])),
-    ("a withdrawal by an officer without the office", Rule::NotEnrolled, Case::new, |c| sign(&c.node.withdrawal(c.consent, "maria"), &["leo"])),
-    ("a query by a device that is not enrolled", Rule::NotEnrolled, Case::new, |c| sign(&query(c, |q| (q.by, q.what) = (by_device("zoe"), Question::Activity)), &["device of zoe"])),
-    ("a device of another subject", Rule::DeviceTaken, Case::new, |c| enrolment(c, |e| e.devices[0].key = public("device of maria"))),
-    ("a person's key as a device", Rule::DeviceTaken, Case::new, |c| enrolment(c, |e| e.devices[0].key = public("lena"))),
-    ("a seat's key as a device", Rule::DeviceTaken, Case::new, |c| enrolment(c, |e| e.devices[0].key = public("seat3 witness"))),
+    ("a deposit by a device that is not enrolled", Rule::NotEnrolled, Case::new, |c| {
+        let mut d = deal(c, |_| {}, |_| {});
+        d.depositor = subject("zoe");
+        sign(&d, &["device of zoe"])
+    }),
+    ("a consent after the enrolment's end", Rule::NotEnrolled, Case::new, |c| {
+        let mut x = c.node.consent("maria");
+        c.node.wait(300 * DAY);
+        (x.expires, x.record.event_time) = (days(400), c.node.now);
+        sign(&x, MARIA)
+    }),
+    ("a consent before the enrolment's begin", Rule::NotEnrolled, Case::new, |c| {
+        let e = enrolment(c, |e| e.from = days(1));
+        c.node.log(&e);
+        sign(&c.node.consent("new"), &["device of new"])
+    }),
+    ("a consent after the enrolment was revoked", Rule::NotEnrolled, Case::new, |c| {
+        let r = sign(&c.node.revocation(Revoked::Enrolment(c.enrolment)), REGISTRARS);
+        c.node.log(&r);
+        consent(c, |_| {})
+    }),
+    ("a deposit after the enrolment was revoked", Rule::NotEnrolled, Case::new, |c| {
+        let r = sign(&c.node.revocation(Revoked::Enrolment(c.enrolment)), &["ada", "abe"]);
+        c.node.log(&r);
+        deposit(c, |_| {}, |_| {})
+    }),
+    ("a withdrawal by an unknown device", Rule::NotEnrolled, Case::new, |c| {
+        sign(&c.node.withdrawal(c.consent, "maria"), &["device of zoe"])
+    }),
+    ("a withdrawal by an officer without the office", Rule::NotEnrolled, Case::new, |c| {
+        sign(&c.node.withdrawal(c.consent, "maria"), &["leo"])
+    }),
+    ("a query by a device that is not enrolled", Rule::NotEnrolled, Case::new, |c| {
+        sign(&query(c, |q| (q.by, q.what) = (by_device("zoe"), Question::Activity)), &["device of zoe"])
+    }),
+    ("a device of another subject", Rule::DeviceTaken, Case::new, |c| {
+        enrolment(c, |e| e.devices[0].key = public("device of maria"))
+    }),
+    ("a person's key as a device", Rule::DeviceTaken, Case::new, |c| {
+        enrolment(c, |e| e.devices[0].key = public("lena"))
+    }),
+    ("a seat's key as a device", Rule::DeviceTaken, Case::new, |c| {
+        enrolment(c, |e| e.devices[0].key = public("seat3 witness"))
+    }),
     // Clocks: the charter allows 300 seconds.
-    ("a request from the future", Rule::ClockSkew, Case::new, |c| { c.node.wait(302); let e = request(c, |_| {}); c.node.wait(-302); e }),
-    ("a matter from the future", Rule::ClockSkew, Case::new, |c| { let mut m = c.node.matter(Open, None); m.at = c.node.now.plus_seconds(302); sign(&m, &["ida"]) }),
-    ("an approval from the future", Rule::ClockSkew, Case::new, |c| { let mut d = c.node.decision(c.request, "leo", "legal", Approve); d.at = c.node.now.plus_seconds(302); sign(&d, &["leo"]) }),
+    ("a request from the future", Rule::ClockSkew, Case::new, |c| {
+        c.node.wait(302);
+        let e = request(c, |_| {});
+        c.node.wait(-302);
+        e
+    }),
+    ("a matter from the future", Rule::ClockSkew, Case::new, |c| {
+        let mut m = c.node.matter(Open, None);
+        m.at = c.node.now.plus_seconds(302);
+        sign(&m, &["ida"])
+    }),
+    ("an approval from the future", Rule::ClockSkew, Case::new, |c| {
+        let mut d = c.node.decision(c.request, "leo", "legal", Approve);
+        d.at = c.node.now.plus_seconds(302);
+        sign(&d, &["leo"])
+    }),
     ("a consent from the future", Rule::ClockSkew, Case::new, |c| consent(c, |x| x.record.event_time = days(1))),
-    ("a deposit from the future", Rule::ClockSkew, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); d.at = days(1); sign(&d, MARIA) }),
+    ("a deposit from the future", Rule::ClockSkew, Case::new, |c| {
+        let mut d = deal(c, |_| {}, |_| {});
+        d.at = days(1);
+        sign(&d, MARIA)
+    }),
     ("a charter from the future", Rule::ClockSkew, Case::new, |c| successor(&c.genesis, |x| x.issued = days(1))),
     ("a query from the future", Rule::ClockSkew, Case::new, |c| sign(&query(c, |q| q.at = days(1)), &["leo"])),
-    ("an old query", Rule::ClockSkew, Case::new, |c| { let e = sign(&query(c, |_| {}), &["leo"]); c.node.wait(301); e }),
-    ("the same query again", Rule::Malformed, Case::new, |c| { let e = sign(&query(c, |_| {}), &["leo"]); c.node.log(&e); e }),
+    ("an old query", Rule::ClockSkew, Case::new, |c| {
+        let e = sign(&query(c, |_| {}), &["leo"]);
+        c.node.wait(301);
+        e
+    }),
+    ("the same query again", Rule::Malformed, Case::new, |c| {
+        let e = sign(&query(c, |_| {}), &["leo"]);
+        c.node.log(&e);
+        e
+    }),
     // Consents.
-    ("a deposit under an unknown consent", Rule::ConsentUnknown, Case::new, |c| deposit(c, |d| d.consent = Digest::of(b"x"), |_| {})),
-    ("a deposit under a withdrawn consent", Rule::ConsentWithdrawn, Case::new, |c| { let e = sign(&c.node.withdrawal(c.consent, "maria"), MARIA); c.node.log(&e); deposit(c, |_| {}, |_| {}) }),
+    ("a deposit under an unknown consent", Rule::ConsentUnknown, Case::new, |c| {
+        deposit(c, |d| d.consent = Digest::of(b"x"), |_| {})
+    }),
+    ("a deposit under a withdrawn consent", Rule::ConsentWithdrawn, Case::new, |c| {
+        let e = sign(&c.node.withdrawal(c.consent, "maria"), MARIA);
+        c.node.log(&e);
+        deposit(c, |_| {}, |_| {})
+    }),
     ("a consent that has ended", Rule::ConsentExpired, Case::new, |c| consent(c, |x| x.expires = x.record.event_time)),
-    ("a deposit after the consent's end", Rule::ConsentExpired, Case::new, |c| { c.node.wait(200 * DAY); deposit(c, |_| {}, |_| {}) }),
-    ("a deposit under another subject's consent", Rule::ConsentScope, Case::new, |c| { let x = sign(&c.node.consent("max"), MAX); let x = c.node.log(&x); deposit(c, |d| d.consent = x, |_| {}) }),
-    ("a thread that is not covered", Rule::ConsentScope, Case::new, |c| deposit(c, |_| {}, |a| a.thread = thread("t3"))),
+    ("a deposit after the consent's end", Rule::ConsentExpired, Case::new, |c| {
+        c.node.wait(200 * DAY);
+        deposit(c, |_| {}, |_| {})
+    }),
+    ("a deposit under another subject's consent", Rule::ConsentScope, Case::new, |c| {
+        let x = sign(&c.node.consent("max"), MAX);
+        let x = c.node.log(&x);
+        deposit(c, |d| d.consent = x, |_| {})
+    }),
+    ("a thread that is not covered", Rule::ConsentScope, Case::new, |c| {
+        deposit(c, |_| {}, |a| a.thread = thread("t3"))
+    }),
     ("a time before what is covered", Rule::ConsentScope, Case::new, |c| deposit(c, |_| {}, |a| a.from = days(-101))),
     ("a time after what is covered", Rule::ConsentScope, Case::new, |c| deposit(c, |_| {}, |a| a.to = days(101))),
     ("an epoch before those covered", Rule::ConsentScope, Case::new, |c| deposit(c, |_| {}, |a| a.epoch = 4)),
     ("an epoch after those covered", Rule::ConsentScope, Case::new, |c| deposit(c, |_| {}, |a| a.epoch = 10)),
-    ("a threshold under the consent's floor", Rule::ConsentFloor, Case::new, |c| deposit_under(c, |x| x.floor = Floor { t: 4, n: 5 })),
-    ("a node set under the consent's floor", Rule::ConsentFloor, Case::new, |c| deposit_under(c, |x| x.floor = Floor { t: 3, n: 6 })),
-    // Policies.
-    ("a consent to an unknown policy", Rule::PolicyUnknown, Case::new, |c| consent(c, |x| x.policies[0].id = w("other"))),
-    ("a consent to another text", Rule::PolicyUnknown, Case::new, |c| consent(c, |x| x.policies[0].digest = Digest::of(b"x"))),
-    ("a consent to a text of an older charter", Rule::PolicyUnknown, || moved_on(|c| c.policies[0].text.push('\n')), |c| {
-        let old = charter().policies[0].digest();
-        consent(c, |x| x.policies[0].digest = old)
+    ("a threshold under the consent's floor", Rule::ConsentFloor, Case::new, |c| {
+        deposit_under(c, |x| x.floor = Floor { t: 4, n: 5 })
     }),
-    ("a deal under a policy that was not agreed", Rule::PolicyNotAgreed, Case::new, |c| deposit(c, |d| d.policies.push(PolicyRef { id: w("zz"), digest: Digest::of(b"x") }), |_| {})),
-    ("a deal under another text than agreed", Rule::PolicyNotAgreed, Case::new, |c| deposit(c, |d| d.policies[0].digest = Digest::of(b"x"), |_| {})),
+    ("a node set under the consent's floor", Rule::ConsentFloor, Case::new, |c| {
+        deposit_under(c, |x| x.floor = Floor { t: 3, n: 6 })
+    }),
+    // Policies.
+    ("a consent to an unknown policy", Rule::PolicyUnknown, Case::new, |c| {
+        consent(c, |x| x.policies[0].id = w("other"))
+    }),
+    ("a consent to another text", Rule::PolicyUnknown, Case::new, |c| {
+        consent(c, |x| x.policies[0].digest = Digest::of(b"x"))
+    }),
+    (
+        "a consent to a text of an older charter",
+        Rule::PolicyUnknown,
+        || moved_on(|c| c.policies[0].text.push('\n')),
+        |c| {
+            let old = charter().policies[0].digest();
+            consent(c, |x| x.policies[0].digest = old)
+        },
+    ),
+    ("a deal under a policy that was not agreed", Rule::PolicyNotAgreed, Case::new, |c| {
+        deposit(c, |d| d.policies.push(PolicyRef { id: w("zz"), digest: Digest::of(b"x") }), |_| {})
+    }),
+    ("a deal under another text than agreed", Rule::PolicyNotAgreed, Case::new, |c| {
+        deposit(c, |d| d.policies[0].digest = Digest::of(b"x"), |_| {})
+    }),
     // Deals.
     ("a deal for an unknown generation", Rule::Generation, Case::new, |c| deposit(c, |d| d.generation = 2, |_| {})),
     ("a deal with another threshold", Rule::Generation, Case::new, |c| deposit(c, |d| d.t = 2, |_| {})),
-    ("a deal for the generation before", Rule::Generation, || moved_on(|c| c.generations.push(generation(2, 3, &[1, 2, 3, 4, 5]))), |c| deposit(c, |d| d.generation = 1, |_| {})),
+    (
+        "a deal for the generation before",
+        Rule::Generation,
+        || moved_on(|c| c.generations.push(generation(2, 3, &[1, 2, 3, 4, 5]))),
+        |c| deposit(c, |d| d.generation = 1, |_| {}),
+    ),
     ("a deal that calls its size otherwise", Rule::Generation, Case::new, |c| changed_deal(c, |j| j["n"] = 4.into())),
-    ("blobs for other seats", Rule::Generation, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); d.blobs[4].seat = seat_index(6); sign(&d, MARIA) }),
-    ("blobs for fewer seats", Rule::Generation, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); d.blobs.pop(); sign(&d, MARIA) }),
-    ("a deal that is no JSON", Rule::DealInvalid, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); d.deal.0.pop(); sign(&d, MARIA) }),
-    ("a participant under a token version that nobody has", Rule::Malformed, Case::new, |c| deposit(c, |_| {}, |a| a.participants.last_mut().unwrap().token.version = 9)),
+    ("blobs for other seats", Rule::Generation, Case::new, |c| {
+        let mut d = deal(c, |_| {}, |_| {});
+        d.blobs[4].seat = seat_index(6);
+        sign(&d, MARIA)
+    }),
+    ("blobs for fewer seats", Rule::Generation, Case::new, |c| {
+        let mut d = deal(c, |_| {}, |_| {});
+        d.blobs.pop();
+        sign(&d, MARIA)
+    }),
+    ("a deal that is no JSON", Rule::DealInvalid, Case::new, |c| {
+        let mut d = deal(c, |_| {}, |_| {});
+        d.deal.0.pop();
+        sign(&d, MARIA)
+    }),
+    ("a participant under a token version that nobody has", Rule::Malformed, Case::new, |c| {
+        deposit(c, |_| {}, |a| a.participants.last_mut().unwrap().token.version = 9)
+    }),
     ("a deal without items", Rule::DealInvalid, Case::new, |c| changed_deal(c, |j| j["items"] = serde_json::json!([]))),
-    ("a deal with a commitment too few", Rule::DealInvalid, Case::new, |c| changed_deal(c, |j| {
-        let mut all: Blob = serde_json::from_value(j["items"][0]["commitments"].clone()).unwrap();
-        all.0.truncate(2 * 65);
-        j["items"][0]["commitments"] = serde_json::to_value(all).unwrap();
-    })),
-    ("a deal with a commitment off the curve", Rule::DealInvalid, Case::new, |c| changed_deal(c, |j| {
-        let mut all: Blob = serde_json::from_value(j["items"][0]["commitments"].clone()).unwrap();
-        all.0[64] ^= 1;
-        j["items"][0]["commitments"] = serde_json::to_value(all).unwrap();
-    })),
-    ("one deal under two payloads", Rule::DealReplayed, Case::new, |c| { let mut d = deal(c, |_| {}, |_| {}); c.node.log(&sign(&d, MARIA)); d.nonce = Nonce::random(); sign(&d, MARIA) }),
+    ("a deal with a commitment too few", Rule::DealInvalid, Case::new, |c| {
+        changed_deal(c, |j| {
+            let mut all: Blob = serde_json::from_value(j["items"][0]["commitments"].clone()).unwrap();
+            all.0.truncate(2 * 65);
+            j["items"][0]["commitments"] = serde_json::to_value(all).unwrap();
+        })
+    }),
+    ("a deal with a commitment off the curve", Rule::DealInvalid, Case::new, |c| {
+        changed_deal(c, |j| {
+            let mut all: Blob = serde_json::from_value(j["items"][0]["commitments"].clone()).unwrap();
+            all.0[64] ^= 1;
+            j["items"][0]["commitments"] = serde_json::to_value(all).unwrap();
+        })
+    }),
+    ("one deal under two payloads", Rule::DealReplayed, Case::new, |c| {
+        let mut d = deal(c, |_| {}, |_| {});
+        c.node.log(&sign(&d, MARIA));
+        d.nonce = Nonce::random();
+        sign(&d, MARIA)
+    }),
     // Matters.
     ("a matter opened twice", Rule::MatterChain, Case::new, |c| c.node.matter_act(Open, None)),
     ("an open matter reopened", Rule::MatterChain, Case::new, |c| c.node.matter_act(Reopen, Some(c.opening))),
-    ("an unknown matter reopened", Rule::MatterChain, Case::new, |c| { let mut m = c.node.matter(Reopen, Some(c.opening)); m.matter = w("MAT-2"); sign(&m, &["ida"]) }),
-    ("a matter reopened after another statement than its head", Rule::MatterChain, Case::new, |c| { let e = c.node.matter_act(Close, Some(c.opening)); c.node.log(&e); c.node.matter_act(Reopen, Some(c.opening)) }),
+    ("an unknown matter reopened", Rule::MatterChain, Case::new, |c| {
+        let mut m = c.node.matter(Reopen, Some(c.opening));
+        m.matter = w("MAT-2");
+        sign(&m, &["ida"])
+    }),
+    ("a matter reopened after another statement than its head", Rule::MatterChain, Case::new, |c| {
+        let e = c.node.matter_act(Close, Some(c.opening));
+        c.node.log(&e);
+        c.node.matter_act(Reopen, Some(c.opening))
+    }),
     // Requests.
-    ("a request that has ended", Rule::RequestExpired, Case::new, |c| { let e = request(c, |_| {}); c.node.wait(7 * DAY); e }),
-    ("a request for more items than allowed", Rule::RequestLimits, Case::new, |c| request(c, |r| { r.items = sorted((0..4u8).map(|n| Digest::of(&[n])).collect()); r.counts = Counts { items: 4, ..r.counts } })),
-    ("a request that lives too long", Rule::RequestLimits, Case::new, |c| request(c, |r| r.expires = r.created.plus_seconds(14 * DAY + 1))),
-    ("a notice delayed too long", Rule::NoticeDelay, Case::new, |c| request(c, |r| r.notice = Notice::Delayed(DelayedNotice { order: w("O-1"), until: r.created.plus_seconds(90 * DAY + 1) }))),
+    ("a request that has ended", Rule::RequestExpired, Case::new, |c| {
+        let e = request(c, |_| {});
+        c.node.wait(7 * DAY);
+        e
+    }),
+    ("a request for more items than allowed", Rule::RequestLimits, Case::new, |c| {
+        request(c, |r| {
+            r.items = sorted((0..4u8).map(|n| Digest::of(&[n])).collect());
+            r.counts = Counts { items: 4, ..r.counts }
+        })
+    }),
+    ("a request that lives too long", Rule::RequestLimits, Case::new, |c| {
+        request(c, |r| r.expires = r.created.plus_seconds(14 * DAY + 1))
+    }),
+    ("a notice delayed too long", Rule::NoticeDelay, Case::new, |c| {
+        request(c, |r| {
+            r.notice = Notice::Delayed(DelayedNotice { order: w("O-1"), until: r.created.plus_seconds(90 * DAY + 1) })
+        })
+    }),
     // Approvers, told at once.
-    ("the requestor approves", Rule::ApproverIsRequestor, || Case::with(|c| of(c, "ida").roles.push(w("legal"))), |c| c.node.decide(c.request, "ida", "legal", Approve)),
-    ("the recipient approves", Rule::ApproverIsRecipient, || with_recipient("lena"), |c| c.node.decide(c.request, "lena", "legal", Approve)),
-    ("a subject in scope approves", Rule::ApproverInScope, || Case::of(|_| {}, |a| a.participants = participants(&[("maria", true), ("lena", true)]), |_| {}), |c| c.node.decide(c.request, "lena", "legal", Approve)),
-    ("the depositor approves", Rule::ApproverInScope, || Case::with(|c| of(c, "lena").subject = Subject::Tokens(vec![subject("maria")])), |c| c.node.decide(c.request, "lena", "legal", Approve)),
+    (
+        "the requestor approves",
+        Rule::ApproverIsRequestor,
+        || Case::with(|c| of(c, "ida").roles.push(w("legal"))),
+        |c| c.node.decide(c.request, "ida", "legal", Approve),
+    ),
+    (
+        "the recipient approves",
+        Rule::ApproverIsRecipient,
+        || with_recipient("lena"),
+        |c| c.node.decide(c.request, "lena", "legal", Approve),
+    ),
+    (
+        "a subject in scope approves",
+        Rule::ApproverInScope,
+        || Case::of(|_| {}, |a| a.participants = participants(&[("maria", true), ("lena", true)]), |_| {}),
+        |c| c.node.decide(c.request, "lena", "legal", Approve),
+    ),
+    (
+        "the depositor approves",
+        Rule::ApproverInScope,
+        || Case::with(|c| of(c, "lena").subject = Subject::Tokens(vec![subject("maria")])),
+        |c| c.node.decide(c.request, "lena", "legal", Approve),
+    ),
     // Kinds that are not submitted.
     ("a release-call", Rule::NotSubmittable, Case::new, |c| sign(&c.node.call(c.request, by_person("ida")), &["ida"])),
-    ("an answer about restrictions", Rule::NotSubmittable, Case::new, |c| sign(&c.node.answer(2, c.request), &["seat2"])),
-    ("a receipt", Rule::NotSubmittable, Case::new, |c| sign(&Receipt {
-        kind: Kind::Receipt, org: w("acme.example"), nonce: Nonce::random(), charter: c.node.charter(), seat: seat_index(1),
-        statement: c.request, envelope: c.request, log: "seat1.example/log".into(), seq: 1, leaf: c.request, at: c.node.now,
-    }, &["seat1"])),
-    ("a release", Rule::NotSubmittable, Case::new, |c| sign(&Release {
-        kind: Kind::Release, org: w("acme.example"), nonce: Nonce::random(), charter: c.node.charter(), seat: seat_index(1),
-        generation: 1, request: c.request, items: c.asked.items.clone(), recipient: c.request, reply: c.request, attempt: 1,
-    }, &["seat1"])),
-    ("a view", Rule::NotSubmittable, Case::new, |c| sign(&View {
-        kind: Kind::View, org: w("acme.example"), nonce: Nonce::random(), charter: c.node.charter(), seat: seat_index(1),
-        log: "seat1.example/log".into(), note: None, export: Nonce::random(), at: c.node.now,
-    }, &["seat1"])),
+    ("an answer about restrictions", Rule::NotSubmittable, Case::new, |c| {
+        sign(&c.node.answer(2, c.request), &["seat2"])
+    }),
+    ("a receipt", Rule::NotSubmittable, Case::new, |c| {
+        sign(
+            &Receipt {
+                kind: Kind::Receipt,
+                org: w("acme.example"),
+                nonce: Nonce::random(),
+                charter: c.node.charter(),
+                seat: seat_index(1),
+                statement: c.request,
+                envelope: c.request,
+                log: "seat1.example/log".into(),
+                seq: 1,
+                leaf: c.request,
+                at: c.node.now,
+            },
+            &["seat1"],
+        )
+    }),
+    ("a release", Rule::NotSubmittable, Case::new, |c| {
+        sign(
+            &Release {
+                kind: Kind::Release,
+                org: w("acme.example"),
+                nonce: Nonce::random(),
+                charter: c.node.charter(),
+                seat: seat_index(1),
+                generation: 1,
+                request: c.request,
+                items: c.asked.items.clone(),
+                recipient: c.request,
+                reply: c.request,
+                attempt: 1,
+            },
+            &["seat1"],
+        )
+    }),
+    ("a view", Rule::NotSubmittable, Case::new, |c| {
+        sign(
+            &View {
+                kind: Kind::View,
+                org: w("acme.example"),
+                nonce: Nonce::random(),
+                charter: c.node.charter(),
+                seat: seat_index(1),
+                log: "seat1.example/log".into(),
+                note: None,
+                export: Nonce::random(),
+                at: c.node.now,
+            },
+            &["seat1"],
+        )
+    }),
 ];
 
 /// A deposit of deal bytes with one change.
@@ -322,11 +727,28 @@ fn changed_deal(c: &Case, change: impl FnOnce(&mut serde_json::Value)) -> Envelo
 /// Rules that no statement can break on its way in: the gate's, tested in `gate.rs`, the node's, and
 /// a charter's state, tested in `charter.rs`.
 const NOT_HERE: &[Rule] = &[
-    Rule::CharterUnaccepted, Rule::CharterFork, Rule::MatterUnknown, Rule::MatterClosed, Rule::RequestUnknown,
-    Rule::RequestCancelled, Rule::ItemUnknown, Rule::ItemScope, Rule::MixedGenerations, Rule::PolicyDenies,
-    Rule::PolicyError, Rule::Denied, Rule::RequestorInScope, Rule::RecipientInScope, Rule::RequestorOperatesSeat,
-    Rule::RecipientIsRequestor, Rule::RecipientKey, Rule::PermitsMissing, Rule::PermitInvalid, Rule::Pending,
-    Rule::AnswerInvalid, Rule::CosignaturesMissing,
+    Rule::CharterUnaccepted,
+    Rule::CharterFork,
+    Rule::MatterUnknown,
+    Rule::MatterClosed,
+    Rule::RequestUnknown,
+    Rule::RequestCancelled,
+    Rule::ItemUnknown,
+    Rule::ItemScope,
+    Rule::MixedGenerations,
+    Rule::PolicyDenies,
+    Rule::PolicyError,
+    Rule::Denied,
+    Rule::RequestorInScope,
+    Rule::RecipientInScope,
+    Rule::RequestorOperatesSeat,
+    Rule::RecipientIsRequestor,
+    Rule::RecipientKey,
+    Rule::PermitsMissing,
+    Rule::PermitInvalid,
+    Rule::Pending,
+    Rule::AnswerInvalid,
+    Rule::CosignaturesMissing,
 ];
 
 #[test]
@@ -480,13 +902,40 @@ type Restriction = (&'static str, fn(&Case) -> Envelope, &'static str);
 
 const RESTRICTIONS: &[Restriction] = &[
     ("denial", |c| saw_version_1!(c, c.node.decision(c.request, "leo", "legal", Deny), &["leo"]), "refuse: denied"),
-    ("recusal", |c| saw_version_1!(c, c.node.decision(c.request, "lena", "legal", Recuse), &["lena"]), "pending: approvals.legal 0/1, approvers 1/2"),
-    ("cancellation", |c| { let e = c.node.cancellation(c.request, "ida"); resign(&e, &["ida"], |j| j["charter"] = c.genesis.digest().to_string().into()) }, "refuse: request-cancelled"),
+    (
+        "recusal",
+        |c| saw_version_1!(c, c.node.decision(c.request, "lena", "legal", Recuse), &["lena"]),
+        "pending: approvals.legal 0/1, approvers 1/2",
+    ),
+    (
+        "cancellation",
+        |c| {
+            let e = c.node.cancellation(c.request, "ida");
+            resign(&e, &["ida"], |j| j["charter"] = c.genesis.digest().to_string().into())
+        },
+        "refuse: request-cancelled",
+    ),
     ("closing", |c| saw_version_1!(c, c.node.matter(Close, Some(c.opening)), &["ida"]), "refuse: matter-closed"),
-    ("withdrawal by the subject", |c| saw_version_1!(c, c.node.withdrawal(c.consent, "maria"), MARIA), "refuse: consent-withdrawn"),
-    ("withdrawal by the subject-rights office", |c| saw_version_1!(c, c.node.withdrawal(c.consent, "maria"), &["sara"]), "refuse: consent-withdrawn"),
-    ("revocation by registrars", |c| saw_version_1!(c, c.node.revocation(Revoked::Key(public("ida"))), REGISTRARS), "refuse: key-revoked"),
-    ("revocation by administrators", |c| saw_version_1!(c, c.node.revocation(Revoked::Key(public("lena"))), &["ada", "abe"]), "pending: approvals.legal 0/1, approvers 1/2"),
+    (
+        "withdrawal by the subject",
+        |c| saw_version_1!(c, c.node.withdrawal(c.consent, "maria"), MARIA),
+        "refuse: consent-withdrawn",
+    ),
+    (
+        "withdrawal by the subject-rights office",
+        |c| saw_version_1!(c, c.node.withdrawal(c.consent, "maria"), &["sara"]),
+        "refuse: consent-withdrawn",
+    ),
+    (
+        "revocation by registrars",
+        |c| saw_version_1!(c, c.node.revocation(Revoked::Key(public("ida"))), REGISTRARS),
+        "refuse: key-revoked",
+    ),
+    (
+        "revocation by administrators",
+        |c| saw_version_1!(c, c.node.revocation(Revoked::Key(public("lena"))), &["ada", "abe"]),
+        "pending: approvals.legal 0/1, approvers 1/2",
+    ),
 ];
 
 #[test]
@@ -560,7 +1009,9 @@ fn restrictions_count_when_they_arrive_first() {
         let (case, refusals) = arriving_first(&seen, &[statement(&seen)]);
         // What the restriction stops at the door is not there when the gate looks.
         let (at_the_door, expected) = match *name {
-            "withdrawal by the subject" | "withdrawal by the subject-rights office" => (vec![Rule::ConsentWithdrawn], "refuse: item-unknown"),
+            "withdrawal by the subject" | "withdrawal by the subject-rights office" => {
+                (vec![Rule::ConsentWithdrawn], "refuse: item-unknown")
+            }
             "revocation by registrars" => (vec![Rule::KeyRevoked; 2], "refuse: request-unknown"),
             "revocation by administrators" => (vec![Rule::KeyRevoked], *expected),
             _ => (vec![], *expected),
@@ -572,10 +1023,7 @@ fn restrictions_count_when_they_arrive_first() {
 #[test]
 fn a_strangers_restriction_that_arrives_first_takes_nobodys_place() {
     let seen = Case::approved();
-    let strange = [
-        sign(&seen.node.withdrawal(seen.consent, "max"), MAX),
-        seen.node.cancellation(seen.request, "ivan"),
-    ];
+    let strange = [sign(&seen.node.withdrawal(seen.consent, "max"), MAX), seen.node.cancellation(seen.request, "ivan")];
     let (mut case, refusals) = arriving_first(&seen, &strange);
     assert_eq!((case.says().as_str(), refusals), ("permit", vec![]), "neither is the subject's or the requestor's");
     assert_eq!(case.node.facts.restrictions_on(Some(&case.request)), vec![], "peers could not take them over");

@@ -41,82 +41,278 @@ const ONE_VERSION: &[Row] = &[
     ("no generation", |c| c.generations.clear(), "no generation", Same),
     ("t is 0", |c| c.generations[0].t = 0, "t below 2 lets one node release alone", Same),
     ("t is 1", |c| c.generations[0] = generation(1, 1, &[1]), "t below 2 lets one node release alone", Same),
-    ("n is 2t", |c| { c.generations[0] = generation(1, 2, &[1, 2, 3, 4]) }, "n above 2t-1 allows two disjoint quorums", Same),
+    (
+        "n is 2t",
+        |c| c.generations[0] = generation(1, 2, &[1, 2, 3, 4]),
+        "n above 2t-1 allows two disjoint quorums",
+        Same,
+    ),
     ("n is below t", |c| c.generations[0].t = 6, "fewer members than t", Same),
     ("no member", |c| c.generations[0].members.clear(), "fewer members than t", Same),
-    ("a member twice", |c| c.generations[0] = generation(1, 3, &[1, 2, 3, 3, 4]), "members ascending, none twice", Same),
-    ("members unsorted", |c| c.generations[0] = generation(1, 3, &[2, 1, 3, 4, 5]), "members ascending, none twice", Same),
+    (
+        "a member twice",
+        |c| c.generations[0] = generation(1, 3, &[1, 2, 3, 3, 4]),
+        "members ascending, none twice",
+        Same,
+    ),
+    (
+        "members unsorted",
+        |c| c.generations[0] = generation(1, 3, &[2, 1, 3, 4, 5]),
+        "members ascending, none twice",
+        Same,
+    ),
     ("generation 0", |c| c.generations[0].number = 0, "generation numbers start at 1", Same),
     ("generation number twice", |c| c.generations.push(generation(1, 3, &[1, 2, 3])), "numbers do not ascend", Same),
-    ("generations descend", |c| { c.generations.insert(0, generation(2, 3, &[1, 2, 3])) }, "numbers do not ascend", Same),
-    ("current generation names an unknown seat", |c| c.generations[0].members[4] = no_seat(9), "the current generation has an unknown seat", Same),
-    ("old generation below t serving seats", |c| c.generations.insert(0, generation(1, 3, &[1, 2, 7, 8])), "numbers do not ascend", Same),
-    ("old generation below t serving seats, numbered", |c| {
-        c.generations[0].number = 2;
-        c.generations.insert(0, generation(1, 3, &[1, 2, 7, 8]));
-    }, "generation 1: fewer than t of its seats still serve", Same),
+    ("generations descend", |c| c.generations.insert(0, generation(2, 3, &[1, 2, 3])), "numbers do not ascend", Same),
+    (
+        "current generation names an unknown seat",
+        |c| c.generations[0].members[4] = no_seat(9),
+        "the current generation has an unknown seat",
+        Same,
+    ),
+    (
+        "old generation below t serving seats",
+        |c| c.generations.insert(0, generation(1, 3, &[1, 2, 7, 8])),
+        "numbers do not ascend",
+        Same,
+    ),
+    (
+        "old generation below t serving seats, numbered",
+        |c| {
+            c.generations[0].number = 2;
+            c.generations.insert(0, generation(1, 3, &[1, 2, 7, 8]));
+        },
+        "generation 1: fewer than t of its seats still serve",
+        Same,
+    ),
     // Seats.
     ("no seat", |c| c.seats.clear(), "1 to 255 seats", Same),
     ("seat index twice", |c| c.seats[1].index = c.seats[0].index, "a seat index appears twice", Same),
     ("URL twice", |c| c.seats[1].url = c.seats[0].url.clone(), "a seat URL appears twice", Same),
-    ("URL twice but for case and slash", |c| c.seats[1].url = "https://SEAT1.example:8443/".into(), "a seat URL appears twice", Same),
+    (
+        "URL twice but for case and slash",
+        |c| c.seats[1].url = "https://SEAT1.example:8443/".into(),
+        "a seat URL appears twice",
+        Same,
+    ),
     ("URL without TLS", |c| c.seats[1].url = "http://seat2.example".into(), "the URL is not https", Same),
     ("log origin twice", |c| c.seats[1].log_origin = c.seats[0].log_origin.clone(), "a log origin appears twice", Same),
     ("log origin empty", |c| c.seats[1].log_origin.clear(), "no log origin", Same),
     ("log origin with a space", |c| c.seats[1].log_origin = "a b".into(), "without space or plus", Same),
     ("log origin with a plus", |c| c.seats[1].log_origin = "a+b".into(), "without space or plus", Same),
     ("TLS pin twice", |c| c.seats[1].tls_pin = c.seats[0].tls_pin, "a TLS key pin appears twice", Same),
-    ("one operator for two seats", |c| c.seats[1].operator = c.seats[0].operator.clone(), "an operator appears twice", Relaxed),
+    (
+        "one operator for two seats",
+        |c| c.seats[1].operator = c.seats[0].operator.clone(),
+        "an operator appears twice",
+        Relaxed,
+    ),
     ("one operator in other letters", |c| c.seats[1].operator = w("OPERATOR 1"), "an operator appears twice", Relaxed),
-    ("one person operates two seats", |c| c.seats[1].operators = vec![w("op1")], "a person operating a seat appears twice", Relaxed),
+    (
+        "one person operates two seats",
+        |c| c.seats[1].operators = vec![w("op1")],
+        "a person operating a seat appears twice",
+        Relaxed,
+    ),
     ("no operator", |c| c.seats[1].operators.clear(), "seat 2: no operator named", Same),
-    ("operator not in the charter", |c| c.seats[1].operators = vec![w("nobody")], "operator nobody is not in the charter", Same),
-    ("log key of another method", |c| c.seats[1].log_key = public("dora log"), "log and witness keys are Ed25519", Same),
-    ("witness key of another method", |c| c.seats[1].witness_key = public("dora log"), "log and witness keys are Ed25519", Same),
-    ("seat sealing key cut short", |c| { c.seats[1].sealing.public.0.pop(); }, "seat 2: bad sealing key", Same),
-    ("seat sealing key of another suite", |c| c.seats[1].sealing.suite = escrow_core::sealing::Suite::MlKem768P256, "seat 2: bad sealing key", Same),
+    (
+        "operator not in the charter",
+        |c| c.seats[1].operators = vec![w("nobody")],
+        "operator nobody is not in the charter",
+        Same,
+    ),
+    (
+        "log key of another method",
+        |c| c.seats[1].log_key = public("dora log"),
+        "log and witness keys are Ed25519",
+        Same,
+    ),
+    (
+        "witness key of another method",
+        |c| c.seats[1].witness_key = public("dora log"),
+        "log and witness keys are Ed25519",
+        Same,
+    ),
+    (
+        "seat sealing key cut short",
+        |c| {
+            c.seats[1].sealing.public.0.pop();
+        },
+        "seat 2: bad sealing key",
+        Same,
+    ),
+    (
+        "seat sealing key of another suite",
+        |c| c.seats[1].sealing.suite = escrow_core::sealing::Suite::MlKem768P256,
+        "seat 2: bad sealing key",
+        Same,
+    ),
     // Keys among seats and people.
     ("key of two seats", |c| c.seats[1].statement_key = public("seat1"), "a raw public key appears twice", Same),
-    ("one seat, one key for two uses", |c| c.seats[1].witness_key = c.seats[1].log_key.clone(), "a raw public key appears twice", Same),
-    ("a person's key is a seat's", |c| of(c, "lena").keys[0].key = public("seat1"), "a raw public key appears twice", Same),
+    (
+        "one seat, one key for two uses",
+        |c| c.seats[1].witness_key = c.seats[1].log_key.clone(),
+        "a raw public key appears twice",
+        Same,
+    ),
+    (
+        "a person's key is a seat's",
+        |c| of(c, "lena").keys[0].key = public("seat1"),
+        "a raw public key appears twice",
+        Same,
+    ),
     ("key of two people", |c| of(c, "leo").keys[0].key = public("lena"), "a raw public key appears twice", Same),
-    ("one person, one key twice", |c| of(c, "leo").keys.push(person_key("leo")), "a raw public key appears twice", Same),
+    (
+        "one person, one key twice",
+        |c| of(c, "leo").keys.push(person_key("leo")),
+        "a raw public key appears twice",
+        Same,
+    ),
     ("sealing key of two seats", |c| c.seats[1].sealing = sealing("seat1"), "a sealing key appears twice", Same),
-    ("a person's sealing key is a seat's", |c| of(c, "otto").sealing = Some(sealing("seat1")), "a sealing key appears twice", Same),
-    ("sealing key of two people", |c| of(c, "otto").sealing = Some(sealing("lena")), "a sealing key appears twice", Same),
+    (
+        "a person's sealing key is a seat's",
+        |c| of(c, "otto").sealing = Some(sealing("seat1")),
+        "a sealing key appears twice",
+        Same,
+    ),
+    (
+        "sealing key of two people",
+        |c| of(c, "otto").sealing = Some(sealing("lena")),
+        "a sealing key appears twice",
+        Same,
+    ),
     // People.
     ("nobody", |c| c.people.clear(), "operator op1 is not in the charter", Same),
-    ("person id twice", |c| { let p = person("leo", &[]); c.people.push(escrow_core::charter::Person { name: "X".into(), keys: vec![], ..p }) }, "a person id appears twice", Same),
+    (
+        "person id twice",
+        |c| {
+            let p = person("leo", &[]);
+            c.people.push(escrow_core::charter::Person { name: "X".into(), keys: vec![], ..p })
+        },
+        "a person id appears twice",
+        Same,
+    ),
     ("person name twice", |c| of(c, "leo").name = "Officer lena".into(), "a person's name appears twice", Same),
-    ("person name twice but for case and space", |c| of(c, "leo").name = " OFFICER LENA ".into(), "a person's name appears twice", Same),
+    (
+        "person name twice but for case and space",
+        |c| of(c, "leo").name = " OFFICER LENA ".into(),
+        "a person's name appears twice",
+        Same,
+    ),
     ("no name", |c| of(c, "leo").name = "  ".into(), "leo: no name", Same),
-    ("same subject under two ids", |c| of(c, "leo").subject = Subject::Tokens(vec![subject("lena")]), "the same subject as another person", Same),
-    ("subject token of no version in use", |c| of(c, "leo").subject = Subject::Tokens(vec![subject_v(2, "leo")]), "leo: one subject token for each token-key version", Same),
-    ("no subject token", |c| of(c, "leo").subject = Subject::Tokens(vec![]), "leo: one subject token for each token-key version", Same),
-    ("two subject tokens of one version", |c| of(c, "leo").subject = Subject::Tokens(vec![subject("leo"), subject("leo too")]), "leo: one subject token for each token-key version", Same),
-    ("token version added, nobody's token under it", |c| c.token_versions.push(2), "one subject token for each token-key version in use", Same),
+    (
+        "same subject under two ids",
+        |c| of(c, "leo").subject = Subject::Tokens(vec![subject("lena")]),
+        "the same subject as another person",
+        Same,
+    ),
+    (
+        "subject token of no version in use",
+        |c| of(c, "leo").subject = Subject::Tokens(vec![subject_v(2, "leo")]),
+        "leo: one subject token for each token-key version",
+        Same,
+    ),
+    (
+        "no subject token",
+        |c| of(c, "leo").subject = Subject::Tokens(vec![]),
+        "leo: one subject token for each token-key version",
+        Same,
+    ),
+    (
+        "two subject tokens of one version",
+        |c| of(c, "leo").subject = Subject::Tokens(vec![subject("leo"), subject("leo too")]),
+        "leo: one subject token for each token-key version",
+        Same,
+    ),
+    (
+        "token version added, nobody's token under it",
+        |c| c.token_versions.push(2),
+        "one subject token for each token-key version in use",
+        Same,
+    ),
     ("no token version", |c| c.token_versions.clear(), "no token-key version", Same),
     ("token versions descend", |c| c.token_versions = vec![2, 1], "token-key versions ascend", Same),
-    ("a role twice", |c| { let r = c.people[0].roles[0].clone(); c.people[0].roles.push(r) }, "a role appears twice", Same),
+    (
+        "a role twice",
+        |c| {
+            let r = c.people[0].roles[0].clone();
+            c.people[0].roles.push(r)
+        },
+        "a role appears twice",
+        Same,
+    ),
     ("roles but no key", |c| of(c, "leo").keys.clear(), "leo: roles but no key", Same),
-    ("a key that is never valid", |c| { let k = &mut of(c, "leo").keys[0]; k.until = k.from }, "leo: a key that is never valid", Same),
-    ("person's sealing key cut short", |c| { of(c, "otto").sealing.as_mut().unwrap().public.0.pop(); }, "otto: bad sealing key", Same),
+    (
+        "a key that is never valid",
+        |c| {
+            let k = &mut of(c, "leo").keys[0];
+            k.until = k.from
+        },
+        "leo: a key that is never valid",
+        Same,
+    ),
+    (
+        "person's sealing key cut short",
+        |c| {
+            of(c, "otto").sealing.as_mut().unwrap().public.0.pop();
+        },
+        "otto: bad sealing key",
+        Same,
+    ),
     // Quorums and roles.
     ("admin quorum 0", |c| c.admin_quorum = 0, "an admin quorum of 0", Same),
     ("registrar quorum 0", |c| c.registrar_quorum = 0, "an registrar quorum of 0", Same),
     ("admin quorum 1", |c| c.admin_quorum = 1, "an admin quorum of 1 lets one person decide alone", Relaxed),
-    ("registrar quorum 1", |c| c.registrar_quorum = 1, "an registrar quorum of 1 lets one person decide alone", Relaxed),
+    (
+        "registrar quorum 1",
+        |c| c.registrar_quorum = 1,
+        "an registrar quorum of 1 lets one person decide alone",
+        Relaxed,
+    ),
     ("admin quorum beyond the admins", |c| c.admin_quorum = 3, "admin quorum of 3, but 2 people hold that role", Same),
-    ("registrar quorum beyond the registrars", |c| c.registrar_quorum = 3, "registrar quorum of 3, but 2 people hold that role", Same),
+    (
+        "registrar quorum beyond the registrars",
+        |c| c.registrar_quorum = 3,
+        "registrar quorum of 3, but 2 people hold that role",
+        Same,
+    ),
     ("no approver role", |c| c.approver_roles.clear(), "no approver role", Same),
     ("approver role twice", |c| c.approver_roles.push(w("legal")), "an approver role appears twice", Same),
     ("admins approve", |c| c.approver_roles.push(w("admin")), "role admin cannot be an approver role", Same),
-    ("registrars approve", |c| c.approver_roles.push(w("registrar")), "role registrar cannot be an approver role", Same),
-    ("requestors approve", |c| c.approver_roles.push(w("requestor")), "role requestor cannot be an approver role", Same),
-    ("basis twice", |c| { let b = c.basis_signers[0].clone(); c.basis_signers.push(b) }, "a basis appears twice", Same),
+    (
+        "registrars approve",
+        |c| c.approver_roles.push(w("registrar")),
+        "role registrar cannot be an approver role",
+        Same,
+    ),
+    (
+        "requestors approve",
+        |c| c.approver_roles.push(w("requestor")),
+        "role requestor cannot be an approver role",
+        Same,
+    ),
+    (
+        "basis twice",
+        |c| {
+            let b = c.basis_signers[0].clone();
+            c.basis_signers.push(b)
+        },
+        "a basis appears twice",
+        Same,
+    ),
     ("basis without signers", |c| c.basis_signers[0].roles.clear(), "basis works-agreement without signers", Same),
-    ("basis with a signer role twice", |c| c.basis_signers[0].roles = vec![w("legal"), w("legal")], "a signer role of a basis appears twice", Same),
-    ("consent signed by an office", |c| c.basis_signers.push(BasisSigners { basis: Basis::Consent, roles: vec![w("legal")] }), "consent is signed by the subject alone", Same),
+    (
+        "basis with a signer role twice",
+        |c| c.basis_signers[0].roles = vec![w("legal"), w("legal")],
+        "a signer role of a basis appears twice",
+        Same,
+    ),
+    (
+        "consent signed by an office",
+        |c| c.basis_signers.push(BasisSigners { basis: Basis::Consent, roles: vec![w("legal")] }),
+        "consent is signed by the subject alone",
+        Same,
+    ),
     // Limits.
     ("request life zero", |c| c.limits.request_life_s = 0, "limit request_life_s is 0", Same),
     ("request life over", |c| c.limits.request_life_s = 366 * 86_400 + 1, "limit request_life_s is", Same),
@@ -141,13 +337,46 @@ const ONE_VERSION: &[Row] = &[
     ("policy does not parse", |c| c.policies[0].text = "permit (".into(), "policy standard: does not parse", Same),
     ("policy of another schema", |c| c.policies[0].schema = 2, "context schema 2 is unknown here", Same),
     ("policy of schema 0", |c| c.policies[0].schema = 0, "context schema 0 is unknown here", Same),
-    ("policy asks for a role that nobody has", |c| c.policies[0].text = "permit (principal, action, resource) when { context.approvals.ceo >= 1 };".into(), "does not validate", Same),
-    ("policy asks for an unknown attribute", |c| c.policies[0].text = "permit (principal, action, resource) when { context.mood == \"good\" };".into(), "does not validate", Same),
-    ("policy compares number and text", |c| c.policies[0].text = "permit (principal, action, resource) when { context.approvers >= \"2\" };".into(), "does not validate", Same),
-    ("policy is a template", |c| c.policies[0].text = "permit (principal == ?principal, action, resource);".into(), "templates are not used here", Same),
-    ("policy text too long", |c| c.policies[0].text = format!("// {}\n{STANDARD}", "x".repeat(32 * 1024)), "text too long", Same),
+    (
+        "policy asks for a role that nobody has",
+        |c| c.policies[0].text = "permit (principal, action, resource) when { context.approvals.ceo >= 1 };".into(),
+        "does not validate",
+        Same,
+    ),
+    (
+        "policy asks for an unknown attribute",
+        |c| c.policies[0].text = "permit (principal, action, resource) when { context.mood == \"good\" };".into(),
+        "does not validate",
+        Same,
+    ),
+    (
+        "policy compares number and text",
+        |c| c.policies[0].text = "permit (principal, action, resource) when { context.approvers >= \"2\" };".into(),
+        "does not validate",
+        Same,
+    ),
+    (
+        "policy is a template",
+        |c| c.policies[0].text = "permit (principal == ?principal, action, resource);".into(),
+        "templates are not used here",
+        Same,
+    ),
+    (
+        "policy text too long",
+        |c| c.policies[0].text = format!("// {}\n{STANDARD}", "x".repeat(32 * 1024)),
+        "text too long",
+        Same,
+    ),
     // Itself.
-    ("a genesis that calls itself version 2", |c| { c.version = 2; c.previous = Some(Digest::of(b"x")) }, "the pinned charter is not a genesis", Same),
+    (
+        "a genesis that calls itself version 2",
+        |c| {
+            c.version = 2;
+            c.previous = Some(Digest::of(b"x"))
+        },
+        "the pinned charter is not a genesis",
+        Same,
+    ),
 ];
 
 #[test]
@@ -186,14 +415,18 @@ fn demo_relaxes_the_quorum_of_one_and_the_one_operator_and_nothing_else() {
 #[test]
 fn every_limit_must_be_there() {
     let good = genesis();
-    let members = serde_json::to_value(charter().limits).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let members =
+        serde_json::to_value(charter().limits).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(members.len(), 8);
     for name in members {
         let e = resign(&good, ADMINS, |json| {
             json["limits"].as_object_mut().unwrap().remove(&name).unwrap();
         });
         let error = verify_genesis(&e, &e.digest()).unwrap_err();
-        assert!(matches!(&error, CharterError::Envelope(w) if w.contains(&format!("missing field `{name}`"))), "{error}");
+        assert!(
+            matches!(&error, CharterError::Envelope(w) if w.contains(&format!("missing field `{name}`"))),
+            "{error}"
+        );
     }
     for (name, change) in [
         ("an unknown limit", (|j| j["limits"]["more"] = 1.into()) as fn(&mut serde_json::Value)),
@@ -222,19 +455,57 @@ fn a_successor_is_refused_for_each_thing_it_must_not_change() {
         ("version skipped", |c| c.version = 3, "does not follow version 1"),
         ("another predecessor", |c| c.previous = Some(Digest::of(b"x")), "does not follow version 1"),
         ("t changed under the same number", |c| c.generations[0].t = 4, "generation 1 changed; make a new one"),
-        ("members changed under the same number", |c| c.generations[0] = generation(1, 3, &[1, 2, 3, 4]), "generation 1 changed; make a new one"),
-        ("current generation gone, an older one back", |c| drop(c.generations.pop()), "generation 5 is gone and no newer one takes its place"),
-        ("a new generation with an older number", |c| c.generations = vec![generation(2, 3, &[1, 2, 3]), c.generations[0].clone(), c.generations[1].clone()], "generation 2 is older than the current one"),
-        ("old generation left below t seats", |c| {
-            c.seats.retain(|s| s.index.get() < 3);
-            c.seats.push(seat(6));
-            c.people.push(person("op6", &[]));
-            c.generations.push(generation(6, 2, &[1, 2, 6]));
-        }, "generation 3: fewer than t of its seats still serve"),
-        ("log key without a new origin", |c| c.seats[0].log_key = public("seat1 log 2"), "a new log key is a new log origin"),
-        ("origin without a new log key", |c| { c.seats[0].log_origin = "new".into(); c.seats[0].previous_log_head = Some(Digest::of(b"head")) }, "a new log key is a new log origin"),
-        ("new log without the old head", |c| { c.seats[0].log_origin = "new".into(); c.seats[0].log_key = public("seat1 log 2") }, "names the old log's last head"),
-        ("old head without a new log", |c| c.seats[0].previous_log_head = Some(Digest::of(b"head")), "names the old log's last head"),
+        (
+            "members changed under the same number",
+            |c| c.generations[0] = generation(1, 3, &[1, 2, 3, 4]),
+            "generation 1 changed; make a new one",
+        ),
+        (
+            "current generation gone, an older one back",
+            |c| drop(c.generations.pop()),
+            "generation 5 is gone and no newer one takes its place",
+        ),
+        (
+            "a new generation with an older number",
+            |c| c.generations = vec![generation(2, 3, &[1, 2, 3]), c.generations[0].clone(), c.generations[1].clone()],
+            "generation 2 is older than the current one",
+        ),
+        (
+            "old generation left below t seats",
+            |c| {
+                c.seats.retain(|s| s.index.get() < 3);
+                c.seats.push(seat(6));
+                c.people.push(person("op6", &[]));
+                c.generations.push(generation(6, 2, &[1, 2, 6]));
+            },
+            "generation 3: fewer than t of its seats still serve",
+        ),
+        (
+            "log key without a new origin",
+            |c| c.seats[0].log_key = public("seat1 log 2"),
+            "a new log key is a new log origin",
+        ),
+        (
+            "origin without a new log key",
+            |c| {
+                c.seats[0].log_origin = "new".into();
+                c.seats[0].previous_log_head = Some(Digest::of(b"head"))
+            },
+            "a new log key is a new log origin",
+        ),
+        (
+            "new log without the old head",
+            |c| {
+                c.seats[0].log_origin = "new".into();
+                c.seats[0].log_key = public("seat1 log 2")
+            },
+            "names the old log's last head",
+        ),
+        (
+            "old head without a new log",
+            |c| c.seats[0].previous_log_head = Some(Digest::of(b"head")),
+            "names the old log's last head",
+        ),
         ("a rule of one version", |c| c.limits.permit_life_s = 61, "limit permit_life_s is 61"),
     ];
     let mut first = charter();
@@ -362,9 +633,15 @@ fn a_chain_holds_only_versions_that_follow() {
     let v1 = genesis();
     let v2 = successor(&v1, |_| {});
     let v3 = successor(&v2, |_| {});
-    let chain = |list: &[&Envelope]| Chain::verify(&v1.digest(), &list.iter().map(|e| (*e).clone()).collect::<Vec<_>>());
+    let chain =
+        |list: &[&Envelope]| Chain::verify(&v1.digest(), &list.iter().map(|e| (*e).clone()).collect::<Vec<_>>());
     assert_eq!(chain(&[&v1, &v2, &v3]).unwrap().newest().unwrap().digest(), v3.digest());
-    assert!(chain(&[]).is_err() && chain(&[&v2, &v3]).is_err() && chain(&[&v1, &v3]).is_err() && chain(&[&v1, &v1]).is_err());
+    assert!(
+        chain(&[]).is_err()
+            && chain(&[&v2, &v3]).is_err()
+            && chain(&[&v1, &v3]).is_err()
+            && chain(&[&v1, &v1]).is_err()
+    );
     let mut two = chain(&[&v1, &v2]).unwrap();
     assert!(two.push(&successor(&v1, |_| {})).is_err());
     assert_eq!(two.versions().len(), 2, "a refused version leaves the chain as it was");
@@ -472,7 +749,11 @@ fn the_other_branch_can_be_taken_if_it_voids_this_one() {
     case.node.accept(b3.digest()).unwrap();
     assert_eq!(case.node.facts.accepted(), [case.genesis.digest(), b2.digest(), b3.digest()]);
     assert_eq!(says(&case.node.evaluate(&request)), "refuse: charter-unknown", "asked under the voided version");
-    assert_eq!(case.says(), "pending: approvals.dpo 0/1, approvals.legal 0/1, approvers 0/2", "approved under the voided version");
+    assert_eq!(
+        case.says(),
+        "pending: approvals.dpo 0/1, approvals.legal 0/1, approvers 0/2",
+        "approved under the voided version"
+    );
 }
 
 impl Case {
@@ -528,8 +809,14 @@ fn a_log_begins_with_one_genesis_of_a_seat_in_it() {
     assert_eq!(refused(node.record(Some(&e), again.clone())), Some(Rule::CharterInvalid));
     assert_eq!(refused(node.record(None, again)), Some(Rule::Malformed));
     let mut other = Node { facts: Default::default(), ..Node::new(&e) };
-    assert_eq!(refused(other.record(Some(&e), escrow_policy::Event::Genesis { seat: seat_index(6) })), Some(Rule::CharterInvalid));
+    assert_eq!(
+        refused(other.record(Some(&e), escrow_policy::Event::Genesis { seat: seat_index(6) })),
+        Some(Rule::CharterInvalid)
+    );
     let v2 = successor(&e, |_| {});
-    assert_eq!(refused(other.record(Some(&v2), escrow_policy::Event::Genesis { seat: seat_index(1) })), Some(Rule::CharterInvalid));
+    assert_eq!(
+        refused(other.record(Some(&v2), escrow_policy::Event::Genesis { seat: seat_index(1) })),
+        Some(Rule::CharterInvalid)
+    );
     assert_eq!(refused(other.fold(&v2)), Some(Rule::WrongOrg), "before the genesis there is no organisation");
 }

@@ -24,7 +24,11 @@ const MARIA: &[&str] = &["device of maria"];
 const REGISTRARS: &[&str] = &["rita", "rolf"];
 
 /// A case whose request is approved by lena (legal) and dora (dpo), as far as they are admitted.
-fn approved(charter: impl FnOnce(&mut Charter), items: impl Fn(&mut About), request: impl FnOnce(&mut Request)) -> Case {
+fn approved(
+    charter: impl FnOnce(&mut Charter),
+    items: impl Fn(&mut About),
+    request: impl FnOnce(&mut Request),
+) -> Case {
     let mut c = Case::of(charter, items, request);
     for (who, role) in [("lena", "legal"), ("dora", "dpo")] {
         let e = c.node.decide(c.request, who, role, Approve);
@@ -91,15 +95,35 @@ type Row = (&'static str, Rule, fn() -> Case);
 /// Every case would be permitted but for the one thing its name says.
 const FLOOR: &[Row] = &[
     // The request.
-    ("a request that nobody knows", Rule::RequestUnknown, || { let mut c = Case::approved(); c.request = Digest::of(b"x"); c }),
-    ("decisions on a request that is not here", Rule::RequestUnknown, || { let mut c = Case::approved(); c.request = Digest::of(b"x"); c.approve("lena", "legal"); c.approve("dora", "dpo"); c }),
+    ("a request that nobody knows", Rule::RequestUnknown, || {
+        let mut c = Case::approved();
+        c.request = Digest::of(b"x");
+        c
+    }),
+    ("decisions on a request that is not here", Rule::RequestUnknown, || {
+        let mut c = Case::approved();
+        c.request = Digest::of(b"x");
+        c.approve("lena", "legal");
+        c.approve("dora", "dpo");
+        c
+    }),
     ("cancelled", Rule::RequestCancelled, || log(Case::approved(), |c| c.node.cancellation(c.request, "ida"))),
-    ("expired at this instant", Rule::RequestExpired, || { let mut c = Case::approved(); c.node.now = c.asked.expires; c }),
-    ("denied", Rule::Denied, || { let mut c = Case::approved(); c.decide("sue", "security", Deny); c }),
+    ("expired at this instant", Rule::RequestExpired, || {
+        let mut c = Case::approved();
+        c.node.now = c.asked.expires;
+        c
+    }),
+    ("denied", Rule::Denied, || {
+        let mut c = Case::approved();
+        c.decide("sue", "security", Deny);
+        c
+    }),
     ("more items than the charter allows now", Rule::RequestLimits, || then(|c| c.limits.items_per_request = 1)),
     ("a longer life than the charter allows now", Rule::RequestLimits, || then(|c| c.limits.request_life_s = 3_600)),
     ("a longer notice delay than the charter allows now", Rule::NoticeDelay, || {
-        let mut c = asked(|r| r.notice = Notice::Delayed(DelayedNotice { order: w("O-1"), until: r.created.plus_seconds(80 * DAY) }));
+        let mut c = asked(|r| {
+            r.notice = Notice::Delayed(DelayedNotice { order: w("O-1"), until: r.created.plus_seconds(80 * DAY) })
+        });
         assert_eq!(c.says(), "permit");
         let v2 = successor(&c.genesis, |c| c.limits.notice_delay_days = 79);
         c.node.follow(&v2);
@@ -108,24 +132,50 @@ const FLOOR: &[Row] = &[
     // The requestor.
     ("the requestor has left", Rule::NotEntitled, || then(|c| c.people.retain(|p| p.id.as_str() != "ida"))),
     ("the requestor is in another office", Rule::NotEntitled, || then(|c| of(c, "ida").roles = vec![w("retired")])),
-    ("the requestor's key is not listed any more", Rule::KeyNotValid, || then(|c| of(c, "ida").keys = vec![person_key("ida 2")])),
-    ("the requestor's key was revoked", Rule::KeyRevoked, || { let mut c = Case::approved(); c.node.revoke("ida"); c }),
+    ("the requestor's key is not listed any more", Rule::KeyNotValid, || {
+        then(|c| of(c, "ida").keys = vec![person_key("ida 2")])
+    }),
+    ("the requestor's key was revoked", Rule::KeyRevoked, || {
+        let mut c = Case::approved();
+        c.node.revoke("ida");
+        c
+    }),
     ("the requestor operates a seat", Rule::RequestorOperatesSeat, || then(|c| c.seats[4].operators.push(w("ida")))),
-    ("the requestor takes part in a thread", Rule::RequestorInScope, || approved(|_| {}, |a| a.participants = participants(&[("maria", true), ("ida", true)]), |_| {})),
-    ("the requestor is the depositor", Rule::RequestorInScope, || then(|c| of(c, "ida").subject = Subject::Tokens(vec![subject("maria")]))),
+    ("the requestor takes part in a thread", Rule::RequestorInScope, || {
+        approved(|_| {}, |a| a.participants = participants(&[("maria", true), ("ida", true)]), |_| {})
+    }),
+    ("the requestor is the depositor", Rule::RequestorInScope, || {
+        then(|c| of(c, "ida").subject = Subject::Tokens(vec![subject("maria")]))
+    }),
     ("the requestor has no token under the version in scope", Rule::RequestorInScope, || then(retire_token_version)),
     // The matter.
     ("a matter that nobody knows", Rule::MatterUnknown, || asked(|r| r.matter = w("MAT-2"))),
     ("a closed matter", Rule::MatterClosed, || log(Case::approved(), |c| c.node.matter_act(Close, Some(c.opening)))),
     // The items.
-    ("an item that is not held", Rule::ItemUnknown, || asked(|r| { r.items = sorted(vec![r.items[0], Digest::of(b"x")]); })),
+    ("an item that is not held", Rule::ItemUnknown, || {
+        asked(|r| {
+            r.items = sorted(vec![r.items[0], Digest::of(b"x")]);
+        })
+    }),
     ("items of two generations", Rule::MixedGenerations, two_generations),
-    ("an item of another thread", Rule::ItemScope, || asked(|r| { r.scope.threads.pop(); r.counts.threads = 1 })),
-    ("a thread without an item", Rule::ItemScope, || asked(|r| { r.scope.threads = sorted(vec![thread("t1"), thread("t2"), thread("t3")]); r.counts.threads = 3 })),
+    ("an item of another thread", Rule::ItemScope, || {
+        asked(|r| {
+            r.scope.threads.pop();
+            r.counts.threads = 1
+        })
+    }),
+    ("a thread without an item", Rule::ItemScope, || {
+        asked(|r| {
+            r.scope.threads = sorted(vec![thread("t1"), thread("t2"), thread("t3")]);
+            r.counts.threads = 3
+        })
+    }),
     ("a time after the items", Rule::ItemScope, || asked(|r| r.scope.from = days(-9))),
     ("a time before the items", Rule::ItemScope, || asked(|r| r.scope.to = days(-10))),
     // The consent.
-    ("the consent was withdrawn", Rule::ConsentWithdrawn, || log(Case::approved(), |c| sign(&c.node.withdrawal(c.consent, "maria"), MARIA))),
+    ("the consent was withdrawn", Rule::ConsentWithdrawn, || {
+        log(Case::approved(), |c| sign(&c.node.withdrawal(c.consent, "maria"), MARIA))
+    }),
     ("the consent has ended", Rule::ConsentExpired, || {
         let mut c = Case::new();
         c.node.now = days(199);
@@ -149,18 +199,45 @@ const FLOOR: &[Row] = &[
     ("a policy gone from the charter", Rule::PolicyUnknown, || then(|c| c.policies[0].id = w("renamed"))),
     // The recipient.
     ("a recipient who has left", Rule::RecipientKey, || then(|c| c.people.retain(|p| p.id.as_str() != "otto"))),
-    ("a recipient with another key now", Rule::RecipientKey, || then(|c| of(c, "otto").sealing = Some(sealing("otto 2")))),
+    ("a recipient with another key now", Rule::RecipientKey, || {
+        then(|c| of(c, "otto").sealing = Some(sealing("otto 2")))
+    }),
     ("a recipient without a key", Rule::RecipientKey, || then(|c| of(c, "otto").sealing = None)),
-    ("another's sealing key", Rule::RecipientKey, || asked(|r| r.recipient = Recipient::Person(RecipientPerson { id: w("otto"), sealing: sealing("lena").digest() }))),
-    ("a requestor whom the depositor calls an outsider", Rule::RequestorInScope, || approved(|c| of(c, "ida").subject = Subject::Tokens(vec![subject("ida")]), |a| a.participants = participants(&[("maria", true), ("ida", false)]), |_| {})),
-    ("a recipient in a thread", Rule::RecipientInScope, || approved(|_| {}, |a| a.participants = participants(&[("maria", true), ("otto", true)]), |_| {})),
-    ("a recipient who is the depositor", Rule::RecipientInScope, || then(|c| of(c, "otto").subject = Subject::Tokens(vec![subject("maria")]))),
-    ("a recipient without a token under the version in scope", Rule::RecipientInScope, || then(|c| { retire_token_version(c); of(c, "ida").subject = Subject::NoSubject })),
+    ("another's sealing key", Rule::RecipientKey, || {
+        asked(|r| r.recipient = Recipient::Person(RecipientPerson { id: w("otto"), sealing: sealing("lena").digest() }))
+    }),
+    ("a requestor whom the depositor calls an outsider", Rule::RequestorInScope, || {
+        approved(
+            |c| of(c, "ida").subject = Subject::Tokens(vec![subject("ida")]),
+            |a| a.participants = participants(&[("maria", true), ("ida", false)]),
+            |_| {},
+        )
+    }),
+    ("a recipient in a thread", Rule::RecipientInScope, || {
+        approved(|_| {}, |a| a.participants = participants(&[("maria", true), ("otto", true)]), |_| {})
+    }),
+    ("a recipient who is the depositor", Rule::RecipientInScope, || {
+        then(|c| of(c, "otto").subject = Subject::Tokens(vec![subject("maria")]))
+    }),
+    ("a recipient without a token under the version in scope", Rule::RecipientInScope, || {
+        then(|c| {
+            retire_token_version(c);
+            of(c, "ida").subject = Subject::NoSubject
+        })
+    }),
     ("the requestor receives", Rule::RecipientIsRequestor, || asked(|r| r.recipient = to_person("ida"))),
     ("the requestor's own device receives", Rule::RecipientIsRequestor, || to_the_device_of(subject("ida"))),
-    ("the depositor's own device receives", Rule::RecipientInScope, || to_the_device_of(subject("maria tablet")).of_subject("maria")),
-    ("a participant's device receives", Rule::RecipientInScope, || to_the_device_of(subject("max tablet")).of_subject("max")),
-    ("a recipient device that is not enrolled", Rule::RecipientKey, || { let mut c = to_the_device_of(subject("customer")); c.enrolment = Digest::of(b"x"); again_to_device(c) }),
+    ("the depositor's own device receives", Rule::RecipientInScope, || {
+        to_the_device_of(subject("maria tablet")).of_subject("maria")
+    }),
+    ("a participant's device receives", Rule::RecipientInScope, || {
+        to_the_device_of(subject("max tablet")).of_subject("max")
+    }),
+    ("a recipient device that is not enrolled", Rule::RecipientKey, || {
+        let mut c = to_the_device_of(subject("customer"));
+        c.enrolment = Digest::of(b"x");
+        again_to_device(c)
+    }),
     ("a recipient device with another sealing key", Rule::RecipientKey, || {
         let mut c = to_the_device_of(subject("customer"));
         let Recipient::Device(mut d) = to_device(&c, "tablet") else { unreachable!() };
@@ -168,8 +245,16 @@ const FLOOR: &[Row] = &[
         c.request = c.ask(|r| r.recipient = Recipient::Device(d));
         approve_both(c)
     }),
-    ("a recipient device whose enrolment was revoked", Rule::RecipientKey, || log(to_the_device_of(subject("customer")), |c| sign(&c.node.revocation(Revoked::Enrolment(c.enrolment)), REGISTRARS))),
-    ("a recipient device whose key was revoked", Rule::RecipientKey, || { let mut c = to_the_device_of(subject("customer")); c.node.revoke("device of tablet"); c }),
+    ("a recipient device whose enrolment was revoked", Rule::RecipientKey, || {
+        log(to_the_device_of(subject("customer")), |c| {
+            sign(&c.node.revocation(Revoked::Enrolment(c.enrolment)), REGISTRARS)
+        })
+    }),
+    ("a recipient device whose key was revoked", Rule::RecipientKey, || {
+        let mut c = to_the_device_of(subject("customer"));
+        c.node.revoke("device of tablet");
+        c
+    }),
     ("a recipient device whose enrolment has ended", Rule::RecipientKey, || {
         let mut c = to_the_device_of(subject("customer"));
         c.node.now = days(299);
@@ -212,7 +297,12 @@ const FLOOR: &[Row] = &[
     }),
     // The charter.
     ("a newer charter is known", Rule::CharterUnaccepted, || log(Case::approved(), |c| successor(&c.genesis, |_| {}))),
-    ("two newer charters are known", Rule::CharterFork, || { let mut c = then(|_| {}); let other = successor(&c.genesis, |x| x.version = 2); c.node.log(&other); c }),
+    ("two newer charters are known", Rule::CharterFork, || {
+        let mut c = then(|_| {});
+        let other = successor(&c.genesis, |x| x.version = 2);
+        c.node.log(&other);
+        c
+    }),
 ];
 
 /// Nobody keeps a token under version 1, under which all items are.
@@ -294,9 +384,20 @@ fn the_floor_refuses_for_each_rule() {
 fn the_table_has_every_rule_that_only_the_gate_knows() {
     let here: BTreeSet<Rule> = FLOOR.iter().map(|(_, rule, _)| *rule).collect();
     for rule in [
-        Rule::CharterUnaccepted, Rule::CharterFork, Rule::MatterUnknown, Rule::MatterClosed, Rule::RequestUnknown,
-        Rule::RequestCancelled, Rule::ItemUnknown, Rule::ItemScope, Rule::MixedGenerations, Rule::Denied,
-        Rule::RequestorInScope, Rule::RecipientInScope, Rule::RequestorOperatesSeat, Rule::RecipientIsRequestor,
+        Rule::CharterUnaccepted,
+        Rule::CharterFork,
+        Rule::MatterUnknown,
+        Rule::MatterClosed,
+        Rule::RequestUnknown,
+        Rule::RequestCancelled,
+        Rule::ItemUnknown,
+        Rule::ItemScope,
+        Rule::MixedGenerations,
+        Rule::Denied,
+        Rule::RequestorInScope,
+        Rule::RecipientInScope,
+        Rule::RequestorOperatesSeat,
+        Rule::RecipientIsRequestor,
         Rule::RecipientKey,
     ] {
         assert!(here.contains(&rule), "{rule}");
@@ -308,21 +409,66 @@ fn the_table_has_every_rule_that_only_the_gate_knows() {
 fn the_floor_permits_at_its_edges() {
     let rows: &[(&str, fn() -> Case)] = &[
         ("the plain case", Case::approved),
-        ("the last second of the request", || { let mut c = Case::approved(); c.node.now = c.asked.expires.plus_seconds(-1); c }),
+        ("the last second of the request", || {
+            let mut c = Case::approved();
+            c.node.now = c.asked.expires.plus_seconds(-1);
+            c
+        }),
         ("a charter that changes nothing", || then(|_| {})),
-        ("limits that fit exactly", || then(|c| { c.limits.items_per_request = 2; c.limits.request_life_s = 7 * 86_400 })),
+        ("limits that fit exactly", || {
+            then(|c| {
+                c.limits.items_per_request = 2;
+                c.limits.request_life_s = 7 * 86_400
+            })
+        }),
         ("an approver operates a seat", || then(|c| c.seats[4].operators.push(w("lena")))),
         ("the recipient operates a seat", || then(|c| c.seats[4].operators.push(w("otto")))),
         ("a works agreement called so", || by_agreement(Basis::WorksAgreement)),
         ("an order over a works agreement", || by_agreement(Basis::Order)),
         ("scope that meets the items' last instant", || asked(|r| r.scope.from = days(-9).plus_seconds(-1))),
-        ("another's matter closed", || { let mut c = Case::approved(); let mut m = c.node.matter(Open, None); m.matter = w("MAT-2"); let o = c.node.log(&sign(&m, &["ida"])); (m.action, m.previous) = (Close, Some(o)); c.node.log(&sign(&m, &["ida"])); c }),
-        ("another request cancelled", || { let mut c = Case::approved(); let other = c.ask(|_| {}); let e = c.node.cancellation(other, "ida"); c.node.log(&e); c }),
-        ("another subject's consent withdrawn", || { let mut c = Case::approved(); let x = c.node.consent("max"); let x = c.node.log(&sign(&x, &["device of max"])); let e = sign(&c.node.withdrawal(x, "max"), &["device of max"]); c.node.log(&e); c }),
-        ("the depositor's device lost after the deposit", || { let mut c = Case::approved(); c.node.revoke("device of maria"); c }),
-        ("officers with no subject", || then(|c| { retire_token_version(c); for p in &mut c.people { p.subject = Subject::NoSubject } })),
+        ("another's matter closed", || {
+            let mut c = Case::approved();
+            let mut m = c.node.matter(Open, None);
+            m.matter = w("MAT-2");
+            let o = c.node.log(&sign(&m, &["ida"]));
+            (m.action, m.previous) = (Close, Some(o));
+            c.node.log(&sign(&m, &["ida"]));
+            c
+        }),
+        ("another request cancelled", || {
+            let mut c = Case::approved();
+            let other = c.ask(|_| {});
+            let e = c.node.cancellation(other, "ida");
+            c.node.log(&e);
+            c
+        }),
+        ("another subject's consent withdrawn", || {
+            let mut c = Case::approved();
+            let x = c.node.consent("max");
+            let x = c.node.log(&sign(&x, &["device of max"]));
+            let e = sign(&c.node.withdrawal(x, "max"), &["device of max"]);
+            c.node.log(&e);
+            c
+        }),
+        ("the depositor's device lost after the deposit", || {
+            let mut c = Case::approved();
+            c.node.revoke("device of maria");
+            c
+        }),
+        ("officers with no subject", || {
+            then(|c| {
+                retire_token_version(c);
+                for p in &mut c.people {
+                    p.subject = Subject::NoSubject
+                }
+            })
+        }),
         ("a customer's device", || to_the_device_of(subject("nobody here"))),
-        ("an approval of the person the device belongs to does not count, others do", || { let mut c = to_the_device_of(subject("lena")); let _ = c.node.fold(&c.node.decide(c.request, "lena", "legal", Approve)); c }),
+        ("an approval of the person the device belongs to does not count, others do", || {
+            let mut c = to_the_device_of(subject("lena"));
+            let _ = c.node.fold(&c.node.decide(c.request, "lena", "legal", Approve));
+            c
+        }),
     ];
     for (name, case) in rows {
         assert_eq!(case().says(), "permit", "{name}");
@@ -356,7 +502,11 @@ fn approvals_count_distinct_people_in_offices_they_hold() {
         ("one twice", &[("lena", "legal"), ("lena", "legal")], "pending: approvals.dpo 0/1, approvers 1/2"),
         ("one with two keys", &[("lena", "legal"), ("lena 2", "legal")], "pending: approvals.dpo 0/1, approvers 1/2"),
         ("two of one office", &[("lena", "legal"), ("leo", "legal")], "pending: approvals.dpo 0/1"),
-        ("another office", &[("sam", "security"), ("sue", "security")], "pending: approvals.dpo 0/1, approvals.legal 0/1"),
+        (
+            "another office",
+            &[("sam", "security"), ("sue", "security")],
+            "pending: approvals.dpo 0/1, approvals.legal 0/1",
+        ),
         ("both", &[("lena", "legal"), ("dora", "dpo")], "permit"),
         ("both, the other way round", &[("dora", "dpo"), ("lena", "legal")], "permit"),
         ("more than needed", &[("dora", "dpo"), ("lena", "legal"), ("leo", "legal"), ("sam", "security")], "permit"),
@@ -381,7 +531,9 @@ fn one_person_with_two_offices_is_one_approver_whatever_came_first() {
     let dpo = sign(&later, &["lena"]);
     for order in [[&legal, &dpo], [&dpo, &legal]] {
         let mut c = both.clone();
-        order.iter().for_each(|e| { c.node.log(e); });
+        order.iter().for_each(|e| {
+            c.node.log(e);
+        });
         assert_eq!(c.says(), "pending: approvals.dpo 0/1, approvers 1/2", "the one signed first counts");
         assert_eq!(c.evaluate().decisions, [legal.digest()]);
         c.approve("dora", "dpo");
@@ -409,17 +561,29 @@ fn an_approval_counts_while_office_and_key_last() {
         ("in another office now", |c| of(c, "lena").roles = vec![w("security")], lacking_legal),
         ("with another key now", |c| of(c, "lena").keys = vec![person_key("lena 2")], lacking_legal),
         ("with a key that had ended by then", |c| of(c, "lena").keys[0].until = t0(), lacking_legal),
-        ("who turns out to be in scope", |c| of(c, "lena").subject = Subject::Tokens(vec![subject("max")]), lacking_legal),
-        ("who has no token under the version in scope", |c| {
-            retire_token_version(c);
-            for id in ["ida", "otto", "dora", "leo", "sam", "sue"] {
-                of(c, id).subject = Subject::NoSubject;
-            }
-        }, lacking_legal),
-        ("whose office approves no more", |c| {
-            c.approver_roles = vec![w("dpo"), w("security"), w("compliance")];
-            c.policies[0].text = STANDARD.replace("legal", "compliance");
-        }, "refuse: policy-error"),
+        (
+            "who turns out to be in scope",
+            |c| of(c, "lena").subject = Subject::Tokens(vec![subject("max")]),
+            lacking_legal,
+        ),
+        (
+            "who has no token under the version in scope",
+            |c| {
+                retire_token_version(c);
+                for id in ["ida", "otto", "dora", "leo", "sam", "sue"] {
+                    of(c, id).subject = Subject::NoSubject;
+                }
+            },
+            lacking_legal,
+        ),
+        (
+            "whose office approves no more",
+            |c| {
+                c.approver_roles = vec![w("dpo"), w("security"), w("compliance")];
+                c.policies[0].text = STANDARD.replace("legal", "compliance");
+            },
+            "refuse: policy-error",
+        ),
         ("with one more key", |c| of(c, "lena").keys.push(person_key("lena 2")), "permit"),
         ("with one more office", |c| of(c, "lena").roles.push(w("security")), "permit"),
     ];
@@ -434,7 +598,12 @@ fn a_decision_that_was_admitted_before_its_request_is_judged_when_it_counts() {
     let rows: &[(&str, fn() -> Case, &str, &str)] = &[
         ("the requestor", || Case::with(|c| of(c, "ida").roles.push(w("legal"))), "ida", "legal"),
         ("the recipient", || Case::of(|_| {}, |_| {}, |r| r.recipient = to_person("lena")), "lena", "legal"),
-        ("a participant", || Case::of(|_| {}, |a| a.participants = participants(&[("maria", true), ("lena", true)]), |_| {}), "lena", "legal"),
+        (
+            "a participant",
+            || Case::of(|_| {}, |a| a.participants = participants(&[("maria", true), ("lena", true)]), |_| {}),
+            "lena",
+            "legal",
+        ),
     ];
     for (name, case, who, role) in rows {
         let seen = case();
@@ -443,7 +612,9 @@ fn a_decision_that_was_admitted_before_its_request_is_judged_when_it_counts() {
             let e = c.node.decide(seen.request, by, role, Approve);
             c.node.log(&e);
         }
-        seen.node.history.iter().for_each(|e| { c.node.log(e); });
+        seen.node.history.iter().for_each(|e| {
+            c.node.log(e);
+        });
         assert_eq!(c.says(), "pending: approvals.legal 0/1, approvers 1/2", "{name}");
     }
 }
@@ -541,7 +712,10 @@ fn circumstances_follow_the_facts() {
     let mut c = under(&permit_when("context.earlier_denials == 0"));
     c.approve("lena", "legal");
     c.approve("dora", "dpo");
-    let other = c.ask(|r| { r.items.pop(); r.counts.items = 1 });
+    let other = c.ask(|r| {
+        r.items.pop();
+        r.counts.items = 1
+    });
     assert_eq!(c.says(), "permit");
     let e = c.node.decide(other, "sam", "security", Deny);
     c.node.log(&e);
@@ -561,10 +735,22 @@ fn pending_names_exactly_what_is_lacking_and_the_least_that_would_do() {
         ("context.approvers >= 4", &[("lena", "legal"), ("sam", "security")], "pending: approvers 2/4"),
         ("context.approvers >= 5", &[], "pending: approvers 0/5"),
         ("context.approvers >= 6", &[], "refuse: policy-denies"),
-        ("context.waited_seconds >= 86400", &[("lena", "legal"), ("sam", "security")], "pending: waited_seconds 2/86400"),
+        (
+            "context.waited_seconds >= 86400",
+            &[("lena", "legal"), ("sam", "security")],
+            "pending: waited_seconds 2/86400",
+        ),
         ("context.waited_seconds >= 604800", &[("lena", "legal"), ("sam", "security")], "refuse: policy-denies"),
-        ("context.waited_seconds >= 86400 && context.approvals.dpo >= 1", &[("lena", "legal"), ("sam", "security")], "pending: approvals.dpo 0/1, waited_seconds 2/86400"),
-        ("context.approvals.dpo >= 1 || context.waited_seconds >= 86400", &[("dora", "dpo"), ("lena", "legal")], "permit"),
+        (
+            "context.waited_seconds >= 86400 && context.approvals.dpo >= 1",
+            &[("lena", "legal"), ("sam", "security")],
+            "pending: approvals.dpo 0/1, waited_seconds 2/86400",
+        ),
+        (
+            "context.approvals.dpo >= 1 || context.waited_seconds >= 86400",
+            &[("dora", "dpo"), ("lena", "legal")],
+            "permit",
+        ),
         ("context.items <= 1", &[("lena", "legal"), ("dora", "dpo")], "refuse: policy-denies"),
         ("false", &[("lena", "legal"), ("dora", "dpo")], "refuse: policy-denies"),
         ("context.approvals.dpo == 0", &[("lena", "legal"), ("dora", "dpo")], "refuse: policy-denies"),
@@ -599,12 +785,52 @@ fn the_most_that_can_come_counts_only_people_who_could_still_approve() {
     let can = "pending: approvals.legal 0/2, approvers 0/2";
     let rows: &[(&str, fn(&mut Case), &str)] = &[
         ("both can", |_| {}, can),
-        ("one has recused", |c| { c.decide("leo", "legal", Recuse); }, "refuse: policy-denies"),
-        ("one's only key was revoked", |c| { c.node.revoke("leo"); }, "refuse: policy-denies"),
-        ("one has left", |c| { let v2 = successor(&c.genesis, |x| x.people.retain(|p| p.id.as_str() != "leo")); c.node.follow(&v2); }, "refuse: policy-denies"),
-        ("one is in scope", |c| { let v2 = successor(&c.genesis, |x| of(x, "leo").subject = Subject::Tokens(vec![subject("max")])); c.node.follow(&v2); }, "refuse: policy-denies"),
-        ("one's key ends before now", |c| { let v2 = successor(&c.genesis, |x| of(x, "leo").keys[0].until = t0()); c.node.follow(&v2); }, "refuse: policy-denies"),
-        ("one's key is valid later", |c| { let v2 = successor(&c.genesis, |x| of(x, "leo").keys[0].from = days(1)); c.node.follow(&v2); }, can),
+        (
+            "one has recused",
+            |c| {
+                c.decide("leo", "legal", Recuse);
+            },
+            "refuse: policy-denies",
+        ),
+        (
+            "one's only key was revoked",
+            |c| {
+                c.node.revoke("leo");
+            },
+            "refuse: policy-denies",
+        ),
+        (
+            "one has left",
+            |c| {
+                let v2 = successor(&c.genesis, |x| x.people.retain(|p| p.id.as_str() != "leo"));
+                c.node.follow(&v2);
+            },
+            "refuse: policy-denies",
+        ),
+        (
+            "one is in scope",
+            |c| {
+                let v2 = successor(&c.genesis, |x| of(x, "leo").subject = Subject::Tokens(vec![subject("max")]));
+                c.node.follow(&v2);
+            },
+            "refuse: policy-denies",
+        ),
+        (
+            "one's key ends before now",
+            |c| {
+                let v2 = successor(&c.genesis, |x| of(x, "leo").keys[0].until = t0());
+                c.node.follow(&v2);
+            },
+            "refuse: policy-denies",
+        ),
+        (
+            "one's key is valid later",
+            |c| {
+                let v2 = successor(&c.genesis, |x| of(x, "leo").keys[0].from = days(1));
+                c.node.follow(&v2);
+            },
+            can,
+        ),
     ];
     for (name, change, expected) in rows {
         let mut c = under(&two);
@@ -646,7 +872,12 @@ fn the_text_agreed_at_deposit_and_the_text_in_force_must_both_allow() {
         ("only the one agreed", STANDARD, &never, "refuse: policy-denies"),
         ("the one in force asks for more", STANDARD, &strict, "pending: approvals.security 0/1"),
         ("the one agreed asked for more", &strict, STANDARD, "pending: approvals.security 0/1"),
-        ("the one agreed has an error", "permit (principal, action, resource) when { context.items + 9223372036854775807 > 0 };", STANDARD, "refuse: policy-error"),
+        (
+            "the one agreed has an error",
+            "permit (principal, action, resource) when { context.items + 9223372036854775807 > 0 };",
+            STANDARD,
+            "refuse: policy-error",
+        ),
     ];
     for (name, agreed, now, expected) in rows {
         let mut c = under(agreed);
@@ -699,7 +930,9 @@ fn an_office_that_is_gone_makes_an_old_text_an_error() {
 fn the_requestor_receives_only_where_every_text_says_so() {
     let says_so = format!("@recipient_is_requestor(\"allowed\") {STANDARD}");
     let other_word = format!("@recipient_is_requestor(\"maybe\") {STANDARD}");
-    let on_a_forbid = format!("{STANDARD} @recipient_is_requestor(\"allowed\") forbid (principal, action, resource) when {{ false }};");
+    let on_a_forbid = format!(
+        "{STANDARD} @recipient_is_requestor(\"allowed\") forbid (principal, action, resource) when {{ false }};"
+    );
     let rows: &[(&str, &str, &str, &str)] = &[
         ("says so", &says_so, &says_so, "permit"),
         ("silent", STANDARD, STANDARD, "refuse: recipient-is-requestor"),
@@ -767,7 +1000,14 @@ fn authorise_at(c: &Case, permits: &[Envelope], answers: &[Envelope], at: Timest
 /// t is 3 and this is seat 1: two other seats' permits are needed, and two other seats' answers.
 #[test]
 fn permits_of_t_minus_1_other_seats_are_needed() {
-    let c = approved(|c| { c.seats.push(seat(6)); c.people.push(person("op6", &[])) }, |_| {}, |_| {});
+    let c = approved(
+        |c| {
+            c.seats.push(seat(6));
+            c.people.push(person("op6", &[]))
+        },
+        |_| {},
+        |_| {},
+    );
     let enough = answers(&c, &[2, 3], |_| {});
     let plain: fn(&mut Verdict) = |_| {};
     let missing = Err(Rule::PermitsMissing);
@@ -781,16 +1021,60 @@ fn permits_of_t_minus_1_other_seats_are_needed() {
         ("its own does no harm", permits(&c, &[1, 2, 3], plain), Ok(())),
         ("one seat twice", permits(&c, &[2, 2], plain), missing),
         ("a seat outside the generation", permits(&c, &[2, 6], plain), invalid),
-        ("a refusal", permits(&c, &[2, 3], |v| { v.outcome = Outcome::Refuse; v.reasons = vec![w("denied")] }), invalid),
-        ("pending", permits(&c, &[2, 3], |v| { v.outcome = Outcome::Pending; v.lacking = vec![Lacking { what: w("approvers"), have: 0, need: 2 }] }), invalid),
+        (
+            "a refusal",
+            permits(&c, &[2, 3], |v| {
+                v.outcome = Outcome::Refuse;
+                v.reasons = vec![w("denied")]
+            }),
+            invalid,
+        ),
+        (
+            "pending",
+            permits(&c, &[2, 3], |v| {
+                v.outcome = Outcome::Pending;
+                v.lacking = vec![Lacking { what: w("approvers"), have: 0, need: 2 }]
+            }),
+            invalid,
+        ),
         ("another request", permits(&c, &[2, 3], |v| v.request = Digest::of(b"x")), invalid),
         ("another charter", permits(&c, &[2, 3], |v| v.charter = Digest::of(b"x")), invalid),
-        ("stale", permits(&c, &[2, 3], |v| { v.decided = v.decided.plus_seconds(-61); v.valid_until = v.decided.plus_seconds(60) }), invalid),
-        ("valid for longer than the charter allows", permits(&c, &[2, 3], |v| v.valid_until = v.decided.plus_seconds(61)), invalid),
-        ("old, and valid for longer than the charter allows", permits(&c, &[2, 3], |v| v.decided = v.decided.plus_seconds(-3_600)), invalid),
-        ("from the future", permits(&c, &[2, 3], |v| { v.decided = v.decided.plus_seconds(301); v.valid_until = v.decided.plus_seconds(60) }), invalid),
-        ("one good, one of another seat's key", vec![permits(&c, &[2], plain).remove(0), sign(&c.node.verdict(3, c.request), &["seat4"])], Err(Rule::BadSignature)),
-        ("an unknown seat", vec![permits(&c, &[2], plain).remove(0), sign(&c.node.verdict(9, c.request), &["seat9"])], Err(Rule::WrongSigner)),
+        (
+            "stale",
+            permits(&c, &[2, 3], |v| {
+                v.decided = v.decided.plus_seconds(-61);
+                v.valid_until = v.decided.plus_seconds(60)
+            }),
+            invalid,
+        ),
+        (
+            "valid for longer than the charter allows",
+            permits(&c, &[2, 3], |v| v.valid_until = v.decided.plus_seconds(61)),
+            invalid,
+        ),
+        (
+            "old, and valid for longer than the charter allows",
+            permits(&c, &[2, 3], |v| v.decided = v.decided.plus_seconds(-3_600)),
+            invalid,
+        ),
+        (
+            "from the future",
+            permits(&c, &[2, 3], |v| {
+                v.decided = v.decided.plus_seconds(301);
+                v.valid_until = v.decided.plus_seconds(60)
+            }),
+            invalid,
+        ),
+        (
+            "one good, one of another seat's key",
+            vec![permits(&c, &[2], plain).remove(0), sign(&c.node.verdict(3, c.request), &["seat4"])],
+            Err(Rule::BadSignature),
+        ),
+        (
+            "an unknown seat",
+            vec![permits(&c, &[2], plain).remove(0), sign(&c.node.verdict(9, c.request), &["seat9"])],
+            Err(Rule::WrongSigner),
+        ),
         ("no verdicts at all", answers(&c, &[2, 3], |_| {}), invalid),
         ("another organisation's", permits(&c, &[2, 3], |v| v.org = w("other.example")), Err(Rule::WrongOrg)),
     ];
@@ -804,7 +1088,14 @@ fn permits_of_t_minus_1_other_seats_are_needed() {
 
 #[test]
 fn answers_of_t_minus_1_peers_to_this_very_question_are_needed() {
-    let mut c = approved(|c| { c.seats.push(seat(6)); c.people.push(person("op6", &[])) }, |_| {}, |_| {});
+    let mut c = approved(
+        |c| {
+            c.seats.push(seat(6));
+            c.people.push(person("op6", &[]))
+        },
+        |_| {},
+        |_| {},
+    );
     let enough = permits(&c, &[2, 3], |_| {});
     let plain: fn(&mut RestrictionAnswer) = |_| {};
     let invalid = Err(Rule::AnswerInvalid);
@@ -818,9 +1109,21 @@ fn answers_of_t_minus_1_peers_to_this_very_question_are_needed() {
         ("to another asker", answers(&c, &[2, 3], |a| a.asker = seat_index(4)), invalid),
         ("about another request", answers(&c, &[2, 3], |a| a.request = Some(Digest::of(b"x"))), invalid),
         ("about everything", answers(&c, &[2, 3], |a| a.request = None), invalid),
-        ("a restriction that is unknown here", answers(&c, &[2, 3], |a| a.restrictions = vec![Digest::of(b"x")]), invalid),
-        ("one more answer with a restriction unknown here", [answers(&c, &[2, 3], plain), answers(&c, &[4], |a| a.restrictions = vec![Digest::of(b"x")])].concat(), invalid),
-        ("by another seat's key", vec![answers(&c, &[2], plain).remove(0), sign(&c.node.answer(3, c.request), &["seat4"])], Err(Rule::BadSignature)),
+        (
+            "a restriction that is unknown here",
+            answers(&c, &[2, 3], |a| a.restrictions = vec![Digest::of(b"x")]),
+            invalid,
+        ),
+        (
+            "one more answer with a restriction unknown here",
+            [answers(&c, &[2, 3], plain), answers(&c, &[4], |a| a.restrictions = vec![Digest::of(b"x")])].concat(),
+            invalid,
+        ),
+        (
+            "by another seat's key",
+            vec![answers(&c, &[2], plain).remove(0), sign(&c.node.answer(3, c.request), &["seat4"])],
+            Err(Rule::BadSignature),
+        ),
         ("no answers at all", permits(&c, &[2, 3], |_| {}), invalid),
     ];
     for (name, answers, expected) in rows {
@@ -842,10 +1145,31 @@ fn answers_of_t_minus_1_peers_to_this_very_question_are_needed() {
 fn permits_of_others_never_replace_the_gate_here() {
     let rows: &[(&str, fn() -> Case, Rule)] = &[
         ("pending", Case::new, Rule::Pending),
-        ("denied", || { let mut c = Case::approved(); c.decide("sue", "security", Deny); c }, Rule::Denied),
-        ("withdrawn", || log(Case::approved(), |c| sign(&c.node.withdrawal(c.consent, "maria"), MARIA)), Rule::ConsentWithdrawn),
+        (
+            "denied",
+            || {
+                let mut c = Case::approved();
+                c.decide("sue", "security", Deny);
+                c
+            },
+            Rule::Denied,
+        ),
+        (
+            "withdrawn",
+            || log(Case::approved(), |c| sign(&c.node.withdrawal(c.consent, "maria"), MARIA)),
+            Rule::ConsentWithdrawn,
+        ),
         ("frozen", || log(Case::approved(), |c| successor(&c.genesis, |_| {})), Rule::CharterUnaccepted),
-        ("a policy that denies", || { let mut c = under(""); c.approve("lena", "legal"); c.approve("dora", "dpo"); c }, Rule::PolicyDenies),
+        (
+            "a policy that denies",
+            || {
+                let mut c = under("");
+                c.approve("lena", "legal");
+                c.approve("dora", "dpo");
+                c
+            },
+            Rule::PolicyDenies,
+        ),
     ];
     for (name, case, rule) in rows {
         let c = case();

@@ -30,9 +30,8 @@ enum Act {
 }
 
 /// Who may decide in what. Ann holds two offices and may use both.
-const OFFICES: &[(&str, &str)] = &[
-    ("lena", "legal"), ("leo", "legal"), ("dora", "dpo"), ("sam", "security"), ("ann", "legal"), ("ann", "dpo"),
-];
+const OFFICES: &[(&str, &str)] =
+    &[("lena", "legal"), ("leo", "legal"), ("dora", "dpo"), ("sam", "security"), ("ann", "legal"), ("ann", "dpo")];
 
 fn act() -> impl Strategy<Value = Act> {
     let choice = prop_oneof![6 => Just(Approve), 1 => Just(Recuse), 1 => Just(Deny)];

@@ -233,7 +233,11 @@ async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fa
     if let Ok(v) = verdict.decode::<Verdict>() {
         metrics::verdict(v.outcome.name());
     }
-    Ok(VerdictAnswer { verdict: Blob(verdict.bytes().to_vec()), entry: entry(node, seq)?, proof: node.proof(seq).await? })
+    Ok(VerdictAnswer {
+        verdict: Blob(verdict.bytes().to_vec()),
+        entry: entry(node, seq)?,
+        proof: node.proof(seq).await?,
+    })
 }
 
 async fn matters(node: &Node) -> Result<Vec<MatterInfo>, Fault> {

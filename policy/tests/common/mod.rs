@@ -677,7 +677,11 @@ impl Case {
     }
 
     /// Under a charter, with items and with a request that each have one change.
-    pub fn of(charter: impl FnOnce(&mut Charter), items: impl Fn(&mut About), request: impl FnOnce(&mut Request)) -> Self {
+    pub fn of(
+        charter: impl FnOnce(&mut Charter),
+        items: impl Fn(&mut About),
+        request: impl FnOnce(&mut Request),
+    ) -> Self {
         let (mut node, genesis) = Node::with(charter);
         let enrolment = node.enrol(&["maria", "max"]);
         let consent = sign(&node.consent("maria"), &[&device("maria")]);
