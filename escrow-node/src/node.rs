@@ -95,11 +95,13 @@ pub enum NodeError {
 pub struct Node {
     /// Which seat this is.
     pub seat: SeatIndex,
+    // Before the writer: fields are dropped in order, and SQLite folds its log into the database
+    // only if the connection that closes last may write.
+    reader: Mutex<Store>,
     pub(crate) writer: Writer,
     pub(crate) peers: Peers,
     pub(crate) vault: Arc<Vault>,
     pub(crate) keys: Arc<SeatKeys>,
-    reader: Mutex<Store>,
     charter: RwLock<Arc<Charter>>,
     state: watch::Sender<State>,
     /// Newest checkpoint with the cosignatures it has.

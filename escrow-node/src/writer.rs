@@ -123,8 +123,9 @@ impl Writer {
 
 struct Worker {
     engine: Engine,
-    store: Store,
+    // Before the store, which must close last: see `Node`.
     reader: Store,
+    store: Store,
     /// Second chain, fed only with what was read back from disk.
     verified: Chain,
     head: Arc<RwLock<Option<Arc<VerifiedCheckpoint>>>>,
