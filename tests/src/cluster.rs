@@ -101,7 +101,8 @@ impl Escrow {
             for m in cluster.members() {
                 let path = m.dir.join("escrow-node.toml");
                 let text = std::fs::read_to_string(&path).unwrap();
-                let changed = text.replace("log_filter = \"info\"", &format!("log_filter = \"{}\"", options.log_filter));
+                let changed =
+                    text.replace("log_filter = \"info\"", &format!("log_filter = \"{}\"", options.log_filter));
                 assert_ne!(text, changed, "the cluster writes another configuration than this test knows");
                 std::fs::write(&path, changed).unwrap();
             }

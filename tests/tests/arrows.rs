@@ -52,7 +52,12 @@ fn arrows_run_one_way_and_node_and_client_never_meet() {
 
     // Not in tests either: what only a test holds together is not held apart.
     let everything = arrows(&metadata, &[DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development]);
-    for (a, b) in [("escrow-node", "escrow-client"), ("escrow-node", "escrow-cli"), ("escrow-client", "escrow-node"), ("escrow-cli", "escrow-node")] {
+    for (a, b) in [
+        ("escrow-node", "escrow-client"),
+        ("escrow-node", "escrow-cli"),
+        ("escrow-client", "escrow-node"),
+        ("escrow-cli", "escrow-node"),
+    ] {
         assert!(!everything[a].contains(b), "{a} meets {b}");
     }
 }
@@ -60,7 +65,16 @@ fn arrows_run_one_way_and_node_and_client_never_meet() {
 /// Everything that these packages pull in to run, with the features that they alone ask for.
 fn pulled_in(packages: &[&str]) -> BTreeSet<String> {
     let mut command = Command::new(env!("CARGO"));
-    command.current_dir(root()).args(["tree", "--offline", "--edges", "normal,build", "--prefix", "none", "--format", "{lib}"]);
+    command.current_dir(root()).args([
+        "tree",
+        "--offline",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+        "--format",
+        "{lib}",
+    ]);
     for p in packages {
         command.args(["--package", p]);
     }
@@ -75,8 +89,21 @@ fn core_policy_and_audit_pull_in_no_runtime_no_network_no_database() {
     let pure = pulled_in(&["escrow-core", "escrow-policy", "escrow-audit"]);
     assert!(pure.contains("p256") && pure.contains("cedar_policy"), "the list is not what this test thinks: {pure:?}");
     let banned = [
-        "tokio", "axum", "axum_core", "hyper", "hyper_util", "reqwest", "rusqlite", "libsqlite3_sys", "rustls", "aws_lc_rs",
-        "mio", "socket2", "async_std", "smol", "tracing_subscriber",
+        "tokio",
+        "axum",
+        "axum_core",
+        "hyper",
+        "hyper_util",
+        "reqwest",
+        "rusqlite",
+        "libsqlite3_sys",
+        "rustls",
+        "aws_lc_rs",
+        "mio",
+        "socket2",
+        "async_std",
+        "smol",
+        "tracing_subscriber",
     ];
     for name in banned {
         assert!(!pure.contains(name), "{name} is pulled in by core, policy or audit");

@@ -190,7 +190,8 @@ async fn main_job(run: &mut Run) -> KnownRequest {
     }
     // Between sealing and depositing the keys lie in a ring, sealed to the device.
     let ring_path = run.open().join("key-ring");
-    let copy = |(about, key): &(About, ThreadKey)| (about.clone(), ThreadKey::from_bytes(Zeroizing::new(*key.expose())));
+    let copy =
+        |(about, key): &(About, ThreadKey)| (about.clone(), ThreadKey::from_bytes(Zeroizing::new(*key.expose())));
     let mut ring = KeyRing::new(e.org().clone());
     ring.extend(items.iter().map(copy));
     ring.save(&ring_path, device.sealing().unwrap().public()).unwrap();
@@ -219,8 +220,19 @@ fn release(run: &mut Run, request: &KnownRequest) -> Replies {
         let (tokens, directory) = (keys.join("token.key"), keys.join("directory.json"));
         let paths = [&file, &key, &tokens, &directory].map(|p| p.to_str().unwrap().to_owned());
         let args = [
-            "context", "add", who, "--charter", &paths[0], "--genesis", &genesis, "--key", &paths[1], "--token-key",
-            &paths[2], "--directory", &paths[3],
+            "context",
+            "add",
+            who,
+            "--charter",
+            &paths[0],
+            "--genesis",
+            &genesis,
+            "--key",
+            &paths[1],
+            "--token-key",
+            &paths[2],
+            "--directory",
+            &paths[3],
         ];
         command(run, who, &format!("context-{who}"), &args);
     }
@@ -255,7 +267,8 @@ fn opened(run: &mut Run, request: &KnownRequest, replies: &Replies) {
         shares.push(list);
     }
     for deposit in &replies.deposits {
-        let deposit: escrow_core::deposit::Deposit = escrow_core::Envelope::parse(&deposit.0).unwrap().decode().unwrap();
+        let deposit: escrow_core::deposit::Deposit =
+            escrow_core::Envelope::parse(&deposit.0).unwrap().decode().unwrap();
         let deal = escrow_core::deal::OpenedDeal::parse(&deposit.deal.0).unwrap();
         for (position, id) in deal.item_ids().iter().enumerate() {
             let Some(i) = request.request.items.iter().position(|x| x == id) else { continue };
@@ -306,7 +319,8 @@ async fn metrics(run: &Run) {
             let r = raw.get(path).await;
             assert_eq!(r.status, 200, "{path}");
             assert!(path != "/metrics" || r.text().contains("escrow_"), "no metrics: {}", r.text());
-            std::fs::write(run.open().join("output").join(format!("node{n}{}", path.replace('/', "-"))), r.body).unwrap();
+            std::fs::write(run.open().join("output").join(format!("node{n}{}", path.replace('/', "-"))), r.body)
+                .unwrap();
         }
     }
 }
@@ -326,7 +340,10 @@ fn look_everywhere(run: &Run) {
             nothing(&path, &found);
             looked_at += 1;
             if path.file_name().unwrap() == "node.log" {
-                assert!(std::fs::read_to_string(&path).unwrap().contains("DEBUG"), "node {n} does not log at debug level");
+                assert!(
+                    std::fs::read_to_string(&path).unwrap().contains("DEBUG"),
+                    "node {n} does not log at debug level"
+                );
                 nothing(&path, &run.tokens.find_in_file(&path));
             }
         }
@@ -365,7 +382,9 @@ fn would_have_been_found(run: &Run) {
     for path in files(&run.private()) {
         found.extend(run.canaries.find_in_file(&path).into_iter().map(|f| f.secret));
     }
-    for secret in ["token key", "thread id", PEOPLE[0], PEOPLE[1], OUTSIDER, "signature key of quinn", "sealing key of erik"] {
+    for secret in
+        ["token key", "thread id", PEOPLE[0], PEOPLE[1], OUTSIDER, "signature key of quinn", "sealing key of erik"]
+    {
         assert!(found.contains(secret), "{secret} lies in the private folder and was not found");
     }
 
@@ -375,7 +394,8 @@ fn would_have_been_found(run: &Run) {
     let database = scratch.join("node.db");
     let clean = |name: &str| run.canaries.find_in_file(&scratch.join(name)).is_empty();
     assert!(clean("node.db") && clean("seat.keys"));
-    let statement = serde_json::json!({"payload": STANDARD.encode(format!("{{\"key\":\"{}\"}}", STANDARD.encode(patterned(1))))});
+    let statement =
+        serde_json::json!({"payload": STANDARD.encode(format!("{{\"key\":\"{}\"}}", STANDARD.encode(patterned(1))))});
     let db = rusqlite::Connection::open(&database).unwrap();
     db.execute(
         "INSERT INTO attachment (digest, bytes) VALUES (?1, ?2)",
@@ -383,7 +403,9 @@ fn would_have_been_found(run: &Run) {
     )
     .unwrap();
     drop(db);
-    let names = |found: BTreeSet<Found>| found.into_iter().map(|f| f.secret).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    let names = |found: BTreeSet<Found>| {
+        found.into_iter().map(|f| f.secret).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
     assert_eq!(names(run.canaries.find_in_database(&database)), ["thread key 1"]);
     assert_eq!(names(run.canaries.find_in_file(&database)), ["thread key 1"]);
     let log = scratch.join("node.log");

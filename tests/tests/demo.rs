@@ -40,7 +40,8 @@ fn expected() -> String {
 
 fn verify(bundle: &Path, digest: &str) -> (Option<i32>, String) {
     let mut command = Command::new(escrow_tests::program("escrow"));
-    let out = command.arg("verify").arg(bundle).args(["--charter-digest", digest, "--output", "json"]).output().unwrap();
+    let out =
+        command.arg("verify").arg(bundle).args(["--charter-digest", digest, "--output", "json"]).output().unwrap();
     (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
@@ -93,7 +94,11 @@ fn the_demo_does_what_it_tells() {
     let senders: BTreeSet<String> = lines().iter().map(|(m, _)| m["sender"].to_string()).collect();
     assert_eq!(counts("messages"), lines().len());
     assert_eq!(counts("threads"), threads.len());
-    assert_eq!(counts("items"), threads.values().map(|(days, _)| days.len()).sum::<usize>(), "one key a thread and day");
+    assert_eq!(
+        counts("items"),
+        threads.values().map(|(days, _)| days.len()).sum::<usize>(),
+        "one key a thread and day"
+    );
     assert!((1..=senders.len()).contains(&counts("custodians")));
     assert_eq!(counts("consents"), counts("custodians"));
     assert_eq!(counts("items_asked"), 2);

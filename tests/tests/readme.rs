@@ -19,17 +19,14 @@ fn the_tour_of_the_readme_works_as_printed() {
     // The page says target/debug below the project; here the commands run in a folder of their own.
     let programs = escrow_tests::programs();
     std::fs::create_dir(dir.path().join("target")).unwrap();
-    std::os::unix::fs::symlink(&programs, dir.path().join("target/debug")).unwrap();
+    std::os::unix::fs::symlink(programs, dir.path().join("target/debug")).unwrap();
     let script = format!("set -eu\ntrap 'pkill -f \"$PWD/escrow-tour\" || true' EXIT\n{}", tour(&readme));
     let out = Command::new("bash").arg("-c").arg(&script).current_dir(dir.path()).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success(), "the tour failed:\n{stdout}\n{stderr}");
-    for said in [
-        "Enough nodes permit",
-        "12:15 please, I have a call before that",
-        "5 of 5 nodes are READY",
-        "MAT-2026-0018",
-    ] {
+    for said in
+        ["Enough nodes permit", "12:15 please, I have a call before that", "5 of 5 nodes are READY", "MAT-2026-0018"]
+    {
         assert!(stdout.contains(said), "the tour never said {said:?}:\n{stdout}\n{stderr}");
     }
     assert!(!stdout.contains("NOT OK"), "{stdout}");

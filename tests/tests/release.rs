@@ -150,7 +150,8 @@ async fn a_release_call_must_bring_everything_and_be_called_by_the_right_person(
     // What cannot be used besides spoils nothing.
     let good = [of(&[2, 3]), others, pending].concat();
     let first = release(&escrow, 1, &body(&call(&quinn, &request.digest), &request, &good)).await.unwrap();
-    let second = release(&escrow, 1, &body(&call(&escrow.officer("erik"), &request.digest), &request, &good)).await.unwrap();
+    let second =
+        release(&escrow, 1, &body(&call(&escrow.officer("erik"), &request.digest), &request, &good)).await.unwrap();
     let attempt = |r: &Released| Envelope::parse(&r.release.0).unwrap().decode::<Release>().unwrap().attempt;
     assert_eq!((attempt(&first), attempt(&second)), (1, 2));
     assert_ne!(first.reply, second.reply, "the same bytes twice");
@@ -176,7 +177,8 @@ async fn nobody_can_turn_a_release_to_another_key() {
     let forged = escrow.officer("lena").sign(&swap(&request.request)).unwrap();
     let outcome = escrow.node(1).statement(&forged).await;
     assert_eq!(code_of(&outcome), "wrong-signer", "{outcome:?}");
-    let as_known = |envelope: &Envelope| KnownRequest { envelope: envelope.clone(), digest: envelope.digest(), ..request.clone() };
+    let as_known =
+        |envelope: &Envelope| KnownRequest { envelope: envelope.clone(), digest: envelope.digest(), ..request.clone() };
     let erik = escrow.officer("erik");
     let outcome = release(&escrow, 1, &body(&call(&erik, &forged.digest()), &as_known(&forged), &good)).await;
     assert_eq!(code_of(&outcome), "request-unknown", "{outcome:?}");
@@ -197,7 +199,11 @@ async fn nobody_can_turn_a_release_to_another_key() {
     assert_eq!(refused.count(), 5, "{submitted} {refused}");
     for (n, v) in refused.good() {
         assert_eq!(v.verdict.outcome, Outcome::Refuse, "node {n}");
-        assert_eq!(v.verdict.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(), ["recipient-key"], "node {n}");
+        assert_eq!(
+            v.verdict.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["recipient-key"],
+            "node {n}"
+        );
     }
     for n in 1..=5 {
         assert_eq!(escrow.deliveries(n).await, 0, "node {n}");
@@ -246,7 +252,11 @@ async fn a_restriction_travels_and_dead_nodes_stop_what_they_should() {
     }
     for n in 1..=5 {
         let outcome = try_at(&escrow, n, &cancelled, &permits(&permitted, &[1, 2, 3, 4, 5])).await;
-        assert_eq!((code_of(&outcome), decided_by(&outcome)), ("request-cancelled".into(), Some(cancellation.digest())), "node {n}");
+        assert_eq!(
+            (code_of(&outcome), decided_by(&outcome)),
+            ("request-cancelled".into(), Some(cancellation.digest())),
+            "node {n}"
+        );
     }
 
     // Two nodes are down, so Collect of nodes 1 and 2 reaches node 5, the only one that knows of
@@ -297,13 +307,18 @@ async fn a_restriction_travels_and_dead_nodes_stop_what_they_should() {
     escrow.ready().await;
     for n in 1..=5 {
         let outcome = try_at(&escrow, n, &withdrawn, &permits(&permitted, &[1, 2, 3, 4, 5])).await;
-        assert_eq!((code_of(&outcome), decided_by(&outcome)), ("consent-withdrawn".into(), Some(withdrawal.digest())), "node {n}");
+        assert_eq!(
+            (code_of(&outcome), decided_by(&outcome)),
+            ("consent-withdrawn".into(), Some(withdrawal.digest())),
+            "node {n}"
+        );
     }
     // Forward effect: no new deposit under it either, and what was released before stays released.
     let item = vec![(escrow.about(&subject, "f", 0), ThreadKey::generate())];
     let sealed = subject.client.seal_deposits((&subject.consent.0, &subject.consent.1), item).unwrap();
     for (n, blob) in &sealed[0].blobs {
-        let body = escrow_core::wire::DepositBody { deposit: Blob(sealed[0].envelope.clone()), blob: Blob(blob.clone()) };
+        let body =
+            escrow_core::wire::DepositBody { deposit: Blob(sealed[0].envelope.clone()), blob: Blob(blob.clone()) };
         assert_eq!(code_of(&escrow.node(n.get()).deposit(&body).await), "consent-withdrawn", "node {n}");
     }
 }
@@ -343,7 +358,10 @@ async fn no_other_address_leads_to_a_share() {
         ("application/json", vec![]),
         ("application/json", b"{}".to_vec()),
         ("text/plain", vec![0xff; 64]),
-        ("application/json", serde_json::to_vec(&RestrictionAsk { nonce: Nonce::random(), request: Some(request.digest) }).unwrap()),
+        (
+            "application/json",
+            serde_json::to_vec(&RestrictionAsk { nonce: Nonce::random(), request: Some(request.digest) }).unwrap(),
+        ),
         ("application/vnd.dsse+json", serde_json::to_vec(&unsigned).unwrap()),
         ("application/vnd.dsse+json", query.bytes().to_vec()),
         ("application/json", serde_json::to_vec(&bare).unwrap()),
@@ -371,14 +389,26 @@ async fn no_other_address_leads_to_a_share() {
     let replayed = raw.send("POST", "/v1/releases", "application/json", serde_json::to_vec(&overheard).unwrap()).await;
     assert_eq!(replayed.problem().map(|p| p.code), Some("clock-skew".into()), "{}", replayed.text());
 
-    for path in ["/", "/v1", "/v1/shares", "/v1/releases/1", "/v1/peer", "/v1/peer/shares", "/admin", "/debug/pprof", "/v1/../metrics/x"] {
+    for path in [
+        "/",
+        "/v1",
+        "/v1/shares",
+        "/v1/releases/1",
+        "/v1/peer",
+        "/v1/peer/shares",
+        "/admin",
+        "/debug/pprof",
+        "/v1/../metrics/x",
+    ] {
         let r = raw.get(path).await;
         let p = r.problem().unwrap_or_else(|| panic!("{path}: {} {} {}", r.status, r.content_type, r.text()));
         assert_eq!((r.status, p.code.as_str()), (404, "not-found"), "{path}");
     }
     for path in ["/v1/statements", "/v1/deposits", "/v1/queries", "/v1/releases", "/v1/peer/restrictions"] {
         // Not a byte of it is parsed: the limit comes first.
-        let r = Raw::with_key(listed, &escrow.seat_keys(2).0).send("POST", path, "application/json", vec![b'['; HTTP_BODY_MAX + 1]).await;
+        let r = Raw::with_key(listed, &escrow.seat_keys(2).0)
+            .send("POST", path, "application/json", vec![b'['; HTTP_BODY_MAX + 1])
+            .await;
         let p = r.problem().unwrap_or_else(|| panic!("{path}: {} {} {}", r.status, r.content_type, r.text()));
         assert_eq!((r.status, p.code.as_str()), (413, "too-large"), "{path}");
     }
@@ -411,7 +441,9 @@ async fn peers_only(escrow: &Escrow, request: &KnownRequest) {
     assert!(peer.restrictions(listed, &ask).await.unwrap().answer.is_some());
 
     // Anybody may carry a checkpoint, and only the log's own key makes one.
-    let head = Checkpoint::verify(known.as_bytes(), origin, &escrow_audit::seat::log_verifier(escrow.listed(2)).unwrap()).unwrap();
+    let head =
+        Checkpoint::verify(known.as_bytes(), origin, &escrow_audit::seat::log_verifier(escrow.listed(2)).unwrap())
+            .unwrap();
     let sign = |origin: &str, key: &LogKey, size: u64, root: [u8; 32]| {
         let signer = NoteSigner::new(origin, key).unwrap();
         Checkpoint::new(origin, size, root).unwrap().sign(&signer).unwrap()

@@ -76,7 +76,12 @@ async fn sigterm_stops_cleanly_and_leaves_a_whole_database() {
         let copy = escrow.dir().join(format!("copy-{n}.db"));
         std::fs::copy(config.database(), &copy).unwrap();
         let size = Store::open(&copy).unwrap().last_root().unwrap().map_or(0, |(size, _)| size);
-        assert!(size >= running[&n], "node {n}: {size} of {} entries are in the file; {}", running[&n], last_lines(&escrow, n));
+        assert!(
+            size >= running[&n],
+            "node {n}: {size} of {} entries are in the file; {}",
+            running[&n],
+            last_lines(&escrow, n)
+        );
         for left in ["node.db-wal", "node.db-shm"] {
             let path: PathBuf = config.data_dir.join(left);
             assert!(!path.exists(), "node {n} leaves {left}, {} bytes", path.metadata().map_or(0, |m| m.len()));
@@ -119,7 +124,10 @@ async fn yesterdays_copy_is_found_out_and_signs_nothing() {
     escrow.cluster.start(3).unwrap();
 
     let reason = escrow.state(3, "ROLLBACK").await;
-    assert!(reason.contains("backup") && reason.contains("log origin"), "it does not say why, or the way out: {reason}");
+    assert!(
+        reason.contains("backup") && reason.contains("log origin"),
+        "it does not say why, or the way out: {reason}"
+    );
     let raw = Raw::new(escrow.listed(3));
     let readyz = raw.get("/readyz").await;
     assert_eq!(readyz.status, 503);
@@ -146,7 +154,8 @@ async fn yesterdays_copy_is_found_out_and_signs_nothing() {
     let two = escrow_node::peers::Peers::new(&escrow.seat_keys(2).0).unwrap();
     let witnessed = two.witnessed(escrow.listed(3), &escrow.listed(2).log_origin).await;
     assert!(matches!(witnessed, Err(escrow_node::peers::PeerError::Status(_, 503))), "{witnessed:?}");
-    let cosigned = Raw::new(escrow.listed(3)).send("POST", "/v1/peer/add-checkpoint", "text/plain", b"old 0\n".to_vec()).await;
+    let cosigned =
+        Raw::new(escrow.listed(3)).send("POST", "/v1/peer/add-checkpoint", "text/plain", b"old 0\n".to_vec()).await;
     assert_eq!(cosigned.problem().map(|p| p.code), Some("not-ready".into()), "{}", cosigned.text());
     assert_eq!(node.status().await.unwrap().size, size, "it appended");
 
@@ -216,7 +225,11 @@ async fn two_thousand_deposits_survive_nodes_that_are_killed_and_restarted() {
     let abouts = abouts(&escrow, &subject);
     let sealing = {
         let (client, abouts) = (subject.client.clone(), abouts.clone());
-        move || client.seal_deposits((&consent.0, &consent.1), (0..).zip(abouts).map(|(i, a)| (a, key(i))).collect()).unwrap()
+        move || {
+            client
+                .seal_deposits((&consent.0, &consent.1), (0..).zip(abouts).map(|(i, a)| (a, key(i))).collect())
+                .unwrap()
+        }
     };
     let sealed = tokio::task::spawn_blocking(sealing).await.unwrap();
     assert_eq!(sealed.len() as u64, DEPOSITS);
@@ -272,7 +285,11 @@ async fn kill_and_restart(escrow: &mut Escrow, acknowledged: &AtomicU64, heads: 
         threshold += 3 + dice.below(3 * DEPOSITS / 5 - 6);
         let until = Instant::now() + Duration::from_secs(120);
         while acknowledged.load(Ordering::Relaxed) < threshold {
-            assert!(Instant::now() < until, "{} of {threshold} receipts in round {round}", acknowledged.load(Ordering::Relaxed));
+            assert!(
+                Instant::now() < until,
+                "{} of {threshold} receipts in round {round}",
+                acknowledged.load(Ordering::Relaxed)
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         cut_short += u32::from(acknowledged.load(Ordering::Relaxed) < 5 * DEPOSITS);
@@ -315,7 +332,11 @@ async fn releasable(escrow: &Escrow, keys: &BTreeMap<ItemId, u64>) {
 }
 
 /// Of every receipt in the outbox: the node lists the items, and its vault opens each share.
-async fn every_item_is_where_it_was_acknowledged(escrow: &Escrow, outbox: &Outbox, items: &BTreeMap<Digest, Vec<ItemId>>) {
+async fn every_item_is_where_it_was_acknowledged(
+    escrow: &Escrow,
+    outbox: &Outbox,
+    items: &BTreeMap<Digest, Vec<ItemId>>,
+) {
     let mut threads: Vec<_> = (0..THREADS).map(|t| escrow.tokens.thread(&format!("thread-{t}"))).collect();
     threads.sort();
     let scope = Scope { threads, from: at(0), to: at(365) };
@@ -344,7 +365,12 @@ async fn every_item_is_where_it_was_acknowledged(escrow: &Escrow, outbox: &Outbo
 
 /// Every checkpoint that anybody was ever shown lies on the one tree of its log: those under
 /// receipts, those in views, those that the node itself and its witnesses have on disk.
-async fn one_root_for_every_size(escrow: &mut Escrow, outbox: &Outbox, items: &BTreeMap<Digest, Vec<ItemId>>, heads: &Heads) {
+async fn one_root_for_every_size(
+    escrow: &mut Escrow,
+    outbox: &Outbox,
+    items: &BTreeMap<Digest, Vec<ItemId>>,
+    heads: &Heads,
+) {
     let mut trees: BTreeMap<String, Tree> = BTreeMap::new();
     for n in ALL {
         let ended = escrow.cluster.stop(n).unwrap().unwrap();
@@ -362,7 +388,12 @@ async fn one_root_for_every_size(escrow: &mut Escrow, outbox: &Outbox, items: &B
         let head: VerifiedCheckpoint = Checkpoint::verify(note, origin, &log_verifier(listed).unwrap())
             .unwrap_or_else(|e| panic!("{from}: {origin}: {e}"));
         let root = *head.root();
-        assert_eq!(*seen.entry((origin.to_owned(), head.size())).or_insert(root), root, "two roots of {origin}, {}", head.size());
+        assert_eq!(
+            *seen.entry((origin.to_owned(), head.size())).or_insert(root),
+            root,
+            "two roots of {origin}, {}",
+            head.size()
+        );
         let tree = trees[origin].root_at(head.size());
         assert_eq!(tree, Some(root), "{from}: {origin} at {} is not on the tree", head.size());
         count += 1;
@@ -391,7 +422,11 @@ async fn one_root_for_every_size(escrow: &mut Escrow, outbox: &Outbox, items: &B
         for (n, receipt, _) in outbox.receipts(deposit).unwrap() {
             let receipt: Receipt = Envelope::parse(&receipt).unwrap().decode().unwrap();
             let tree = &trees[&escrow.listed(n.get()).log_origin];
-            assert_eq!(tree.leaf(receipt.seq).map(Digest), Some(receipt.leaf), "node {n} has lost the entry of a receipt");
+            assert_eq!(
+                tree.leaf(receipt.seq).map(Digest),
+                Some(receipt.leaf),
+                "node {n} has lost the entry of a receipt"
+            );
         }
     }
     for n in ALL {
@@ -399,7 +434,8 @@ async fn one_root_for_every_size(escrow: &mut Escrow, outbox: &Outbox, items: &B
         let forks: i64 = db.query_row("SELECT count(*) FROM misbehaviour", [], |r| r.get(0)).unwrap();
         assert_eq!(forks, 0, "node {n} has seen a fork");
         let mut query = db.prepare("SELECT size, root FROM root").unwrap();
-        let roots = query.query_map([], |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get::<_, [u8; 32]>(1)?))).unwrap();
+        let roots =
+            query.query_map([], |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get::<_, [u8; 32]>(1)?))).unwrap();
         let tree = &trees[&escrow.listed(n).log_origin];
         let mut compared = 0;
         for (size, root) in roots.map(Result::unwrap) {
