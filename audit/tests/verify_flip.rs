@@ -18,24 +18,55 @@ use std::time::Instant;
 
 const INDEX: &str = "data/bundle.json";
 
+/// Where an entry stands in its file, and its `prev` digits.
+struct Line {
+    start: usize,
+    end: usize,
+    prev: usize,
+}
+
 /// The attacker's copy of the bundle, with what an honest one looks like.
 struct Attacker<'a> {
     good: &'a Files,
-    digests: BTreeMap<String, Digest>,
+    /// Payload and envelope digest of each statement file.
+    statements: BTreeMap<&'a str, (Digest, Digest)>,
     matters: BTreeSet<MatterId>,
+    lines: BTreeMap<&'a str, Vec<Line>>,
+    listed: BTreeMap<&'a str, String>,
+    /// Where each log names a digest.
+    named: HashMap<Digest, Vec<(&'a str, usize)>>,
     files: Files,
     changed: Vec<String>,
-    /// Where each log names a digest: path and offset.
-    named: HashMap<Digest, Vec<(String, usize)>>,
+}
+
+fn list(path: &str, bytes: &[u8]) -> String {
+    format!("{}  {path}\n", Digest::of(bytes))
 }
 
 impl<'a> Attacker<'a> {
     fn new(good: &'a Files) -> Self {
-        let digests = good.iter().map(|(p, b)| (p.clone(), Digest::of(b))).collect();
-        let statements = good.iter().filter(|(p, _)| p.starts_with("data/statements/"));
-        let envelopes = statements.map(|(_, b)| Envelope::parse(b).unwrap()).filter(|e| e.kind() == Kind::Request);
-        let matters = envelopes.map(|e| e.decode::<Request>().unwrap().matter).collect();
-        Self { good, digests, matters, files: good.clone(), changed: vec![], named: HashMap::new() }
+        let under = |folder: &'static str| good.iter().filter(move |(p, _)| p.starts_with(folder));
+        let (mut statements, mut matters) = (BTreeMap::new(), BTreeSet::new());
+        for (path, bytes) in under("data/statements/").chain(under("data/charters/")) {
+            let e = Envelope::parse(bytes).unwrap();
+            statements.insert(path.as_str(), (e.digest(), e.envelope_digest()));
+            if e.kind() == Kind::Request {
+                matters.insert(e.decode::<Request>().unwrap().matter);
+            }
+        }
+        let mut lines = BTreeMap::new();
+        for (path, bytes) in under("data/logs/").filter(|(p, _)| p.ends_with("/entries.jsonl")) {
+            let (mut all, mut start) = (vec![], 0);
+            for line in std::str::from_utf8(bytes).unwrap().lines() {
+                let prev = start + line.find("\"prev\":\"").unwrap() + 8;
+                all.push(Line { start, end: start + line.len(), prev });
+                start += line.len() + 1;
+            }
+            lines.insert(path.as_str(), all);
+        }
+        let listed = under("data/").map(|(p, b)| (p.as_str(), list(p, b))).collect();
+        let named = HashMap::new();
+        Self { good, statements, matters, lines, listed, named, files: good.clone(), changed: vec![] }
     }
 
     fn put(&mut self, path: &str, bytes: Vec<u8>) {
@@ -53,31 +84,34 @@ impl<'a> Attacker<'a> {
         }
     }
 
-    /// Makes everything anew that follows from the changed file; answers its new name.
-    fn recompute(&mut self, path: &str) -> String {
+    /// Makes everything anew that follows from the changed byte; answers the file's new name.
+    fn recompute(&mut self, path: &str, offset: usize) -> String {
         let bytes = self.files[path].clone();
+        let digest = Digest::of(&bytes);
         let mut name = path.to_owned();
-        if path.starts_with("data/statements/") || path.starts_with("data/charters/") {
-            let (old, new) = (Envelope::parse(&self.good[path]).unwrap(), Envelope::parse(&bytes));
-            let mut names = vec![(old.envelope_digest(), Digest::of(&bytes))];
-            names.extend(new.ok().map(|new| (old.digest(), new.digest())));
-            if path.starts_with("data/statements/") {
-                name = self.rename(path, &format!("data/statements/{}.json", Digest::of(&bytes)));
+        if path.starts_with("data/statements/") {
+            name = self.rename(path, &format!("data/statements/{digest}.json"));
+        }
+        if let Some((payload, envelope)) = self.statements.get(path).copied() {
+            // What is no envelope any more is found out before any log is looked at.
+            if let Ok(new) = Envelope::parse(&bytes) {
+                self.replace(&[(envelope, digest), (payload, new.digest())]);
             }
-            self.replace(&names);
         } else if path.starts_with("data/attachments/") {
-            name = self.rename(path, &format!("data/attachments/{}", Digest::of(&bytes)));
-            self.replace(&[(self.digests[path], Digest::of(&bytes))]);
+            name = self.rename(path, &format!("data/attachments/{digest}"));
+            self.replace(&[(Digest::of(&self.good[path]), digest)]);
         } else if path.ends_with("entries.jsonl") {
-            self.rechain(path, &bytes);
+            // Entries joined or torn apart are none; there is nothing to chain.
+            if bytes[offset] != b'\n' && self.good[path][offset] != b'\n' {
+                self.rechain(path, bytes, offset);
+            }
         } else if path == INDEX
             && let Ok(index) = Index::decode(&bytes)
         {
             self.put(README, index.readme().into_bytes());
-            let payload =
-                self.files.iter().filter(|(p, _)| p.starts_with("data/")).map(|(p, b)| (p.clone(), b.clone()));
-            let info = index.bag_info(&self.matters, &payload.collect());
-            self.put(bagit::INFO, info.into_bytes());
+            let payload = self.files.iter().filter(|(p, _)| p.starts_with("data/"));
+            let payload = payload.map(|(p, b)| (p.clone(), b.clone())).collect();
+            self.put(bagit::INFO, index.bag_info(&self.matters, &payload).into_bytes());
         }
         self.manifests();
         name
@@ -92,52 +126,51 @@ impl<'a> Attacker<'a> {
 
     /// Writes new digests for old into every log, and chains the logs again.
     fn replace(&mut self, names: &[(Digest, Digest)]) {
-        let mut logs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        for (old, new) in names {
-            let places = self.named.entry(*old).or_insert_with(|| places(self.good, old));
-            for (path, at) in places {
-                let bytes = logs.entry(path.clone()).or_insert_with(|| self.good[path].clone());
-                bytes[*at..*at + 64].copy_from_slice(new.to_string().as_bytes());
+        let mut logs: BTreeMap<&str, (Vec<u8>, usize)> = BTreeMap::new();
+        for (old, new) in names.iter().filter(|(old, new)| old != new) {
+            let new = new.to_string();
+            for (path, at) in self.named.entry(*old).or_insert_with(|| places(self.good, old)) {
+                let (bytes, first) = logs.entry(path).or_insert_with(|| (self.good[*path].clone(), *at));
+                bytes[*at..*at + 64].copy_from_slice(new.as_bytes());
+                *first = *at.min(first);
             }
         }
-        for (path, bytes) in logs {
-            self.rechain(&path, &bytes);
+        for (path, (bytes, first)) in logs {
+            self.rechain(path, bytes, first);
         }
     }
 
-    /// Every entry after the first changed one gets the digest of the one before.
-    fn rechain(&mut self, path: &str, bytes: &[u8]) {
-        let old: Vec<&[u8]> = self.good[path].split(|b| *b == b'\n').collect();
-        let mut lines: Vec<Vec<u8>> = bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
-        let first = lines.iter().zip(&old).position(|(a, b)| a != b).unwrap_or(0);
-        for i in first.max(1)..lines.len() {
-            let head = hex::encode(leaf_hash(&lines[i - 1]));
-            let prev = String::from_utf8_lossy(&lines[i]).find("\"prev\":\"");
-            if let Some(at) = prev.filter(|at| lines[i].len() >= at + 72) {
-                lines[i][at + 8..at + 72].copy_from_slice(head.as_bytes());
-            }
+    /// From the entry at an offset on, each names the one before.
+    fn rechain(&mut self, path: &str, mut bytes: Vec<u8>, offset: usize) {
+        let lines = &self.lines[path];
+        let first = lines.iter().position(|l| offset < l.end).unwrap();
+        for pair in lines[first.saturating_sub(1)..].windows(2) {
+            let head = hex::encode(leaf_hash(&bytes[pair[0].start..pair[0].end]));
+            bytes[pair[1].prev..pair[1].prev + 64].copy_from_slice(head.as_bytes());
         }
-        self.put(path, lines.join(&b'\n'));
+        self.put(path, bytes);
     }
 
     fn manifests(&mut self) {
-        let digest =
-            |p: &str, b: &[u8]| if self.changed.iter().any(|c| c == p) { Digest::of(b) } else { self.digests[p] };
-        let payload = self.files.iter().filter(|(p, _)| p.starts_with("data/"));
-        let listed = bagit::manifest(payload.map(|(p, b)| (p.as_str(), digest(p, b))));
-        self.put(bagit::MANIFEST, listed);
-        let tags = [bagit::DECLARATION, bagit::INFO, bagit::MANIFEST];
-        let tags = bagit::manifest(tags.map(|t| (t, Digest::of(&self.files[t]))));
-        self.put(bagit::TAG_MANIFEST, tags);
+        let mut listed = String::new();
+        for (path, bytes) in self.files.iter().filter(|(p, _)| p.starts_with("data/")) {
+            match self.listed.get(path.as_str()) {
+                Some(line) if !self.changed.contains(path) => listed.push_str(line),
+                _ => listed.push_str(&list(path, bytes)),
+            }
+        }
+        self.put(bagit::MANIFEST, listed.into_bytes());
+        let tags = [bagit::INFO, bagit::DECLARATION, bagit::MANIFEST].map(|t| list(t, &self.files[t])).concat();
+        self.put(bagit::TAG_MANIFEST, tags.into_bytes());
     }
 }
 
-fn places(good: &Files, digest: &Digest) -> Vec<(String, usize)> {
+fn places<'a>(good: &'a Files, digest: &Digest) -> Vec<(&'a str, usize)> {
     let logs = good.iter().filter(|(p, _)| p.ends_with("/entries.jsonl"));
-    let at = |(p, b): (&String, &Vec<u8>)| {
-        let found: Vec<_> =
-            std::str::from_utf8(b).unwrap().match_indices(&digest.to_string()).map(|(at, _)| (p.clone(), at)).collect();
-        found
+    let hex = digest.to_string();
+    let at = |(p, b): (&'a String, &'a Vec<u8>)| {
+        let found = std::str::from_utf8(b).unwrap().match_indices(&hex).map(|(at, _)| at);
+        found.map(|at| (p.as_str(), at)).collect::<Vec<_>>()
     };
     logs.flat_map(at).collect()
 }
@@ -183,7 +216,7 @@ fn flip(good: &Files, pinned: &Digest, thread: usize, threads: usize) -> (usize,
             attacker.put(path, bent);
             judge(&verify(&attacker.files, pinned), path, path, offset, "as it is");
             plain += 1;
-            let name = attacker.recompute(path);
+            let name = attacker.recompute(path, offset);
             if attacker.files == *good {
                 restored += 1; // a manifest made anew is the old one
             } else {
