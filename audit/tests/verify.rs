@@ -205,6 +205,13 @@ fn tampered_by_somebody_who_recomputes_every_manifest() {
     });
     expect(&cut, Class::Tampered, &["root"]);
 
+    // One entry changed and the chain after it made to fit, the node's own note kept: no node is blamed.
+    let rechained = run(&|f| {
+        let lines = rewritten(&c.nodes[0].entries, 3).1.iter().flat_map(|e| [e.as_slice(), b"\n"].concat()).collect();
+        f.insert("data/logs/1/entries.jsonl".into(), lines);
+    });
+    expect(&rechained, Class::Tampered, &["root"]);
+
     // Everything genuine, and of an organisation that nobody here trusts.
     let report = verify(&good, &Digest::of(b"another charter"));
     expect(&report, Class::Tampered, &["charter-pinned"]);
