@@ -18,7 +18,7 @@ use escrow_audit::tree::{Tree, leaf_hash};
 use escrow_audit::witness::AddCheckpoint;
 use escrow_core::charter::Basis;
 use escrow_core::{Digest, Kind, Nonce, Role, SeatIndex};
-use escrow_policy::context::{Circumstances, Counters, Participants, bytes};
+use escrow_policy::context::{self, Circumstances, Counters, Participants, bytes};
 use escrow_policy::{Event, Rule};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -202,8 +202,8 @@ fn add_checkpoint_example() -> String {
 }
 
 fn context_example() -> String {
-    let by_hand = r#"{"approvals":{"dpo":1,"legal":1},"approvers":2,"authority":true,"basis":"order","consent_bases":["consent","works-agreement"],"consents":{"consented":1,"informed":0,"outside":2},"depositor_consent":"live","earlier_denials":0,"hold":false,"items":12,"matter":"MAT-2026-0017","notice":"immediate","purpose":"investigation","recipient_is_requestor":false,"requestor":"inv-one","span_days":7,"threads":1,"waited_seconds":3600}"#;
-    let circumstances = Circumstances {
+    let by_hand = r#"{"approvals":{"dpo":1,"legal":1},"approvers":2,"authority":true,"basis":"order","consent_bases":["consent","works-agreement"],"consents":{"consented":1,"informed":0,"outside":2},"depositor_consent":"live","earlier_denials":0,"earlier_releases":1,"hold":false,"items":12,"matter":"MAT-2026-0017","notice":"immediate","notice_days":0,"purpose":"investigation","recipient":"person","recipient_is_requestor":false,"requestor":"inv-one","span_days":7,"threads":1,"waited_seconds":3600}"#;
+    let circumstances = Circumstances::Release(context::Release {
         requestor: w("inv-one"),
         matter: w("MAT-2026-0017"),
         authority: true,
@@ -211,13 +211,16 @@ fn context_example() -> String {
         consent_bases: vec![Basis::Consent, Basis::WorksAgreement],
         consents: Participants { consented: 1, informed: 0, outside: 2 },
         earlier_denials: 0,
+        earlier_releases: 1,
         items: 12,
         notice: "immediate",
+        notice_days: 0,
         purpose: w("investigation"),
+        recipient: "person",
         recipient_is_requestor: false,
         span_days: 7,
         threads: 1,
-    };
+    });
     let approvals: BTreeMap<Role, u64> = [(w("dpo"), 1), (w("legal"), 1)].into();
     let counters = Counters { approvals, approvers: 2, waited_seconds: 3_600 };
     assert_eq!(text(&bytes(&circumstances, &counters)), by_hand);

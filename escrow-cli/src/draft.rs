@@ -5,6 +5,7 @@ use crate::failure::{Exit, Failure};
 use crate::when;
 use escrow_client::{Charters, now};
 use escrow_core::charter::{BasisSigners, Charter, Generation, Limits, Person, PersonKey, Policy, Seat, Subject};
+use escrow_core::consent::Party;
 use escrow_core::{Code, Digest, Kind, Nonce, Org, PersonId, Role, SeatIndex, Timestamp, TokenKey};
 use escrow_policy::context::SCHEMA_VERSION;
 use serde::Deserialize;
@@ -43,6 +44,8 @@ pub struct DraftFile {
     /// Digests of conflicting versions declared void.
     #[serde(default)]
     pub voided: Vec<Digest>,
+    /// Who decides on the processing; consent records name them.
+    pub controllers: Vec<Party>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -140,6 +143,7 @@ impl DraftFile {
             approver_roles: self.approver_roles,
             basis_signers: self.basis_signers,
             token_versions: versions,
+            controllers: self.controllers,
             limits: self.limits,
         })
     }

@@ -5,13 +5,13 @@ use crate::clock::now;
 use crate::outcome::{NodeError, Outcomes};
 use escrow_core::charter::Basis;
 use escrow_core::consent::{
-    Authority, Consent, Coverage, Epochs, Floor, NoticeText, Party, PolicyRef, Record, Withdrawal,
+    Authority, Consent, Coverage, Epochs, Floor, GIVEN, NoticeText, PolicyRef, Record, Withdrawal,
 };
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::query::Question;
 use escrow_core::wire::ConsentInfo;
 use escrow_core::{Code, Digest, Envelope, Kind, Nonce, Timestamp, Token};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a consent says, short of what the charter and the clock give.
 #[derive(Clone, Debug)]
@@ -46,8 +46,6 @@ pub struct ConsentTerms {
     pub jurisdiction: Code,
     /// Categories of data.
     pub pii_types: Vec<Code>,
-    /// Who decides on the processing.
-    pub controllers: Vec<Party>,
     /// Who may receive a release, as roles.
     pub recipients: Vec<Code>,
     /// How to withdraw.
@@ -120,19 +118,27 @@ impl Client {
         purposes.dedup();
         let nonce = Nonce::random();
         let members = &self.charters().generation().members;
-        let storage: Vec<Code> =
+        let storage: BTreeSet<Code> =
             members.iter().filter_map(|m| charter.seat(*m)).map(|s| s.jurisdiction.clone()).collect();
+        let signers = charter.basis_signers.iter().find(|b| b.basis == terms.basis);
+        let entity = match signers {
+            Some(b) => b.roles.iter().map(|r| r.as_str()).collect::<Vec<_>>().join("/"),
+            None => "subject".to_owned(),
+        };
+        let sorted = |codes: Vec<Code>| codes.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let record = Record {
             schema_version: "27560-2023/1".parse()?,
             record_id: format!("consent:{}", Digest::of(&nonce.0).short()).parse()?,
             jurisdiction: terms.jurisdiction,
-            pii_types: terms.pii_types,
-            controllers: terms.controllers,
-            storage_locations: storage,
-            recipients: terms.recipients,
+            pii_types: sorted(terms.pii_types),
+            controllers: charter.controllers.clone(),
+            storage_locations: storage.into_iter().collect(),
+            recipients: sorted(terms.recipients),
             withdrawal_method: terms.withdrawal_method,
             event_time: now(),
             event_type: if terms.basis == Basis::Consent { "explicit".parse()? } else { "recorded".parse()? },
+            event_state: GIVEN.parse()?,
+            entity_id: entity.parse()?,
         };
         Ok(self.sign(&Consent {
             kind: Kind::Consent,

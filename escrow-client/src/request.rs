@@ -309,7 +309,7 @@ impl Client {
     /// Requests that still wait for this officer's decision.
     pub fn waits_for_me(&self, request: &KnownRequest) -> bool {
         let Ok(me) = self.identity().officer().map(|o| &o.person) else { return false };
-        let recipient = matches!(&request.request.recipient, Recipient::Person(p) if p.id == *me);
+        let recipient = request.request.recipient.person() == Some(me);
         request.state(now()) == "open"
             && request.request.by != *me
             && !recipient

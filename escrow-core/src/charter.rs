@@ -3,6 +3,7 @@
 //! This module holds the shape; what makes a charter acceptable (section 4.1 of the design) is
 //! decided in `escrow-policy`.
 
+use crate::consent::Party;
 use crate::digest::{Blob, Digest, Nonce};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::PublicKey;
@@ -54,6 +55,8 @@ pub struct Charter {
     pub basis_signers: Vec<BasisSigners>,
     /// Versions of the organisation's token key in use, ascending; the last is current.
     pub token_versions: Vec<u32>,
+    /// Who decides on the processing: the parties that consent records name.
+    pub controllers: Vec<Party>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -255,6 +258,10 @@ pub struct Limits {
     pub request_life_s: u64,
     /// Most items one request may name.
     pub items_per_request: u64,
+    /// Most requests one requestor may make in 30 days.
+    pub requests_per_requestor_month: u64,
+    /// Most items one requestor may ask for in 30 days, over all their requests.
+    pub items_per_requestor_month: u64,
     /// Life of a permit, seconds, at most 60.
     pub permit_life_s: u64,
     /// Longest notice delay, days.

@@ -66,6 +66,13 @@ statement!(Consent, Consent, limits::PAYLOAD_SMALL, |c| {
     rule(c.floor.t >= 2 && c.floor.n >= c.floor.t, "node-set floor: 2 <= t <= n")?;
     rule(c.retention_days >= 1, "retention of zero days")?;
     rule((c.basis == Basis::Consent) == c.authority.is_none(), "an authority goes with every basis but consent")?;
+    let r = &c.record;
+    let listed = |l: &[Code]| !l.is_empty() && strictly_sorted(l);
+    rule(listed(&r.pii_types), "record.pii_types: at least one, sorted, no duplicates")?;
+    rule(listed(&r.storage_locations), "record.storage_locations: at least one, sorted, no duplicates")?;
+    rule(listed(&r.recipients), "record.recipients: at least one, sorted, no duplicates")?;
+    rule(!r.controllers.is_empty(), "record.controllers: at least one")?;
+    rule(r.event_state.as_str() == GIVEN, "record.event_state is given; a withdrawal is a statement of its own")?;
     match &c.coverage {
         Coverage::Workspace => Ok(()),
         Coverage::Threads(t) => {
@@ -73,6 +80,9 @@ statement!(Consent, Consent, limits::PAYLOAD_SMALL, |c| {
         }
     }
 });
+
+/// The one event state of a consent statement: refusing leaves no record, ending one is a withdrawal.
+pub const GIVEN: &str = "given";
 
 /// Which threads a consent covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +147,10 @@ pub struct Authority {
 }
 
 /// Members that ISO/IEC TS 27560:2023 makes mandatory and that are not already above.
-/// Codes, not prose: the words behind them are in the notice text.
+///
+/// Above stand `pii_principal_id` (subject), `privacy_notice` and `language` (notice), `purpose`,
+/// `lawful_basis`, `retention_period` and `validity_duration` (until `expires`). Codes, not prose:
+/// the words behind them are in the notice text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -149,7 +162,7 @@ pub struct Record {
     pub jurisdiction: Code,
     /// Categories of data, e.g. `message-content`.
     pub pii_types: Vec<Code>,
-    /// Who decides on the processing.
+    /// Who decides on the processing, as the charter lists them; each with the mandatory party fields.
     pub controllers: Vec<Party>,
     /// Where shares are stored.
     pub storage_locations: Vec<Code>,
@@ -161,6 +174,10 @@ pub struct Record {
     pub event_time: Timestamp,
     /// `explicit`, `expressed`, `recorded` ...
     pub event_type: Code,
+    /// Always [`GIVEN`].
+    pub event_state: Code,
+    /// Who acted: `subject`, or the roles that signed, joined by `/`.
+    pub entity_id: Code,
 }
 
 /// A party of a consent record.

@@ -36,6 +36,7 @@ pub mod pin;
 pub mod query;
 pub mod random;
 pub mod receipt;
+pub mod recovery;
 pub mod release;
 pub mod reply;
 pub mod request;

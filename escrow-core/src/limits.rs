@@ -34,5 +34,13 @@ pub const SHARE_BLOB_MAX: usize = 4_096 + 64 * ITEMS_PER_DEAL;
 pub const PERMIT_LIFE_MAX_S: i64 = 60;
 /// Longest age of an authorisation and of collected answers at delivery, seconds.
 pub const AUTHORISATION_LIFE_S: u64 = 60;
+/// Controllers that a charter lists.
+pub const CONTROLLERS_MAX: usize = 16;
+/// Restrictions in one answer about all of them; the asker comes again for the rest.
+pub const RESTRICTIONS_PER_ANSWER: usize = 500;
+/// Consents that one question about restrictions may name.
+pub const CONSENTS_PER_ASK: usize = ITEMS_PER_REQUEST;
+/// Withdrawals by one subject of consents that a node does not know yet.
+pub const EARLY_WITHDRAWALS_MAX: usize = 64;
 /// Body of any HTTP request, bytes.
 pub const HTTP_BODY_MAX: usize = 4 * 1024 * 1024;

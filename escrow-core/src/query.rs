@@ -30,8 +30,9 @@ pub struct Query {
     pub at: Timestamp,
 }
 
-statement!(Query, Query, limits::PAYLOAD_SMALL, |q| {
+statement!(Query, Query, limits::PAYLOAD_LARGE, |q| {
     match &q.what {
+        Question::Preview(request) => request.check(),
         Question::Entries(e) => rule(e.count >= 1 && e.count <= ENTRIES_PER_ANSWER, "1 to 1000 entries an answer"),
         Question::Items(scope) => {
             rule(scope.from < scope.to, "covers no time")?;
@@ -53,10 +54,14 @@ pub const ENTRIES_PER_ANSWER: u64 = 1_000;
 pub enum Question {
     /// Evaluate a request now and answer with the verdict.
     Evaluate(Digest),
+    /// What the gate would say to a request that nobody has submitted; by its own requestor.
+    Preview(Box<crate::request::Request>),
     /// All matters, with their state.
     Matters,
     /// All requests, with decisions and the node's last verdict.
     Requests,
+    /// All self-recoveries; for a device those of its own subject.
+    Recoveries,
     /// The asker's own devices: which requests and releases touched their threads.
     Activity,
     /// Items of threads within a time range, to draft a request.
@@ -74,8 +79,10 @@ impl Question {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Evaluate(_) => "evaluate",
+            Self::Preview(_) => "preview",
             Self::Matters => "matters",
             Self::Requests => "requests",
+            Self::Recoveries => "recoveries",
             Self::Activity => "activity",
             Self::Items(_) => "items",
             Self::Consents => "consents",

@@ -97,6 +97,9 @@ pub struct Counts {
 pub enum Recipient {
     /// A person of the charter.
     Person(RecipientPerson),
+    /// A person with role `filter-team` who is nowhere else on the case, to sort out what is
+    /// privileged before anybody on the case reads.
+    FilterTeam(RecipientPerson),
     /// An enrolled device.
     Device(RecipientDevice),
 }
@@ -124,10 +127,27 @@ pub struct RecipientDevice {
 }
 
 impl Recipient {
+    /// The word that policies see.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Person(_) => "person",
+            Self::FilterTeam(_) => "filter-team",
+            Self::Device(_) => "device",
+        }
+    }
+
+    /// The person, unless it is a device.
+    pub const fn person(&self) -> Option<&PersonId> {
+        match self {
+            Self::Person(p) | Self::FilterTeam(p) => Some(&p.id),
+            Self::Device(_) => None,
+        }
+    }
+
     /// Digest of the sealing key that replies are sealed to.
     pub const fn sealing(&self) -> &Digest {
         match self {
-            Self::Person(p) => &p.sealing,
+            Self::Person(p) | Self::FilterTeam(p) => &p.sealing,
             Self::Device(d) => &d.sealing,
         }
     }

@@ -2,10 +2,10 @@
 
 use crate::digest::{Digest, Nonce};
 use crate::limits;
-use crate::statement::{Kind, statement};
+use crate::statement::{Kind, rule, statement, strictly_sorted};
 use crate::strict::nullable;
 use crate::time::Timestamp;
-use crate::words::{Org, SeatIndex};
+use crate::words::{MatterId, Org, SeatIndex};
 use serde::{Deserialize, Serialize};
 
 /// A node's signed list of the restrictions it knows, bound to who asked and their nonce.
@@ -26,13 +26,27 @@ pub struct RestrictionAnswer {
     pub asker: SeatIndex,
     /// The nonce it asked with.
     pub asked: Nonce,
-    /// The request it asked about; null at start-up, when it asks for all.
+    /// The request or self-recovery it asked about; null when it asks for all.
     #[serde(deserialize_with = "nullable")]
     pub request: Option<Digest>,
-    /// Digests of every restriction statement that bears on it, sorted.
+    /// The matter it asked about besides; null when it asks for all, or about a self-recovery.
+    #[serde(deserialize_with = "nullable")]
+    pub matter: Option<MatterId>,
+    /// The consents it asked about besides, sorted.
+    pub consents: Vec<Digest>,
+    /// The log positions of the answering node that this answer covers, from the first ...
+    pub after: u64,
+    /// ... up to, and not including, this one.
+    pub upto: u64,
+    /// Digests of every restriction statement logged there that bears on what was asked, sorted.
     pub restrictions: Vec<Digest>,
     /// When it answered.
     pub at: Timestamp,
 }
 
-statement!(RestrictionAnswer, RestrictionAnswer, limits::PAYLOAD_LARGE, |_a| { Ok(()) });
+statement!(RestrictionAnswer, RestrictionAnswer, limits::PAYLOAD_LARGE, |a| {
+    rule(strictly_sorted(&a.consents), "consents sorted, no duplicates")?;
+    rule(strictly_sorted(&a.restrictions), "restrictions sorted, no duplicates")?;
+    rule(a.after <= a.upto, "covers positions that end before they begin")?;
+    rule(a.request.is_none() || a.after == 0, "about a request the whole log counts")
+});

@@ -29,6 +29,10 @@ pub enum Kind {
     Cancellation,
     /// Approve, recuse or deny. The latter two are restrictions.
     Decision,
+    /// Asks that a subject's own items become readable to a device of theirs.
+    SelfRecovery,
+    /// Ends a self-recovery. A restriction.
+    Veto,
     /// Asks a node for its reply.
     ReleaseCall,
     /// A node has logged a statement.
@@ -47,7 +51,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the specification's table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Charter,
         Self::Enrolment,
         Self::Revocation,
@@ -58,6 +62,8 @@ impl Kind {
         Self::Request,
         Self::Cancellation,
         Self::Decision,
+        Self::SelfRecovery,
+        Self::Veto,
         Self::ReleaseCall,
         Self::Receipt,
         Self::Verdict,
@@ -80,6 +86,8 @@ impl Kind {
             Self::Request => "request",
             Self::Cancellation => "cancellation",
             Self::Decision => "decision",
+            Self::SelfRecovery => "self-recovery",
+            Self::Veto => "veto",
             Self::ReleaseCall => "release-call",
             Self::Receipt => "receipt",
             Self::Verdict => "verdict",

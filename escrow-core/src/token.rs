@@ -21,6 +21,11 @@ pub struct Token {
     pub mac: [u8; 32],
 }
 
+impl Token {
+    /// Sorts before every other token.
+    pub const MIN: Self = Self { version: 0, mac: [0; 32] };
+}
+
 /// A text that is not a token.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not a token: v<version>:<64 lower-case hex digits> expected")]

@@ -8,6 +8,7 @@ use crate::matter::MatterAction;
 use crate::statement::Kind;
 use crate::time::Timestamp;
 use crate::token::Token;
+use crate::verdict::{Lacking, Outcome, PolicyResult};
 use crate::words::{Code, MatterId, PersonId, SeatIndex};
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +69,41 @@ pub struct VerdictAnswer {
     pub entry: Blob,
     /// tlog-proof of the entry.
     pub proof: String,
+    /// The context bytes whose digest the verdict names; null if the hard floor refused before.
+    pub context: Option<Blob>,
+}
+
+/// Answer to [`crate::query::Question::Preview`]: what the node would say to the request now. Not
+/// signed, not a verdict, presented to nobody.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PreviewAnswer {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What would be lacking.
+    pub lacking: Vec<Lacking>,
+    /// What would refuse: rule code and words.
+    pub refusals: Vec<(Code, String)>,
+    /// Every policy text evaluated.
+    pub policies: Vec<PolicyResult>,
+    /// The context bytes that the policies saw.
+    pub context: Option<Blob>,
+}
+
+/// One self-recovery, in answers to [`crate::query::Question::Recoveries`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RecoveryInfo {
+    /// Envelope of the [`crate::recovery::SelfRecovery`].
+    pub recovery: Blob,
+    /// When the node first logged it.
+    pub logged: Timestamp,
+    /// Envelopes of decisions on it.
+    pub decisions: Vec<Blob>,
+    /// Envelopes of vetoes against it.
+    pub vetoes: Vec<Blob>,
+    /// Envelope of the node's last verdict on it, if any.
+    pub verdict: Option<Blob>,
+    /// Replies delivered by this node.
+    pub deliveries: u64,
 }
 
 /// One matter, in answers to [`crate::query::Question::Matters`].
@@ -143,10 +179,10 @@ pub struct ActivityInfo {
     pub what: String,
     /// The request concerned.
     pub request: Digest,
-    /// Its matter.
-    pub matter: MatterId,
-    /// On what ground.
-    pub basis: crate::charter::Basis,
+    /// Its matter; null for a self-recovery.
+    pub matter: Option<MatterId>,
+    /// On what ground; null for a self-recovery.
+    pub basis: Option<crate::charter::Basis>,
     /// How many of the asker's items it names.
     pub items: u64,
 }
@@ -181,8 +217,14 @@ pub struct ViewsAnswer {
 pub struct RestrictionAsk {
     /// Echoed in the signed answer.
     pub nonce: Nonce,
-    /// The request concerned; null at start-up, for all restrictions.
+    /// The request or self-recovery concerned; null for all restrictions.
     pub request: Option<Digest>,
+    /// Its matter, for a node that missed the request.
+    pub matter: Option<MatterId>,
+    /// Consents of its items, sorted, for a node that does not hold them.
+    pub consents: Vec<Digest>,
+    /// When all are asked for: the first log position of the asked node that is not known yet.
+    pub after: u64,
 }
 
 /// Its answer.
@@ -190,6 +232,10 @@ pub struct RestrictionAsk {
 pub struct RestrictionReply {
     /// Envelope of a [`crate::restriction::RestrictionAnswer`]; null from a node that is not READY.
     pub answer: Option<Blob>,
+    /// Where to ask on.
+    pub upto: u64,
+    /// True if there is nothing behind that.
+    pub complete: bool,
     /// Envelopes of the restrictions, each after the statement it restricts.
     pub statements: Vec<Blob>,
 }

@@ -12,9 +12,10 @@ use escrow_core::sharing::Share;
 use escrow_core::wire::{ReleaseBody, RestrictionAsk};
 use escrow_core::{Digest, Envelope, Nonce};
 use escrow_policy::admit::{verify_call, verify_caller, verify_seat_statement};
+use escrow_policy::facts::RequestFact;
 use escrow_policy::gate::Gathered;
 use escrow_policy::{Permit, Refusal, Rule};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -92,18 +93,28 @@ async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, Releas
         verify_caller(e.facts(), &opening, e.now())?;
         e.take_over(&presented);
         let request = verify_call(e.facts(), &opening, e.now())?.statement().request;
-        let asked = e.facts().request(&request).and_then(|r| r.request.as_ref());
-        let item = asked.and_then(|(r, _)| r.statement.items.first()).and_then(|i| e.facts().item(i));
-        Ok::<_, Refusal>((request, item.map(|i| i.generation)))
+        let case = e.facts().request(&request);
+        let items = case.map(RequestFact::items).unwrap_or_default().iter().filter_map(|i| e.facts().item(i));
+        let generation = items.clone().next().map(|i| i.generation);
+        let consents: BTreeSet<Digest> = items.map(|i| i.consent).collect();
+        let matter = case.and_then(|r| r.request.as_ref()).map(|(r, _)| r.statement.matter.clone());
+        let ask = RestrictionAsk {
+            nonce: Nonce::random(),
+            request: Some(request),
+            matter,
+            consents: consents.into_iter().collect(),
+            after: 0,
+        };
+        Ok::<_, Refusal>((ask, generation))
     });
-    let (request, generation) = asked.await?.into_inner()?;
+    let (ask, generation) = asked.await?.into_inner()?;
     // Everything is meant per generation of the items: who is a peer, and how many are needed.
     let charter = node.charter();
     let of = generation.map_or_else(|| charter.current_generation(), |g| charter.generation(g));
     let need = of.map_or(usize::MAX, Generation::w);
 
     let since = Instant::now();
-    let answers = collect(node, request, generation, need).await?;
+    let answers = collect(node, &ask, generation, need).await?;
     let authorise = node.writer.run(move |e| {
         let gathered = Gathered { permits: &permits, answers: &answers };
         e.authorise(&call, &gathered, since)
@@ -122,11 +133,10 @@ async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, Releas
 /// waited for, the rest get a short grace.
 async fn collect(
     node: &Arc<Node>,
-    request: Digest,
+    ask: &RestrictionAsk,
     generation: Option<u32>,
     need: usize,
 ) -> Result<Vec<Envelope>, ReleaseError> {
-    let ask = RestrictionAsk { nonce: Nonce::random(), request: Some(request) };
     let mut replies = node
         .each_peer(generation, |node, seat| {
             let ask = ask.clone();
@@ -144,16 +154,18 @@ async fn collect(
         let Ok((seat, Ok(reply))) = reply else { continue };
         let Some(answer) = reply.answer.and_then(|b| Envelope::parse(&b.0).ok()) else { continue };
         let statements: Vec<Envelope> = reply.statements.iter().filter_map(|b| Envelope::parse(&b.0).ok()).collect();
-        let (asked, checked) = (ask.nonce, answer.clone());
+        let (asked, checked) = (ask.clone(), answer.clone());
         let good = node.writer.run(move |e| {
             e.take_over(&statements);
             let a = verify_seat_statement::<RestrictionAnswer>(e.facts(), &checked, seat);
             // A peer that names a restriction and withholds it proves nothing.
             a.is_ok_and(|a| {
                 let a = a.statement();
-                a.asked == asked
+                a.asked == asked.nonce
                     && a.asker == e.seat
-                    && a.request == Some(request)
+                    && a.request == asked.request
+                    && a.matter == asked.matter
+                    && a.consents == asked.consents
                     && a.restrictions.iter().all(|r| e.facts().seen(r).is_some())
             })
         });

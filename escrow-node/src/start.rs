@@ -10,8 +10,7 @@ use crate::store::Store;
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use escrow_audit::seat::log_verifier;
 use escrow_core::charter::{Charter, Generation, Seat};
-use escrow_core::wire::RestrictionAsk;
-use escrow_core::{Digest, Envelope, Nonce, SeatIndex};
+use escrow_core::{Digest, Envelope, SeatIndex};
 use escrow_policy::charter::Chain;
 use escrow_policy::{Event, Refusal};
 use std::collections::BTreeSet;
@@ -158,17 +157,11 @@ async fn lies_on_tree(node: &Arc<Node>, head: &VerifiedCheckpoint) -> bool {
 
 /// Pulls all restrictions; the answers of nodes that are themselves UNPROVEN are taken too.
 async fn restrictions(node: &Arc<Node>, answered: &mut BTreeSet<SeatIndex>) -> Vec<Envelope> {
-    let ask = RestrictionAsk { nonce: Nonce::random(), request: None };
-    let mut answers = node
-        .each_peer(None, |node, seat| {
-            let ask = ask.clone();
-            async move { node.peers.restrictions(&seat, &ask).await }
-        })
-        .await;
+    let mut answers = node.each_peer(None, |node, seat| async move { node.all_restrictions(&seat, 0).await }).await;
     let mut learnt = Vec::new();
     while let Some(answer) = answers.join_next().await {
-        let Ok((seat, Ok(reply))) = answer else { continue };
-        learnt.extend(reply.statements.iter().filter_map(|b| Envelope::parse(&b.0).ok()));
+        let Ok((seat, Ok((statements, _)))) = answer else { continue };
+        learnt.extend(statements);
         answered.insert(seat);
     }
     learnt

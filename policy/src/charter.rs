@@ -274,10 +274,12 @@ fn check_quorums(c: &Charter) -> Result<(), CharterError> {
         let holders = c.people.iter().filter(|p| p.has_role(role)).count();
         rule(holders >= quorum as usize, format!("{name} quorum of {quorum}, but {holders} people hold that role"))?;
     }
+    rule(!c.controllers.is_empty() && c.controllers.len() <= limits::CONTROLLERS_MAX, "1 to 16 controllers")?;
+    unique(c.controllers.iter().map(|p| &p.id), "a controller's id")?;
     rule(!c.approver_roles.is_empty(), "no approver role")?;
     unique(&c.approver_roles, "an approver role")?;
     for r in &c.approver_roles {
-        let reserved = ["admin", "registrar", "requestor"].contains(&r.as_str());
+        let reserved = ["admin", "registrar", "requestor", "filter-team"].contains(&r.as_str());
         rule(!reserved, format!("role {r} cannot be an approver role"))?;
     }
     unique(c.basis_signers.iter().map(|b| b.basis), "a basis")?;
@@ -294,6 +296,8 @@ fn check_limits(c: &Charter) -> Result<(), CharterError> {
     let all = [
         ("request_life_s", l.request_life_s, 366 * 86_400),
         ("items_per_request", l.items_per_request, limits::ITEMS_PER_REQUEST as u64),
+        ("requests_per_requestor_month", l.requests_per_requestor_month, 1_000_000),
+        ("items_per_requestor_month", l.items_per_requestor_month, 1_000_000_000),
         ("permit_life_s", l.permit_life_s, limits::PERMIT_LIFE_MAX_S.unsigned_abs()),
         ("notice_delay_days", l.notice_delay_days, 366),
         ("recovery_delay_s", l.recovery_delay_s, 366 * 86_400),

@@ -4,7 +4,7 @@
 //! same bytes at every node and in every verifier; verdicts carry the digest of those bytes.
 
 use escrow_core::charter::Basis;
-use escrow_core::{Code, Digest, MatterId, PersonId, Role};
+use escrow_core::{Code, Digest, KeyId, MatterId, Org, PersonId, Role};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,9 +34,18 @@ pub struct Participants {
     pub outside: u64,
 }
 
+/// Everything that counters do not change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Circumstances {
+    /// Of a request; action `release`.
+    Release(Release),
+    /// Of a self-recovery; action `recover`.
+    Recover(Recover),
+}
+
 /// Everything about a request that counters do not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Circumstances {
+pub struct Release {
     /// The requestor, the policy's principal.
     pub requestor: PersonId,
     /// The matter, the policy's resource.
@@ -51,12 +60,18 @@ pub struct Circumstances {
     pub consents: Participants,
     /// Earlier requests for any of these items that were denied.
     pub earlier_denials: u64,
+    /// Other requests for any of these items for which this node has delivered a reply.
+    pub earlier_releases: u64,
     /// Items asked for.
     pub items: u64,
     /// `immediate` or `delayed`.
     pub notice: &'static str,
+    /// Days by which the notice is delayed, rounded up; 0 if it is immediate.
+    pub notice_days: u64,
     /// Purpose of the request.
     pub purpose: Code,
+    /// `person`, `filter-team` or `device`.
+    pub recipient: &'static str,
     /// True if the recipient is the requestor.
     pub recipient_is_requestor: bool,
     /// Days from the first to the last instant asked for, rounded up.
@@ -65,8 +80,29 @@ pub struct Circumstances {
     pub threads: u64,
 }
 
+/// Everything about a self-recovery that counters do not change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recover {
+    /// The organisation, the policy's resource.
+    pub org: Org,
+    /// Key id of the device, the policy's principal.
+    pub device: KeyId,
+    /// Seconds between the first log of the device's enrolment and that of the self-recovery, here.
+    pub device_age_before: u64,
+    /// Earlier requests for any of these items that were denied.
+    pub earlier_denials: u64,
+    /// Other requests for any of these items for which this node has delivered a reply.
+    pub earlier_releases: u64,
+    /// Items asked for.
+    pub items: u64,
+    /// Other live devices of the subject.
+    pub other_devices: u64,
+    /// Threads of the items.
+    pub threads: u64,
+}
+
 #[derive(Serialize)]
-struct Bytes<'a> {
+struct ReleaseBytes<'a> {
     approvals: &'a BTreeMap<Role, u64>,
     approvers: u64,
     authority: bool,
@@ -76,12 +112,15 @@ struct Bytes<'a> {
     /// The depositor's consent is live, or the hard floor would have refused before.
     depositor_consent: &'static str,
     earlier_denials: u64,
+    earlier_releases: u64,
     /// Legal holds are a later statement kind; none exists yet.
     hold: bool,
     items: u64,
     matter: &'a MatterId,
     notice: &'static str,
+    notice_days: u64,
     purpose: &'a Code,
+    recipient: &'static str,
     recipient_is_requestor: bool,
     requestor: &'a PersonId,
     span_days: u64,
@@ -89,30 +128,62 @@ struct Bytes<'a> {
     waited_seconds: u64,
 }
 
+#[derive(Serialize)]
+struct RecoverBytes<'a> {
+    approvals: &'a BTreeMap<Role, u64>,
+    approvers: u64,
+    device_age_seconds: u64,
+    earlier_denials: u64,
+    earlier_releases: u64,
+    /// As above.
+    hold: bool,
+    items: u64,
+    other_devices: u64,
+    threads: u64,
+    waited_seconds: u64,
+}
+
 /// The exact bytes handed to the policies.
 pub fn bytes(c: &Circumstances, n: &Counters) -> Vec<u8> {
-    let bytes = Bytes {
-        approvals: &n.approvals,
-        approvers: n.approvers,
-        authority: c.authority,
-        basis: c.basis,
-        consent_bases: &c.consent_bases,
-        consents: c.consents,
-        depositor_consent: "live",
-        earlier_denials: c.earlier_denials,
-        hold: false,
-        items: c.items,
-        matter: &c.matter,
-        notice: c.notice,
-        purpose: &c.purpose,
-        recipient_is_requestor: c.recipient_is_requestor,
-        requestor: &c.requestor,
-        span_days: c.span_days,
-        threads: c.threads,
-        waited_seconds: n.waited_seconds,
-    };
     // Strings, numbers and maps with string keys always serialise.
-    serde_json::to_vec(&bytes).unwrap_or_default()
+    match c {
+        Circumstances::Release(c) => serde_json::to_vec(&ReleaseBytes {
+            approvals: &n.approvals,
+            approvers: n.approvers,
+            authority: c.authority,
+            basis: c.basis,
+            consent_bases: &c.consent_bases,
+            consents: c.consents,
+            depositor_consent: "live",
+            earlier_denials: c.earlier_denials,
+            earlier_releases: c.earlier_releases,
+            hold: false,
+            items: c.items,
+            matter: &c.matter,
+            notice: c.notice,
+            notice_days: c.notice_days,
+            purpose: &c.purpose,
+            recipient: c.recipient,
+            recipient_is_requestor: c.recipient_is_requestor,
+            requestor: &c.requestor,
+            span_days: c.span_days,
+            threads: c.threads,
+            waited_seconds: n.waited_seconds,
+        }),
+        Circumstances::Recover(c) => serde_json::to_vec(&RecoverBytes {
+            approvals: &n.approvals,
+            approvers: n.approvers,
+            device_age_seconds: c.device_age_before.saturating_add(n.waited_seconds),
+            earlier_denials: c.earlier_denials,
+            earlier_releases: c.earlier_releases,
+            hold: false,
+            items: c.items,
+            other_devices: c.other_devices,
+            threads: c.threads,
+            waited_seconds: n.waited_seconds,
+        }),
+    }
+    .unwrap_or_default()
 }
 
 /// Digest of context bytes, as verdicts carry it.
@@ -123,15 +194,18 @@ pub fn digest(bytes: &[u8]) -> Digest {
 /// The Cedar schema for these approver roles. Every role is an attribute, 0 when nobody approved.
 pub fn schema_text(roles: &[Role]) -> String {
     let approvals: Vec<String> = roles.iter().map(|r| format!("\"{r}\": Long")).collect();
+    let approvals = approvals.join(", ");
     format!(
         r#"namespace Escrow {{
     entity Person;
     entity Matter;
+    entity Device;
+    entity Organisation;
     action "release" appliesTo {{
         principal: [Person],
         resource: [Matter],
         context: {{
-            "approvals": {{ {} }},
+            "approvals": {{ {approvals} }},
             "approvers": Long,
             "authority": Bool,
             "basis": String,
@@ -139,11 +213,14 @@ pub fn schema_text(roles: &[Role]) -> String {
             "consents": {{ "consented": Long, "informed": Long, "outside": Long }},
             "depositor_consent": String,
             "earlier_denials": Long,
+            "earlier_releases": Long,
             "hold": Bool,
             "items": Long,
             "matter": String,
             "notice": String,
+            "notice_days": Long,
             "purpose": String,
+            "recipient": String,
             "recipient_is_requestor": Bool,
             "requestor": String,
             "span_days": Long,
@@ -151,8 +228,23 @@ pub fn schema_text(roles: &[Role]) -> String {
             "waited_seconds": Long
         }}
     }};
+    action "recover" appliesTo {{
+        principal: [Device],
+        resource: [Organisation],
+        context: {{
+            "approvals": {{ {approvals} }},
+            "approvers": Long,
+            "device_age_seconds": Long,
+            "earlier_denials": Long,
+            "earlier_releases": Long,
+            "hold": Bool,
+            "items": Long,
+            "other_devices": Long,
+            "threads": Long,
+            "waited_seconds": Long
+        }}
+    }};
 }}
-"#,
-        approvals.join(", ")
+"#
     )
 }

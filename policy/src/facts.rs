@@ -12,8 +12,10 @@ use escrow_core::consent::{Consent, PolicyRef, Withdrawal};
 use escrow_core::deal::About;
 use escrow_core::decision::{Choice, Decision};
 use escrow_core::enrolment::Revoked;
+use escrow_core::limits::EARLY_WITHDRAWALS_MAX;
 use escrow_core::matter::{Matter, MatterAction};
-use escrow_core::request::Request;
+use escrow_core::recovery::{SelfRecovery, Veto};
+use escrow_core::request::{Recipient, Request};
 use escrow_core::{Code, Digest, Envelope, ItemId, Kind, MatterId, PersonId, PublicKey, SeatIndex, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -53,6 +55,8 @@ pub struct DeviceFact {
     pub from: Timestamp,
     /// First instant after validity.
     pub until: Timestamp,
+    /// The people who signed the enrolment.
+    pub enrolled_by: BTreeSet<PersonId>,
     /// Where it was logged.
     pub logged: Logged,
 }
@@ -85,11 +89,16 @@ pub struct DecisionFact {
     pub key: PublicKey,
 }
 
-/// All that happened to one request at this node.
+/// All that happened to one request or self-recovery at this node.
 #[derive(Clone, Debug, Default)]
 pub struct RequestFact {
-    /// The request and the key that signed it; none while only decisions are known.
+    /// The request and the key that signed it; none while only decisions are known, or if it is a
+    /// self-recovery.
     pub request: Option<(Fact<Request>, PublicKey)>,
+    /// The self-recovery, if it is one.
+    pub recovery: Option<Fact<SelfRecovery>>,
+    /// Vetoes against it; by a device with the subject that it was enrolled for.
+    pub vetoes: Vec<(Fact<Veto>, Option<Token>)>,
     /// Decisions, strongest of each person first seen.
     pub decisions: Vec<DecisionFact>,
     /// Cancellations by whom.
@@ -118,6 +127,24 @@ impl RequestFact {
     /// The denial that ended it, if any.
     pub fn denial(&self) -> Option<&DecisionFact> {
         self.decisions.iter().find(|d| d.fact.statement.choice == Choice::Deny)
+    }
+
+    /// The veto that ended a self-recovery, if any: by the subject-rights role, or by a device of the
+    /// same subject.
+    pub fn veto(&self) -> Option<&Fact<Veto>> {
+        let subject = self.recovery.as_ref()?.statement.subject;
+        self.vetoes.iter().find(|(_, by)| by.is_none_or(|t| t == subject)).map(|(v, _)| v)
+    }
+
+    /// The items asked for; none while only decisions are known.
+    pub fn items(&self) -> &[ItemId] {
+        let of_request = self.request.as_ref().map(|(r, _)| r.statement.items.as_slice());
+        of_request.or(self.recovery.as_ref().map(|r| r.statement.items.as_slice())).unwrap_or_default()
+    }
+
+    /// True once the request or self-recovery itself is known.
+    pub fn known(&self) -> bool {
+        self.request.is_some() || self.recovery.is_some()
     }
 }
 
@@ -255,6 +282,13 @@ pub struct Record<'a> {
     pub event: Event,
 }
 
+/// Who asks for releases.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asker {
+    Person(PersonId),
+    Subject(Token),
+}
+
 /// The folded state.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -276,8 +310,15 @@ pub struct Facts {
     pub(crate) deals: HashMap<Digest, Digest>,
     pub(crate) matters: BTreeMap<MatterId, MatterFact>,
     pub(crate) requests: BTreeMap<Digest, RequestFact>,
-    /// Every statement that takes permission away, with what it needs before it.
-    pub(crate) restrictions: BTreeSet<Digest>,
+    /// Every statement that takes permission away, by log position.
+    pub(crate) restrictions: BTreeMap<u64, Digest>,
+    /// What a restriction at a log position withdraws or closes.
+    pub(crate) withdrawn: BTreeMap<u64, Digest>,
+    pub(crate) closed: BTreeMap<u64, MatterId>,
+    /// Withdrawals of each subject whose consent was not known when they were logged.
+    pub(crate) early_withdrawals: BTreeMap<Token, usize>,
+    /// When each asker asked, and for how many items.
+    pub(crate) asked: BTreeMap<Asker, Vec<(Timestamp, u64)>>,
     /// Authorisations of this log that were neither delivered nor aborted yet.
     pub(crate) open: BTreeMap<u64, Digest>,
     pub(crate) size: u64,
@@ -421,6 +462,13 @@ impl Facts {
             && at < d.until
             && self.revocation(&d.key).is_none()
             && self.revoked_enrolment(&d.enrolment).is_none()
+    }
+
+    /// Live devices of a subject, other than the one with this key.
+    pub(crate) fn other_devices(&self, subject: &Token, key: &PublicKey, at: Timestamp) -> u64 {
+        let live = self.devices.values().flatten().filter(|d| d.subject == *subject && self.device_live(d, at));
+        let keys: BTreeSet<&PublicKey> = live.map(|d| &d.key).filter(|k| *k != key).collect();
+        keys.len() as u64
     }
 
     /// The revocation of a key, if any.
@@ -582,18 +630,25 @@ impl Facts {
             Admitted::Charter(c) => {
                 self.charters.insert(c.digest(), c);
             }
-            Admitted::Enrolment(v) => self.apply_enrolment(&v, logged),
+            Admitted::Enrolment(v, by) => self.apply_enrolment(&v, &by, logged),
             Admitted::Revocation(v) => {
-                self.restrictions.insert(v.digest());
+                self.restrictions.insert(logged.seq, v.digest());
                 self.revoked.entry(v.statement().revokes.clone()).or_insert(v.digest());
             }
             Admitted::Consent(v) => {
                 self.consents.insert(v.digest(), fact(v, logged));
             }
             Admitted::Withdrawal(v) => {
-                self.restrictions.insert(v.digest());
                 let of = (v.statement().consent, v.statement().subject);
-                self.withdrawals.entry(of).or_insert_with(|| fact(v, logged));
+                if self.withdrawals.contains_key(&of) {
+                    return;
+                }
+                self.restrictions.insert(logged.seq, v.digest());
+                self.withdrawn.insert(logged.seq, of.0);
+                if !self.consents.contains_key(&of.0) {
+                    *self.early_withdrawals.entry(of.1).or_default() += 1;
+                }
+                self.withdrawals.insert(of, fact(v, logged));
             }
             Admitted::Deposit(v, deal) => {
                 self.deals.insert(deal.digest, v.digest());
@@ -613,7 +668,8 @@ impl Facts {
             }
             Admitted::Matter(v) => {
                 if v.statement().action == MatterAction::Close {
-                    self.restrictions.insert(v.digest());
+                    self.restrictions.insert(logged.seq, v.digest());
+                    self.closed.insert(logged.seq, v.statement().matter.clone());
                 }
                 let m = self.matters.entry(v.statement().matter.clone()).or_default();
                 if v.statement().action == MatterAction::Open && m.opening.is_none() {
@@ -623,20 +679,45 @@ impl Facts {
             }
             Admitted::Request(v) => {
                 let key = v.key().clone();
+                let r = v.statement();
+                let count = (logged.at, r.items.len() as u64);
+                self.asked.entry(Asker::Person(r.by.clone())).or_default().push(count);
                 let slot = self.requests.entry(v.digest()).or_default();
                 slot.request = Some((fact(v, logged), key));
             }
+            Admitted::SelfRecovery(v) => {
+                let r = v.statement();
+                let count = (logged.at, r.items.len() as u64);
+                self.asked.entry(Asker::Subject(r.subject)).or_default().push(count);
+                let slot = self.requests.entry(v.digest()).or_default();
+                slot.recovery = Some(fact(v, logged));
+            }
+            Admitted::Veto(v, of) => {
+                let slot = self.requests.entry(v.statement().recovery).or_default();
+                if slot.vetoes.iter().all(|(known, _)| known.statement.by != v.statement().by) {
+                    self.restrictions.insert(logged.seq, v.digest());
+                    slot.vetoes.push((fact(v, logged), of));
+                }
+            }
             Admitted::Cancellation(v) => {
-                self.restrictions.insert(v.digest());
                 let c = v.statement();
-                self.requests.entry(c.request).or_default().cancelled.push((c.by.clone(), v.digest()));
+                let slot = self.requests.entry(c.request).or_default();
+                if slot.cancelled.iter().all(|(who, _)| *who != c.by) {
+                    self.restrictions.insert(logged.seq, v.digest());
+                    slot.cancelled.push((c.by.clone(), v.digest()));
+                }
             }
             Admitted::Decision(v) => {
-                if v.statement().choice != Choice::Approve {
-                    self.restrictions.insert(v.digest());
+                let d = v.statement();
+                let slot = self.requests.entry(d.request).or_default();
+                if d.choice != Choice::Approve {
+                    // A person who has stepped up the ladder as far before says nothing new.
+                    if slot.strongest().get(&d.by).is_some_and(|known| known.fact.statement.choice >= d.choice) {
+                        return;
+                    }
+                    self.restrictions.insert(logged.seq, v.digest());
                 }
                 let key = v.key().clone();
-                let slot = self.requests.entry(v.statement().request).or_default();
                 slot.decisions.push(DecisionFact { fact: fact(v, logged), key });
             }
             Admitted::OwnVerdict(v) => {
@@ -646,7 +727,12 @@ impl Facts {
         }
     }
 
-    fn apply_enrolment(&mut self, v: &Verified<escrow_core::enrolment::Enrolment>, logged: Logged) {
+    fn apply_enrolment(
+        &mut self,
+        v: &Verified<escrow_core::enrolment::Enrolment>,
+        by: &BTreeSet<PersonId>,
+        logged: Logged,
+    ) {
         let e = v.statement();
         for d in &e.devices {
             self.devices.entry(d.key.id()).or_default().push(DeviceFact {
@@ -656,53 +742,125 @@ impl Facts {
                 sealing: d.sealing.clone(),
                 from: e.from,
                 until: e.until,
+                enrolled_by: by.clone(),
                 logged,
             });
         }
     }
 
-    /// Digests of every restriction that bears on a request, sorted: its recusals, denials and
-    /// cancellations, the closing of its matter, withdrawals of its items' consents, and all
-    /// revocations. For a request that is not known here: every restriction there is.
-    pub fn restrictions_on(&self, request: Option<&Digest>) -> Vec<Digest> {
-        let known =
-            request.and_then(|d| self.requests.get(d)).and_then(|r| Some((r, &r.request.as_ref()?.0.statement)));
-        let Some((fact, asked)) = known else {
-            return self.restrictions.iter().copied().collect();
-        };
+    /// How often and for how many items an asker asked since an instant.
+    pub(crate) fn asked_since(&self, asker: &Asker, since: Timestamp) -> (u64, u64) {
+        let since = self.asked.get(asker).into_iter().flatten().filter(|(at, _)| *at > since);
+        since.fold((0, 0), |(n, items), (_, more)| (n + 1, items + more))
+    }
+
+    /// Refuses a withdrawal of yet another unknown consent.
+    pub(crate) fn may_withdraw_early(&self, subject: &Token) -> Result<(), Refusal> {
+        let so_far = self.early_withdrawals.get(subject).copied().unwrap_or(0);
+        crate::refusal::require(so_far < EARLY_WITHDRAWALS_MAX, Rule::EarlyWithdrawals, || {
+            format!("{so_far} withdrawals of consents that are not known here; submit the consents first")
+        })
+    }
+
+    /// Digests of every restriction that bears on a request or self-recovery, sorted: its recusals,
+    /// denials, vetoes and cancellations, the closing of its matter, withdrawals of its items'
+    /// consents, and all revocations. Matter and consents named besides are for a node that missed the
+    /// request or its items.
+    pub fn restrictions_on(&self, request: &Digest, matter: Option<&MatterId>, consents: &[Digest]) -> Vec<Digest> {
         let mut out: BTreeSet<Digest> = self.revoked.values().copied().collect();
-        out.extend(fact.cancelled.iter().filter(|(who, _)| *who == asked.by).map(|(_, d)| *d));
-        let against = fact.decisions.iter().filter(|d| d.fact.statement.choice != Choice::Approve);
-        out.extend(against.map(|d| d.fact.digest));
-        if let Some(m) = self.matters.get(&asked.matter) {
+        let mut of: BTreeSet<Digest> = consents.iter().copied().collect();
+        let mut matters: BTreeSet<&MatterId> = matter.into_iter().collect();
+        if let Some(fact) = self.requests.get(request) {
+            let asked = fact.request.as_ref().map(|(r, _)| &r.statement);
+            // Until the request is known, whose cancellation counts is not known either.
+            let own = |who: &PersonId| asked.is_none_or(|a| a.by == *who);
+            out.extend(fact.cancelled.iter().filter(|(who, _)| own(who)).map(|(_, d)| *d));
+            let against = fact.decisions.iter().filter(|d| d.fact.statement.choice != Choice::Approve);
+            out.extend(against.map(|d| d.fact.digest));
+            out.extend(fact.vetoes.iter().map(|(v, _)| v.digest));
+            matters.extend(asked.map(|a| &a.matter));
+            of.extend(fact.items().iter().filter_map(|i| self.items.get(i)).map(|i| i.consent));
+        }
+        for m in matters.into_iter().filter_map(|m| self.matters.get(m)) {
             let closes = m.statements().filter(|f| f.statement.action == MatterAction::Close);
             out.extend(closes.map(|f| f.digest));
         }
-        let consents: BTreeSet<Digest> =
-            asked.items.iter().filter_map(|i| self.items.get(i)).map(|i| i.consent).collect();
-        if asked.items.iter().any(|i| !self.items.contains_key(i)) {
-            // What an item's consent is cannot be told here, so every withdrawal may bear on it.
-            out.extend(self.withdrawals.values().map(|w| w.digest).filter(|d| self.restrictions.contains(d)));
+        for consent in of {
+            // Whose consent it is may not be known here: then every withdrawal of it may bear on it.
+            let subject = self.consents.get(&consent).map(|c| c.statement.subject);
+            let withdrawals = self.withdrawals.range((consent, Token::MIN)..).take_while(|((c, _), _)| *c == consent);
+            let bears = withdrawals.filter(|((_, by), _)| subject.is_none_or(|s| s == *by));
+            out.extend(bears.map(|(_, w)| w.digest));
         }
-        out.extend(consents.iter().filter_map(|c| self.withdrawal(c)).map(|w| w.digest));
         out.into_iter().collect()
+    }
+
+    /// Every restriction in the log, oldest first.
+    pub fn restrictions(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.restrictions.values().copied()
+    }
+
+    /// Restrictions logged at position `after` or later, oldest first, at most `most` of them; the
+    /// position to ask on from; and true if there are none behind it.
+    pub fn restrictions_since(&self, after: u64, most: usize) -> (Vec<Digest>, u64, bool) {
+        let mut behind = self.restrictions.range(after..);
+        let page: Vec<(u64, Digest)> = behind.by_ref().take(most).map(|(seq, d)| (*seq, *d)).collect();
+        let complete = behind.next().is_none();
+        let upto = match page.last() {
+            Some((seq, _)) if !complete => seq.saturating_add(1),
+            _ => self.size.max(after),
+        };
+        (page.into_iter().map(|(_, d)| d).collect(), upto, complete)
     }
 
     /// The statements a peer needs before a restriction, in order, itself last.
     pub fn with_predecessors(&self, restriction: &Digest) -> Vec<Digest> {
         let mut out = Vec::new();
-        if let Some(w) = self.withdrawals.values().find(|w| w.digest == *restriction) {
-            out.extend(self.consents.get(&w.statement.consent).map(|c| c.digest));
+        let logged = self.seen(restriction);
+        if let Some(consent) = logged.and_then(|l| self.withdrawn.get(&l.seq)) {
+            out.extend(self.consents.get(consent).map(|c| c.digest));
         }
-        for m in self.matters.values() {
-            if let Some(f) = m.statements.get(restriction) {
-                let mut chain: Vec<&Fact<Matter>> =
-                    m.statements.values().filter(|s| s.logged.seq < f.logged.seq).collect();
-                chain.sort_by_key(|s| s.logged.seq);
-                out.extend(chain.iter().map(|s| s.digest));
-            }
+        if let Some(m) = logged.and_then(|l| self.closed.get(&l.seq)).and_then(|m| self.matters.get(m)) {
+            let mut chain: Vec<&Fact<Matter>> =
+                m.statements.values().filter(|s| logged.is_some_and(|l| s.logged.seq < l.seq)).collect();
+            chain.sort_by_key(|s| s.logged.seq);
+            out.extend(chain.iter().map(|s| s.digest));
         }
         out.push(*restriction);
+        out
+    }
+
+    /// People who were the filter team of a release of this matter: they have read what was to be
+    /// kept from the case.
+    pub(crate) fn filtered(&self, matter: &MatterId) -> BTreeSet<&PersonId> {
+        let delivered = self.requests.values().filter(|f| !f.delivered.is_empty());
+        let of = delivered.filter_map(|f| f.request.as_ref()).filter(|(r, _)| r.statement.matter == *matter);
+        of.filter_map(|(r, _)| match &r.statement.recipient {
+            Recipient::FilterTeam(p) => Some(&p.id),
+            Recipient::Person(_) | Recipient::Device(_) => None,
+        })
+        .collect()
+    }
+
+    /// Everybody who is on a case: whoever signed for the matter, asked, decided or was to read.
+    pub(crate) fn on_case(&self, matter: &MatterId) -> BTreeSet<&PersonId> {
+        let mut out: BTreeSet<&PersonId> = BTreeSet::new();
+        if let Some(m) = self.matters.get(matter) {
+            out.extend(m.statements().map(|f| &f.statement.by));
+        }
+        for fact in self.requests.values() {
+            let Some((r, _)) = fact.request.as_ref().filter(|(r, _)| r.statement.matter == *matter) else { continue };
+            out.insert(&r.statement.by);
+            out.extend(
+                fact.decisions
+                    .iter()
+                    .filter(|d| d.fact.statement.choice != Choice::Recuse)
+                    .map(|d| &d.fact.statement.by),
+            );
+            if let Recipient::Person(p) = &r.statement.recipient {
+                out.insert(&p.id);
+            }
+        }
         out
     }
 }

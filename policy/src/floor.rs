@@ -4,13 +4,14 @@
 //! of them a subject in scope; the requestor operates no seat; at least two distinct approvers.
 
 use crate::admit::live_consent;
-use crate::facts::{Facts, ItemFact};
+use crate::facts::{DeviceFact, Facts, ItemFact, RequestFact};
 use crate::refusal::{Refusal, Rule, require};
 use escrow_core::charter::{Basis, Charter, Person, SealingKey, Subject};
 use escrow_core::decision::Choice;
 use escrow_core::matter::MatterAction;
+use escrow_core::recovery::SelfRecovery;
 use escrow_core::request::{Notice, Recipient, Request};
-use escrow_core::{Digest, Kind, PersonId, Role, Timestamp, Token};
+use escrow_core::{Code, Digest, ItemId, Kind, PersonId, Role, Timestamp, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Least number of distinct approvers, whatever the policy says.
@@ -21,8 +22,10 @@ pub const APPROVERS: u64 = 2;
 pub struct Passed<'a> {
     /// The charter in force.
     pub charter: &'a Charter,
-    /// The request.
-    pub request: &'a Request,
+    /// What is asked.
+    pub case: Case<'a>,
+    /// Digest of that statement.
+    pub digest: Digest,
     /// When this node first logged it.
     pub logged_at: Timestamp,
     /// Its items, in request order.
@@ -31,12 +34,48 @@ pub struct Passed<'a> {
     pub recipient: &'a SealingKey,
     /// True if the recipient is the requestor.
     pub recipient_is_requestor: bool,
-    /// Approvals that count: one a person, in the role they decided in.
-    pub approvals: BTreeMap<&'a PersonId, (&'a Role, Digest)>,
-    /// For each approver role, how many people could approve at the most.
-    pub eligible: BTreeMap<Role, u64>,
-    /// How many distinct people could approve at the most.
-    pub eligible_people: u64,
+    /// Approvals.
+    pub approvals: Approvals<'a>,
+}
+
+/// What is asked: a release, or a self-recovery. Policies see different actions.
+#[derive(Clone, Copy, Debug)]
+pub enum Case<'a> {
+    /// A release to a recipient.
+    Release(&'a Request),
+    /// A subject's own items, back to a device of theirs.
+    Recovery {
+        /// The statement.
+        recovery: &'a SelfRecovery,
+        /// The device that asks and receives.
+        device: &'a DeviceFact,
+    },
+}
+
+impl<'a> Case<'a> {
+    /// The items asked for, in order.
+    pub fn items(&self) -> &'a [ItemId] {
+        match self {
+            Self::Release(r) => &r.items,
+            Self::Recovery { recovery, .. } => &recovery.items,
+        }
+    }
+
+    /// The one policy it is evaluated under.
+    pub fn policy(&self) -> &'a Code {
+        match self {
+            Self::Release(r) => &r.policy,
+            Self::Recovery { recovery, .. } => &recovery.policy,
+        }
+    }
+
+    /// No verdict after this.
+    pub const fn expires(&self) -> Timestamp {
+        match self {
+            Self::Release(r) => r.expires,
+            Self::Recovery { recovery, .. } => recovery.expires,
+        }
+    }
 }
 
 /// Whose messages are asked for.
@@ -78,14 +117,21 @@ impl InScope {
     }
 }
 
-/// Applies every rule of the floor but the number of approvers, which more signatures can mend.
+/// Applies every rule but the number of approvers, which more signatures can mend: the floor of
+/// requests, or the gate of self-recovery.
 ///
 /// # Errors
 /// The first [`Refusal`].
 pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Passed<'a>, Refusal> {
-    let charter = charter_settled(facts)?;
     let unknown = || Refusal::new(Rule::RequestUnknown, "the request is not known at this node");
     let fact = facts.request(digest).ok_or_else(unknown)?;
+    if fact.recovery.is_some() { crate::recovery::check(facts, fact, at) } else { request(facts, fact, at) }
+}
+
+/// The floor of requests.
+pub(crate) fn request<'a>(facts: &'a Facts, fact: &'a RequestFact, at: Timestamp) -> Result<Passed<'a>, Refusal> {
+    let charter = charter_settled(facts)?;
+    let unknown = || Refusal::new(Rule::RequestUnknown, "the request is not known at this node");
     let (asked, signer) = fact.request.as_ref().ok_or_else(unknown)?;
     let request = &asked.statement;
 
@@ -127,52 +173,86 @@ pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Pas
     })?;
     let (recipient, recipient_person) = recipient(facts, charter, request, &scope, at)?;
 
-    let mut approvals: BTreeMap<&PersonId, (&Role, Digest)> = BTreeMap::new();
-    let strongest = fact.strongest();
-    let excluded = |p: &Person| p.id == request.by || Some(&p.id) == recipient_person || scope.holds(p);
-    // Of several approvals of one person the one signed first counts, in whatever order they came.
-    let mut decisions: Vec<_> = fact.decisions.iter().collect();
-    decisions.sort_by_key(|d| (d.fact.statement.at, d.fact.digest));
-    for d in decisions {
-        let s = &d.fact.statement;
-        let counts = strongest.get(&s.by).is_some_and(|d| d.fact.statement.choice == Choice::Approve)
-            && charter.approver_roles.contains(&s.role)
-            && facts.revocation(&d.key).is_none()
-            && charter
-                .person(&s.by)
-                .is_some_and(|p| p.roles.contains(&s.role) && p.key_valid(&d.key, d.fact.logged.at) && !excluded(p))
-            && facts
-                .accepted_charter(&s.charter)
-                .and_then(|c| c.person(&s.by))
-                .is_some_and(|p| p.roles.contains(&s.role));
-        if counts {
-            approvals.entry(&s.by).or_insert((&s.role, d.fact.digest));
-        }
+    let mut apart: BTreeSet<&PersonId> = facts.filtered(&request.matter);
+    if let Recipient::FilterTeam(p) = &request.recipient {
+        // Asked twice of one person, the filter team stays the filter team.
+        apart.remove(&p.id);
     }
-
-    let recused = |p: &Person| strongest.get(&p.id).is_some_and(|d| d.fact.statement.choice != Choice::Approve);
-    let able: Vec<&Person> = charter
-        .people
-        .iter()
-        .filter(|p| !excluded(p) && !recused(p))
-        .filter(|p| p.keys.iter().any(|k| at < k.until && facts.revocation(&k.key).is_none()))
-        .collect();
-    let holders = |r: &Role| able.iter().filter(|p| p.roles.contains(r)).count() as u64;
-    let eligible = charter.approver_roles.iter().map(|r| (r.clone(), holders(r))).collect();
-    let eligible_people =
-        able.iter().filter(|p| p.roles.iter().any(|r| charter.approver_roles.contains(r))).count() as u64;
-
+    for id in [Some(&requestor.id), recipient_person].into_iter().flatten() {
+        require(!apart.contains(id), Rule::FilterTeamOnCase, || {
+            format!("{id} was the filter team of a release in this matter and can have no other part in it")
+        })?;
+    }
+    let excluded =
+        |p: &Person| p.id == request.by || Some(&p.id) == recipient_person || apart.contains(&p.id) || scope.holds(p);
+    let approvals = Approvals::count(facts, charter, fact, excluded, at);
     Ok(Passed {
         charter,
-        request,
+        case: Case::Release(request),
+        digest: asked.digest,
         logged_at: asked.logged.at,
         items,
         recipient,
         recipient_is_requestor: recipient_person == Some(&request.by),
         approvals,
-        eligible,
-        eligible_people,
     })
+}
+
+/// What approvals there are, and could be.
+#[derive(Debug)]
+pub struct Approvals<'a> {
+    /// Those that count: one a person, in the role they decided in.
+    pub counted: BTreeMap<&'a PersonId, (&'a Role, Digest)>,
+    /// For each approver role, how many people could approve at the most.
+    pub eligible: BTreeMap<Role, u64>,
+    /// How many distinct people could approve at the most.
+    pub eligible_people: u64,
+}
+
+impl<'a> Approvals<'a> {
+    /// Counts distinct people with a listed, unrevoked key and the role they name, under the charter
+    /// in force and the one they signed under, who are not excluded and did not step back.
+    pub(crate) fn count(
+        facts: &'a Facts,
+        charter: &'a Charter,
+        fact: &'a RequestFact,
+        excluded: impl Fn(&Person) -> bool,
+        at: Timestamp,
+    ) -> Self {
+        let mut counted: BTreeMap<&PersonId, (&Role, Digest)> = BTreeMap::new();
+        let strongest = fact.strongest();
+        // Of several approvals of one person the one signed first counts, in whatever order they came.
+        let mut decisions: Vec<_> = fact.decisions.iter().collect();
+        decisions.sort_by_key(|d| (d.fact.statement.at, d.fact.digest));
+        for d in decisions {
+            let s = &d.fact.statement;
+            let counts = strongest.get(&s.by).is_some_and(|d| d.fact.statement.choice == Choice::Approve)
+                && charter.approver_roles.contains(&s.role)
+                && facts.revocation(&d.key).is_none()
+                && charter.person(&s.by).is_some_and(|p| {
+                    p.roles.contains(&s.role) && p.key_valid(&d.key, d.fact.logged.at) && !excluded(p)
+                })
+                && facts
+                    .accepted_charter(&s.charter)
+                    .and_then(|c| c.person(&s.by))
+                    .is_some_and(|p| p.roles.contains(&s.role));
+            if counts {
+                counted.entry(&s.by).or_insert((&s.role, d.fact.digest));
+            }
+        }
+        let recused = |p: &Person| strongest.get(&p.id).is_some_and(|d| d.fact.statement.choice != Choice::Approve);
+        let able: Vec<&Person> = charter
+            .people
+            .iter()
+            .filter(|p| !excluded(p) && !recused(p))
+            .filter(|p| p.keys.iter().any(|k| at < k.until && facts.revocation(&k.key).is_none()))
+            .collect();
+        let holders = |r: &Role| able.iter().filter(|p| p.roles.contains(r)).count() as u64;
+        let eligible = charter.approver_roles.iter().map(|r| (r.clone(), holders(r))).collect();
+        let eligible_people =
+            able.iter().filter(|p| p.roles.iter().any(|r| charter.approver_roles.contains(r))).count() as u64;
+        Self { counted, eligible, eligible_people }
+    }
 }
 
 /// A node that knows of a newer charter or a fork permits nothing.
@@ -220,18 +300,23 @@ fn matter_open(facts: &Facts, r: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
+pub(crate) fn item<'a>(facts: &'a Facts, id: &ItemId) -> Result<&'a ItemFact, Refusal> {
+    facts.item(id).ok_or_else(|| Refusal::new(Rule::ItemUnknown, format!("item {} is not held here", id.short())))
+}
+
+pub(crate) fn of_one_generation(items: &[&ItemFact]) -> Result<(), Refusal> {
+    let generations: BTreeSet<u32> = items.iter().map(|i| i.generation).collect();
+    require(generations.len() == 1, Rule::MixedGenerations, || "all items of a request are of one generation".into())
+}
+
 /// Items known, of one generation, exactly those threads, within the time asked for, each under a
 /// live consent that allows this purpose, and each agreed to this policy.
 fn items_live<'a>(facts: &'a Facts, r: &Request, at: Timestamp) -> Result<Vec<&'a ItemFact>, Refusal> {
     let mut items = Vec::with_capacity(r.items.len());
     for id in &r.items {
-        let item = facts.item(id);
-        items.push(
-            item.ok_or_else(|| Refusal::new(Rule::ItemUnknown, format!("item {} is not held here", id.short())))?,
-        );
+        items.push(item(facts, id)?);
     }
-    let generations: BTreeSet<u32> = items.iter().map(|i| i.generation).collect();
-    require(generations.len() == 1, Rule::MixedGenerations, || "all items of a request are of one generation".into())?;
+    of_one_generation(&items)?;
     let threads: BTreeSet<Token> = items.iter().map(|i| i.about.thread).collect();
     require(threads.iter().eq(&r.scope.threads), Rule::ItemScope, || {
         "the items' threads are not the scope's threads".into()
@@ -262,10 +347,18 @@ fn recipient<'a>(
 ) -> Result<(&'a SealingKey, Option<&'a PersonId>), Refusal> {
     let changed = |why: &str| Refusal::new(Rule::RecipientKey, why.to_owned());
     match &r.recipient {
-        Recipient::Person(p) => {
+        Recipient::Person(p) | Recipient::FilterTeam(p) => {
             let person = charter.person(&p.id).ok_or_else(|| changed("the recipient is no longer in the charter"))?;
             let key = person.sealing.as_ref().filter(|k| k.digest() == p.sealing);
             let key = key.ok_or_else(|| changed("the recipient's sealing key is not the one the charter lists"))?;
+            if matches!(r.recipient, Recipient::FilterTeam(_)) {
+                require(person.has_role("filter-team"), Rule::NotEntitled, || {
+                    format!("{} does not hold the role filter-team", p.id)
+                })?;
+                require(!facts.on_case(&r.matter).contains(&p.id), Rule::FilterTeamOnCase, || {
+                    format!("{} has another part in this matter; the filter team must have none", p.id)
+                })?;
+            }
             require(!scope.holds(person), Rule::RecipientInScope, || format!("{}'s own messages are in scope", p.id))?;
             Ok((key, Some(&person.id)))
         }

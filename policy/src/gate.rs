@@ -3,12 +3,12 @@
 //! Pure: facts, a request and a time go in. The same function serves a verdict, both evaluations
 //! of a release, and the offline verifier's replay.
 
-use crate::admit::{Verified, covered, verify_seat_statement};
+use crate::admit::{Verified, covered, verify_seat_statement, within_limits};
 use crate::cedar::{self, Parsed};
 use crate::charter::VerifiedCharter;
 use crate::context::{self, Circumstances, Counters, Participants};
-use crate::facts::{Fact, Facts, ItemFact};
-use crate::floor::{self, APPROVERS, Passed};
+use crate::facts::{Fact, Facts, ItemFact, Logged, RequestFact};
+use crate::floor::{self, APPROVERS, Case, Passed};
 use crate::refusal::{Refusal, Rule, require};
 use escrow_core::charter::{Basis, Charter, Generation, SealingKey};
 use escrow_core::consent::Consent;
@@ -18,7 +18,7 @@ use escrow_core::release::ReleaseCall;
 use escrow_core::request::{Notice, Request};
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::verdict::{Lacking, Outcome, PolicyResult, Verdict};
-use escrow_core::{Code, Digest, Envelope, SeatIndex, Timestamp};
+use escrow_core::{Code, Digest, Envelope, PublicKey, SeatIndex, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the gate found.
@@ -64,6 +64,19 @@ pub fn evaluate(facts: &Facts, request: &Digest, at: Timestamp) -> Evaluation {
     }
 }
 
+/// What the gate would say to a request that nobody has submitted, were it logged now, signed by
+/// this key of its requestor.
+pub fn preview(facts: &Facts, request: &Request, key: &PublicKey, at: Timestamp) -> Evaluation {
+    let logged = Logged { seq: facts.size(), at };
+    let asked = Fact { statement: request.clone(), digest: Digest([0; 32]), logged };
+    let fact = RequestFact { request: Some((asked, key.clone())), ..RequestFact::default() };
+    let evaluated = floor::charter_settled(facts)
+        .and_then(|charter| within_limits(facts, charter, request, at))
+        .and_then(|()| floor::request(facts, &fact, at))
+        .and_then(|passed| evaluate_passed(facts, &passed, at));
+    evaluated.unwrap_or_else(Evaluation::refused)
+}
+
 /// One policy text to evaluate.
 struct Text {
     digest: Digest,
@@ -81,7 +94,7 @@ fn evaluate_passed(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Result<
     let circumstances = circumstances(facts, passed, at);
     let now = counters_now(passed, at);
     let bytes = context::bytes(&circumstances, &now);
-    let judge = |n: &Counters| judge(&texts, passed.request, &context::bytes(&circumstances, n), n);
+    let judge = |n: &Counters| judge(&texts, &circumstances, n);
 
     let (allowed, policies, errors) = judge(&now)?;
     let mut evaluation = Evaluation {
@@ -111,7 +124,7 @@ fn evaluate_passed(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Result<
 
 /// Each distinct text agreed at deposit for the request's policy id, then today's text.
 fn texts(facts: &Facts, passed: &Passed<'_>) -> Result<Vec<Text>, Refusal> {
-    let id = &passed.request.policy;
+    let id = passed.case.policy();
     let today = passed.charter.policy(id);
     let today =
         today.ok_or_else(|| Refusal::new(Rule::PolicyUnknown, format!("policy {id} is gone from the charter")))?;
@@ -136,11 +149,15 @@ fn texts(facts: &Facts, passed: &Passed<'_>) -> Result<Vec<Text>, Refusal> {
 type Judgement = (bool, Vec<PolicyResult>, Vec<String>);
 
 /// True only if every text allows without error and the floor's number of approvers is met.
-fn judge(texts: &[Text], request: &Request, bytes: &[u8], n: &Counters) -> Result<Judgement, Refusal> {
+fn judge(texts: &[Text], c: &Circumstances, n: &Counters) -> Result<Judgement, Refusal> {
+    let bytes = context::bytes(c, n);
     let mut results = Vec::with_capacity(texts.len());
     let mut errors = Vec::new();
     for t in texts {
-        let e = t.parsed.evaluate(&request.by, &request.matter, bytes);
+        let e = match c {
+            Circumstances::Release(c) => t.parsed.evaluate(&c.requestor, &c.matter, &bytes),
+            Circumstances::Recover(c) => t.parsed.evaluate_recovery(&c.device, &c.org, &bytes),
+        };
         let e = e.map_err(|e| Refusal::new(Rule::PolicyError, e.to_string()))?;
         errors.extend(e.errors);
         results.push(PolicyResult {
@@ -155,7 +172,62 @@ fn judge(texts: &[Text], request: &Request, bytes: &[u8], n: &Counters) -> Resul
 }
 
 fn circumstances(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Circumstances {
-    let r = passed.request;
+    let wanted: BTreeSet<_> = passed.case.items().iter().collect();
+    let overlaps = |f: &RequestFact| f.items().iter().any(|i| wanted.contains(i));
+    let others = || facts.requests().filter(|(d, f)| **d != passed.digest && overlaps(f)).map(|(_, f)| f);
+    let earlier_denials = others().filter(|f| f.denial().is_some() || f.veto().is_some()).count() as u64;
+    let earlier_releases = others().filter(|f| !f.delivered.is_empty()).count() as u64;
+    let items = wanted.len() as u64;
+    match passed.case {
+        Case::Release(r) => {
+            let bases = passed.items.iter().filter_map(|i| facts.consent(&i.consent)).map(|c| c.statement.basis);
+            let bases: BTreeSet<_> = bases.collect();
+            Circumstances::Release(context::Release {
+                requestor: r.by.clone(),
+                matter: r.matter.clone(),
+                authority: r.authority.is_some(),
+                basis: r.basis,
+                consent_bases: bases.into_iter().collect(),
+                consents: participants(facts, passed, &r.purpose, at),
+                earlier_denials,
+                earlier_releases,
+                items,
+                notice: if matches!(r.notice, Notice::Immediate) { "immediate" } else { "delayed" },
+                notice_days: match &r.notice {
+                    Notice::Immediate => 0,
+                    Notice::Delayed(d) => days(r.created, d.until),
+                },
+                purpose: r.purpose.clone(),
+                recipient: r.recipient.name(),
+                recipient_is_requestor: passed.recipient_is_requestor,
+                span_days: days(r.scope.from, r.scope.to),
+                threads: r.scope.threads.len() as u64,
+            })
+        }
+        Case::Recovery { recovery, device } => {
+            let threads: BTreeSet<_> = passed.items.iter().map(|i| i.about.thread).collect();
+            let age = passed.logged_at.seconds_since(device.logged.at);
+            Circumstances::Recover(context::Recover {
+                org: recovery.org.clone(),
+                device: recovery.key.id(),
+                device_age_before: u64::try_from(age).unwrap_or(0),
+                earlier_denials,
+                earlier_releases,
+                items,
+                other_devices: facts.other_devices(&recovery.subject, &recovery.key, at),
+                threads: threads.len() as u64,
+            })
+        }
+    }
+}
+
+/// Days between two instants, rounded up; 0 if the second is not later.
+fn days(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.millis().saturating_sub(from.millis())).unwrap_or(0).div_ceil(86_400_000)
+}
+
+/// Participants other than the depositors: inside with a consent of their own, inside without, outside.
+fn participants(facts: &Facts, passed: &Passed<'_>, purpose: &Code, at: Timestamp) -> Participants {
     let depositors: BTreeSet<_> = passed.items.iter().map(|i| i.depositor).collect();
     let others: BTreeSet<&Participant> =
         passed.items.iter().flat_map(|i| &i.about.participants).filter(|p| !depositors.contains(&p.token)).collect();
@@ -165,7 +237,7 @@ fn circumstances(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Circumsta
         let covers = |c: &Fact<Consent>, i: &ItemFact| {
             c.statement.subject == p.token
                 && c.statement.basis == Basis::Consent
-                && c.statement.purposes.contains(&r.purpose)
+                && c.statement.purposes.contains(purpose)
                 && at < c.statement.expires
                 && facts.withdrawal(&c.digest).is_none()
                 && covered(&c.statement, &i.about).is_ok()
@@ -178,52 +250,28 @@ fn circumstances(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Circumsta
             (true, false) => consents.informed += 1,
         }
     }
-    let wanted: BTreeSet<_> = r.items.iter().collect();
-    let earlier_denials = facts
-        .requests()
-        .filter(|(_, f)| f.denial().is_some())
-        .filter_map(|(_, f)| f.request.as_ref())
-        .filter(|(q, _)| q.statement.items.iter().any(|i| wanted.contains(i)))
-        .count() as u64;
-    let bases: BTreeSet<_> =
-        passed.items.iter().filter_map(|i| facts.consent(&i.consent)).map(|c| c.statement.basis).collect();
-    let span_ms = r.scope.to.millis().saturating_sub(r.scope.from.millis()).unsigned_abs();
-    Circumstances {
-        requestor: r.by.clone(),
-        matter: r.matter.clone(),
-        authority: r.authority.is_some(),
-        basis: r.basis,
-        consent_bases: bases.into_iter().collect(),
-        consents,
-        earlier_denials,
-        items: r.items.len() as u64,
-        notice: if matches!(r.notice, Notice::Immediate) { "immediate" } else { "delayed" },
-        purpose: r.purpose.clone(),
-        recipient_is_requestor: passed.recipient_is_requestor,
-        span_days: span_ms.div_ceil(86_400_000),
-        threads: r.scope.threads.len() as u64,
-    }
+    consents
 }
 
 fn counters_now(passed: &Passed<'_>, at: Timestamp) -> Counters {
     let mut approvals: BTreeMap<_, u64> = passed.charter.approver_roles.iter().map(|r| (r.clone(), 0)).collect();
-    for (role, _) in passed.approvals.values() {
+    for (role, _) in passed.approvals.counted.values() {
         *approvals.entry((*role).clone()).or_default() += 1;
     }
     Counters {
         approvals,
-        approvers: passed.approvals.len() as u64,
+        approvers: passed.approvals.counted.len() as u64,
         waited_seconds: u64::try_from(at.seconds_since(passed.logged_at)).unwrap_or(0),
     }
 }
 
 /// Every counter at the most it can reach before the request expires.
 fn counters_most(passed: &Passed<'_>, now: &Counters) -> Counters {
-    let wait = u64::try_from(passed.request.expires.seconds_since(passed.logged_at)).unwrap_or(0);
-    let most = |role, have: u64| passed.eligible.get(role).copied().unwrap_or(0).max(have);
+    let wait = u64::try_from(passed.case.expires().seconds_since(passed.logged_at)).unwrap_or(0);
+    let most = |role, have: u64| passed.approvals.eligible.get(role).copied().unwrap_or(0).max(have);
     Counters {
         approvals: now.approvals.iter().map(|(r, have)| (r.clone(), most(r, *have))).collect(),
-        approvers: passed.eligible_people.max(now.approvers),
+        approvers: passed.approvals.eligible_people.max(now.approvers),
         waited_seconds: wait.max(now.waited_seconds),
     }
 }
@@ -370,14 +418,14 @@ pub fn count(facts: &Facts, request: &Digest, at: Timestamp) -> Result<Counted, 
         context: context::bytes(&circumstances(facts, &passed, at), &now),
         decisions: decisions(&passed),
         approvers: now.approvers,
-        items: passed.request.items.clone(),
+        items: passed.case.items().to_vec(),
         generation: passed.items.first().map_or(0, |i| i.generation),
         recipient: passed.recipient.clone(),
     })
 }
 
 fn decisions(passed: &Passed<'_>) -> Vec<Digest> {
-    let sorted: BTreeSet<Digest> = passed.approvals.values().map(|(_, d)| *d).collect();
+    let sorted: BTreeSet<Digest> = passed.approvals.counted.values().map(|(_, d)| *d).collect();
     sorted.into_iter().collect()
 }
 
@@ -395,7 +443,7 @@ fn permit(facts: &Facts, request: &Digest, at: Timestamp) -> Result<Permit, Refu
     match evaluation.outcome {
         Outcome::Permit => Ok(Permit {
             request: *request,
-            items: passed.request.items.clone(),
+            items: passed.case.items().to_vec(),
             generation: passed.items.first().map_or(0, |i| i.generation),
             recipient: passed.recipient.clone(),
             decisions: evaluation.decisions,
@@ -425,8 +473,7 @@ impl<'a> Gathered<'a> {
     /// is left out before anything is authorised.
     pub fn usable(&self, facts: &Facts, request: &Digest, at: Timestamp) -> (Vec<Envelope>, Vec<Envelope>) {
         let generation = facts.charter().map(VerifiedCharter::charter).and_then(|charter| {
-            let (asked, _) = facts.request(request)?.request.as_ref()?;
-            let item = asked.statement.items.first().and_then(|i| facts.item(i))?;
+            let item = facts.request(request)?.items().first().and_then(|i| facts.item(i))?;
             Some((charter, charter.generation(item.generation)?))
         });
         let Some((charter, generation)) = generation else { return (vec![], vec![]) };
@@ -504,6 +551,9 @@ fn check_answers(
         require(ours, Rule::AnswerInvalid, || format!("answer of seat {} to another question", a.seat))?;
         let fresh = a.at <= at.plus_seconds(skew) && at <= a.at.plus_seconds(life);
         require(fresh, Rule::AnswerInvalid, || format!("answer of seat {} given at {}, it is {at}", a.seat, a.at))?;
+        require(covers(facts, request, a), Rule::AnswerInvalid, || {
+            format!("answer of seat {} leaves out the matter or a consent of the items", a.seat)
+        })?;
         for r in &a.restrictions {
             require(facts.seen(r).is_some(), Rule::AnswerInvalid, || {
                 format!("seat {} knows restriction {} which it did not hand over", a.seat, r.short())
@@ -516,4 +566,13 @@ fn check_answers(
     require(seats.len() >= generation.w(), Rule::AnswerInvalid, || {
         format!("{} of {} peers answered about restrictions", seats.len(), generation.w())
     })
+}
+
+/// True if the answer was given about the request's matter and every consent of its items, so that
+/// a node which holds neither answers all the same.
+fn covers(facts: &Facts, request: &Digest, a: &RestrictionAnswer) -> bool {
+    let Some(case) = facts.request(request) else { return false };
+    let matter = case.request.as_ref().map(|(r, _)| &r.statement.matter);
+    let mut consents = case.items().iter().filter_map(|i| facts.item(i)).map(|i| i.consent);
+    a.matter.as_ref() == matter && consents.all(|c| a.consents.contains(&c))
 }

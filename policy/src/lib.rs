@@ -17,6 +17,7 @@ pub mod context;
 pub mod facts;
 pub mod floor;
 pub mod gate;
+pub mod recovery;
 mod refusal;
 
 pub use admit::{Admitted, Verified};

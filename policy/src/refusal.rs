@@ -89,6 +89,10 @@ codes! {
     RequestCancelled = "request-cancelled",
     /// The request is larger or longer than the charter allows.
     RequestLimits = "request-limits",
+    /// The requestor has asked for as much in 30 days as the charter allows.
+    RequestorLimits = "requestor-limits",
+    /// The subject has withdrawn too many consents that this node does not know.
+    EarlyWithdrawals = "early-withdrawals",
     /// An item is not known here.
     ItemUnknown = "item-unknown",
     /// The items are not exactly those of the scope.
@@ -117,6 +121,14 @@ codes! {
     RequestorOperatesSeat = "requestor-operates-seat",
     /// The recipient is the requestor and the policy does not say that this is allowed.
     RecipientIsRequestor = "recipient-is-requestor",
+    /// The filter team's member is elsewhere on the case, or somebody on the case was its filter team.
+    FilterTeamOnCase = "filter-team-on-case",
+    /// A self-recovery names an item that its subject did not deposit.
+    RecoveryNotOwn = "recovery-not-own",
+    /// The device was enrolled too short a time ago to recover anything.
+    RecoveryDelay = "recovery-delay",
+    /// Another device of the subject, or the subject-rights role, vetoed the self-recovery.
+    RecoveryVetoed = "recovery-vetoed",
     /// The recipient or its sealing key is not the listed one.
     RecipientKey = "recipient-key",
     /// The notice delay is longer than the charter allows.

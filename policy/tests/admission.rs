@@ -1026,12 +1026,12 @@ fn a_strangers_restriction_that_arrives_first_takes_nobodys_place() {
     let strange = [sign(&seen.node.withdrawal(seen.consent, "max"), MAX), seen.node.cancellation(seen.request, "ivan")];
     let (mut case, refusals) = arriving_first(&seen, &strange);
     assert_eq!((case.says().as_str(), refusals), ("permit", vec![]), "neither is the subject's or the requestor's");
-    assert_eq!(case.node.facts.restrictions_on(Some(&case.request)), vec![], "peers could not take them over");
+    assert_eq!(case.node.facts.restrictions_on(&case.request, None, &[]), vec![], "peers could not take them over");
     let own = sign(&case.node.withdrawal(case.consent, "maria"), MARIA);
     case.node.log(&own);
     assert_eq!(case.says(), "refuse: consent-withdrawn");
     assert_eq!(case.evaluate().refusals[0].decided_by, Some((Kind::Withdrawal, own.digest())));
-    assert_eq!(case.node.facts.restrictions_on(Some(&case.request)), [own.digest()]);
+    assert_eq!(case.node.facts.restrictions_on(&case.request, None, &[]), [own.digest()]);
 }
 
 #[test]
@@ -1072,9 +1072,29 @@ fn peers_are_told_what_bears_on_a_request_and_what_goes_before_it() {
             logged.push(c.node.log(&e));
         }
     }
-    assert_eq!(c.node.facts.restrictions_on(Some(&c.request)), sorted(logged.clone()));
-    assert_eq!(c.node.facts.restrictions_on(None), sorted(logged.clone()));
-    assert_eq!(c.node.facts.restrictions_on(Some(&Digest::of(b"unknown"))), sorted(logged.clone()));
+    assert_eq!(c.node.facts.restrictions_on(&c.request, None, &[]), sorted(logged.clone()));
+    assert_eq!(c.node.facts.restrictions().collect::<Vec<_>>(), logged);
+    // A node that missed the request still tells what it was asked about by name: the closing of the
+    // matter, the withdrawal of the consent, and every revocation.
+    let unknown = Digest::of(b"unknown");
+    let named = c.node.facts.restrictions_on(&unknown, Some(&"MAT-1".parse().unwrap()), &[c.consent]);
+    let revocations = c.node.facts.restrictions_on(&unknown, None, &[]);
+    assert!(named.contains(&logged[3]) && named.contains(&logged[4]) && !revocations.contains(&logged[3]));
+    assert!(!revocations.is_empty() && revocations.iter().all(|d| named.contains(d) && logged.contains(d)));
+    // In pages, from any position, nothing is left out.
+    let mut paged = Vec::new();
+    let mut after = 0;
+    loop {
+        let (page, upto, complete) = c.node.facts.restrictions_since(after, 2);
+        assert!(page.len() <= 2 && upto >= after);
+        paged.extend(page);
+        after = upto;
+        if complete {
+            break;
+        }
+    }
+    assert_eq!((paged, after), (logged.clone(), c.node.facts.size()));
+    assert_eq!(c.node.facts.restrictions_since(after, 2), (vec![], after, true));
     let close = logged[3];
     assert_eq!(c.node.facts.with_predecessors(&close), [c.opening, close]);
     let withdrawal = logged[4];

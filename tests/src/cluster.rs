@@ -8,7 +8,7 @@ use escrow_client::{
     VerifiedVerdict, now,
 };
 use escrow_core::charter::{Basis, Charter, Seat};
-use escrow_core::consent::{Consent, Coverage, Floor, NoticeText, Party};
+use escrow_core::consent::{Consent, Coverage, Floor, NoticeText};
 use escrow_core::deal::{About, KeySource, OpenedDeal, Participant};
 use escrow_core::decision::Choice;
 use escrow_core::deposit::Deposit;
@@ -394,13 +394,6 @@ fn terms(subject: escrow_core::Token) -> ConsentTerms {
         expires: now().plus_seconds(365 * 86_400),
         jurisdiction: "DE".parse().unwrap(),
         pii_types: vec!["message-content".parse().unwrap()],
-        controllers: vec![Party {
-            id: ORG.parse().unwrap(),
-            name: "ACME".parse().unwrap(),
-            kind: "controller".parse().unwrap(),
-            contact: "privacy.acme.example".parse().unwrap(),
-            address: "Hafenstr. 1".parse().unwrap(),
-        }],
         recipients: vec!["recipient".parse().unwrap()],
         withdrawal_method: "escrow consent withdraw".parse().unwrap(),
     }

@@ -359,10 +359,7 @@ async fn no_other_address_leads_to_a_share() {
         ("application/json", vec![]),
         ("application/json", b"{}".to_vec()),
         ("text/plain", vec![0xff; 64]),
-        (
-            "application/json",
-            serde_json::to_vec(&RestrictionAsk { nonce: Nonce::random(), request: Some(request.digest) }).unwrap(),
-        ),
+        ("application/json", serde_json::to_vec(&about(request)).unwrap()),
         ("application/vnd.dsse+json", serde_json::to_vec(&unsigned).unwrap()),
         ("application/vnd.dsse+json", query.bytes().to_vec()),
         ("application/json", serde_json::to_vec(&bare).unwrap()),
@@ -419,12 +416,16 @@ async fn no_other_address_leads_to_a_share() {
     peers_only(&escrow, &request).await;
 }
 
+fn about(request: &KnownRequest) -> RestrictionAsk {
+    let matter = Some(request.request.matter.clone());
+    RestrictionAsk { nonce: Nonce::random(), request: Some(request.digest), matter, consents: vec![], after: 0 }
+}
+
 /// Addresses for seats ask for a seat's TLS key; a checkpoint must be signed by the log it is of.
 async fn peers_only(escrow: &Escrow, request: &KnownRequest) {
     let listed = escrow.listed(1);
     let origin = &escrow.listed(2).log_origin;
-    let ask = RestrictionAsk { nonce: Nonce::random(), request: Some(request.digest) };
-    let body = serde_json::to_vec(&ask).unwrap();
+    let body = serde_json::to_vec(&about(request)).unwrap();
     let strange = SeatKeys::generate().unwrap();
     let own = escrow.seat_keys(1).0;
     for raw in [Raw::new(listed), Raw::with_key(listed, &strange), Raw::with_key(listed, &own)] {

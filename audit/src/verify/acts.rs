@@ -240,7 +240,7 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
 pub(super) fn count(stories: &[Story<'_>], report: &mut Report) {
     let requests = stories.iter().flat_map(|s| s.facts.requests()).filter(|(_, f)| f.request.is_some());
     report.counts.requests = requests.map(|(d, _)| *d).collect::<BTreeSet<Digest>>().len() as u64;
-    let restrictions = stories.iter().flat_map(|s| s.facts.restrictions_on(None));
+    let restrictions = stories.iter().flat_map(|s| s.facts.restrictions());
     report.counts.restrictions = restrictions.collect::<BTreeSet<_>>().len() as u64;
     for outcome in [Outcome::Permit, Outcome::Pending, Outcome::Refuse] {
         report.counts.verdicts.entry(outcome.name()).or_default();

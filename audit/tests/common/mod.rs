@@ -163,9 +163,18 @@ impl Cluster {
             approver_roles: vec![w("legal"), w("dpo")],
             basis_signers: vec![],
             token_versions: vec![1],
+            controllers: vec![Party {
+                id: "acme.example".parse().unwrap(),
+                name: "ACME GmbH".parse().unwrap(),
+                kind: "controller".parse().unwrap(),
+                contact: "dpo at acme.example".parse().unwrap(),
+                address: "Example Street 1".parse().unwrap(),
+            }],
             limits: Limits {
                 request_life_s: 86_400,
                 items_per_request: 100,
+                requests_per_requestor_month: 1_000,
+                items_per_requestor_month: 100_000,
                 permit_life_s: 60,
                 notice_delay_days: 30,
                 recovery_delay_s: 86_400,
@@ -286,13 +295,21 @@ impl Cluster {
                 schema_version: w("1"),
                 record_id: w("r1"),
                 jurisdiction: w("DE"),
-                pii_types: vec![],
-                controllers: vec![],
-                storage_locations: vec![],
-                recipients: vec![],
+                pii_types: vec!["message-content".parse().unwrap()],
+                controllers: vec![Party {
+                    id: "acme.example".parse().unwrap(),
+                    name: "ACME GmbH".parse().unwrap(),
+                    kind: "controller".parse().unwrap(),
+                    contact: "dpo at acme.example".parse().unwrap(),
+                    address: "Example Street 1".parse().unwrap(),
+                }],
+                storage_locations: vec!["DE".parse().unwrap()],
+                recipients: vec!["by-request".parse().unwrap()],
                 withdrawal_method: code,
                 event_time: self.now,
                 event_type: w("explicit"),
+                event_state: w("given"),
+                entity_id: w("subject"),
             },
         };
         let consent = Envelope::sign(&consent, &[&self.device]).unwrap();
@@ -449,6 +466,11 @@ impl Cluster {
     /// A peer's signed answer about restrictions.
     pub(crate) fn answer(&mut self, n: usize, asker: usize) -> Envelope {
         let request = self.request_digest();
+        let facts = &self.nodes[n].facts;
+        let case = facts.request(&request).unwrap();
+        let consents: std::collections::BTreeSet<Digest> =
+            case.items().iter().map(|i| facts.item(i).unwrap().consent).collect();
+        let matter = case.request.as_ref().map(|(r, _)| r.statement.matter.clone());
         let answer = RestrictionAnswer {
             kind: Kind::RestrictionAnswer,
             org: self.charter.org.clone(),
@@ -458,7 +480,11 @@ impl Cluster {
             asker: self.nodes[asker].index,
             asked: Nonce::random(),
             request: Some(request),
-            restrictions: self.nodes[n].facts.restrictions_on(Some(&request)),
+            restrictions: facts.restrictions_on(&request, None, &[]),
+            matter,
+            consents: consents.into_iter().collect(),
+            after: 0,
+            upto: facts.size(),
             at: self.now,
         };
         let envelope = Envelope::sign(&answer, &[&self.nodes[n].statement]).unwrap();

@@ -244,7 +244,6 @@ fn terms(session: &Session, client: &Client, a: &Give) -> Result<ConsentTerms, F
         expires,
         jurisdiction: a.jurisdiction.clone(),
         pii_types: vec!["message-content".parse()?],
-        controllers: vec![],
         recipients: vec!["by-request".parse()?],
         withdrawal_method: "escrow consent withdraw".parse()?,
     })

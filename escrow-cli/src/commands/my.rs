@@ -42,13 +42,13 @@ pub async fn activity(client: &Client) -> Result<Shown, Failure> {
     let mut all: Vec<_> = answers.good().flat_map(|(seat, list)| list.iter().map(move |a| (seat, a))).collect();
     all.sort_by_key(|(seat, a)| (a.at, *seat, a.seq));
     let rows = all.iter().map(|(seat, a)| {
-        let basis = a.basis.name().to_owned();
+        let basis = a.basis.map_or("-", |b| b.name()).to_owned();
         vec![
             a.at.to_string(),
             seat.to_string(),
             a.what.clone(),
             a.request.short(),
-            a.matter.to_string(),
+            a.matter.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
             basis,
             a.items.to_string(),
         ]

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use escrow_client::archive::Directory;
 use escrow_client::{Ask, Assessment, Client, KnownRequest, People, now};
 use escrow_core::charter::Basis;
-use escrow_core::request::{DelayedNotice, Notice, Recipient, Request};
+use escrow_core::request::{DelayedNotice, Notice, Recipient, RecipientPerson, Request};
 use escrow_core::{Code, Digest, MatterId, PersonId};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -211,11 +211,13 @@ pub fn numbers(shown: Shown, session: &Session, r: &Request, digest: Option<Dige
     let directory = session.directory()?;
     let threads = r.scope.threads.iter().map(|t| thread_name(&directory, t)).collect::<Vec<_>>().join(", ");
     let days = r.scope.to.seconds_since(r.scope.from) / 86_400;
+    let named = |p: &RecipientPerson| {
+        let name = session.charters.current().person(&p.id).map_or("not in the charter", |p| p.name.as_str());
+        format!("{} ({name}), key {}", p.id, p.sealing.short())
+    };
     let recipient = match &r.recipient {
-        Recipient::Person(p) => {
-            let name = session.charters.current().person(&p.id).map_or("not in the charter", |p| p.name.as_str());
-            format!("{} ({name}), key {}", p.id, p.sealing.short())
-        }
+        Recipient::Person(p) => named(p),
+        Recipient::FilterTeam(p) => format!("filter team {}", named(p)),
         Recipient::Device(d) => format!("device {}, key {}", d.key.id(), d.sealing.short()),
     };
     let authority = r

@@ -5,6 +5,7 @@ use escrow_client::{Charters, ChartersError, Identity, Officer, now};
 use escrow_core::charter::{
     Basis, BasisSigners, Charter, Generation, Limits, Person, PersonKey, Policy, Seat, Subject,
 };
+use escrow_core::consent::Party;
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::sealing::Suite;
 use escrow_core::{Envelope, Kind, Nonce, Timestamp, WordError};
@@ -147,9 +148,18 @@ impl Cast {
                 roles: vec!["dpo".parse()?, "subject-rights".parse()?],
             }],
             token_versions: vec![1],
+            controllers: vec![Party {
+                id: ORG.parse()?,
+                name: "ACME GmbH".parse()?,
+                kind: "controller".parse()?,
+                contact: "dpo at acme.example".parse()?,
+                address: "Example Street 1 - Berlin - DE".parse()?,
+            }],
             limits: Limits {
                 request_life_s: 7 * 86_400,
                 items_per_request: 1_000,
+                requests_per_requestor_month: 1_000,
+                items_per_requestor_month: 10_000,
                 permit_life_s: 60,
                 notice_delay_days: 90,
                 recovery_delay_s: 3 * 86_400,

@@ -13,7 +13,7 @@ use escrow_client::{
     ReleaseError, Wanted, now, open_replies, save_token_key, title_commitment,
 };
 use escrow_core::charter::Basis;
-use escrow_core::consent::{Consent, Coverage, Floor, NoticeText, Party};
+use escrow_core::consent::{Consent, Coverage, Floor, NoticeText};
 use escrow_core::decision::Choice;
 use escrow_core::matter::MatterAction;
 use escrow_core::request::Notice;
@@ -469,13 +469,6 @@ fn terms(subject: Token, from: Timestamp, to: Timestamp) -> Result<ConsentTerms,
         expires: now().plus_seconds(365 * 86_400),
         jurisdiction: "DE".parse()?,
         pii_types: vec!["message-content".parse()?],
-        controllers: vec![Party {
-            id: ORG.parse()?,
-            name: "ACME".parse()?,
-            kind: "controller".parse()?,
-            contact: "privacy.acme.example".parse()?,
-            address: "Hafenstr. 1, Hamburg".replace(',', "").parse()?,
-        }],
         recipients: vec!["recipient".parse()?],
         withdrawal_method: "escrow consent withdraw".parse()?,
     })

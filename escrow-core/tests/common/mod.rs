@@ -202,9 +202,18 @@ pub(crate) fn charter() -> Charter {
         approver_roles: vec![w("legal"), w("dpo")],
         basis_signers: vec![BasisSigners { basis: Basis::Order, roles: vec![w("legal")] }],
         token_versions: vec![1],
+        controllers: vec![Party {
+            id: "acme.example".parse().unwrap(),
+            name: "ACME GmbH".parse().unwrap(),
+            kind: "controller".parse().unwrap(),
+            contact: "dpo at acme.example".parse().unwrap(),
+            address: "Example Street 1".parse().unwrap(),
+        }],
         limits: Limits {
             request_life_s: 604_800,
             items_per_request: 500,
+            requests_per_requestor_month: 1_000,
+            items_per_requestor_month: 100_000,
             permit_life_s: 60,
             notice_delay_days: 90,
             recovery_delay_s: 86_400,
@@ -276,6 +285,8 @@ pub(crate) fn consent() -> Consent {
             withdrawal_method: w("app"),
             event_time: at(0),
             event_type: w("recorded"),
+            event_state: w("given"),
+            entity_id: w("subject"),
         },
     }
 }
@@ -471,6 +482,10 @@ pub(crate) fn restriction_answer() -> RestrictionAnswer {
         asker: seat(1),
         asked: nonce(0x1f),
         request: Some(d(0x91)),
+        matter: Some(w("MAT-2026-0017")),
+        consents: vec![d(0x71), d(0x72)],
+        after: 0,
+        upto: 40,
         restrictions: vec![d(0x99), d(0x9a)],
         at: at(110),
     }

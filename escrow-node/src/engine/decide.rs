@@ -9,6 +9,7 @@ use escrow_core::sharing::Share;
 use escrow_core::verdict::{Outcome, Verdict};
 use escrow_core::{Code, Digest, Envelope, Kind, Nonce, Timestamp};
 use escrow_policy::admit::verify_call;
+use escrow_policy::facts::RequestFact;
 use escrow_policy::gate::{self, Gathered};
 use escrow_policy::{Evaluation, Event, Permit, Refusal, Rule};
 use std::time::Instant;
@@ -64,7 +65,7 @@ impl Engine {
     /// # Errors
     /// [`Refusal`] if the request is not known here.
     pub fn verdict(&mut self, request: &Digest, last: Option<(Verdict, Envelope)>) -> Result<(Envelope, u64), Refusal> {
-        let known = self.facts.request(request).is_some_and(|r| r.request.is_some());
+        let known = self.facts.request(request).is_some_and(RequestFact::known);
         if !known {
             return Err(Refusal::new(Rule::RequestUnknown, "the request is not known at this node; submit it first"));
         }

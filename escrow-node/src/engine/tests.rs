@@ -111,9 +111,18 @@ fn charter(keys: &[Arc<SeatKeys>], people: &BTreeMap<&'static str, SigningKey>, 
         approver_roles: vec![w("dpo"), w("legal")],
         basis_signers: vec![],
         token_versions: vec![1],
+        controllers: vec![Party {
+            id: "acme.example".parse().unwrap(),
+            name: "ACME GmbH".parse().unwrap(),
+            kind: "controller".parse().unwrap(),
+            contact: "dpo at acme.example".parse().unwrap(),
+            address: "Example Street 1".parse().unwrap(),
+        }],
         limits: Limits {
             request_life_s: 86_400,
             items_per_request: 100,
+            requests_per_requestor_month: 1_000,
+            items_per_requestor_month: 100_000,
             permit_life_s: 60,
             notice_delay_days: 30,
             recovery_delay_s: 86_400,
@@ -174,13 +183,21 @@ impl World {
                 schema_version: w("1"),
                 record_id: w("r1"),
                 jurisdiction: w("DE"),
-                pii_types: vec![],
-                controllers: vec![],
-                storage_locations: vec![],
-                recipients: vec![],
+                pii_types: vec!["message-content".parse().unwrap()],
+                controllers: vec![Party {
+                    id: "acme.example".parse().unwrap(),
+                    name: "ACME GmbH".parse().unwrap(),
+                    kind: "controller".parse().unwrap(),
+                    contact: "dpo at acme.example".parse().unwrap(),
+                    address: "Example Street 1".parse().unwrap(),
+                }],
+                storage_locations: vec!["DE".parse().unwrap()],
+                recipients: vec!["by-request".parse().unwrap()],
                 withdrawal_method: w("app"),
                 event_time: t0(),
                 event_type: w("explicit"),
+                event_state: w("given"),
+                entity_id: w("subject"),
             },
         };
         let consent = Envelope::sign(&consent, &[&device]).unwrap();
@@ -332,7 +349,17 @@ impl World {
             at: self.now,
         };
         let (permit, _) = self.engines[p].verdict(&self.request, None).unwrap();
-        let ask = RestrictionAsk { nonce: Nonce::random(), request: Some(self.request) };
+        let facts = self.engines[n].facts();
+        let case = facts.request(&self.request).unwrap();
+        let consents: std::collections::BTreeSet<Digest> =
+            case.items().iter().filter_map(|i| facts.item(i)).map(|i| i.consent).collect();
+        let ask = RestrictionAsk {
+            nonce: Nonce::random(),
+            request: Some(self.request),
+            matter: case.request.as_ref().map(|(r, _)| r.statement.matter.clone()),
+            consents: consents.into_iter().collect(),
+            after: 0,
+        };
         let answer = self.engines[p].restrictions(seat_index(n + 1), &ask, true).unwrap().answer.unwrap();
         (self.signed(&call, &["req"]), permit, answer)
     }

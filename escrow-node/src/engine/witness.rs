@@ -7,11 +7,13 @@ use crate::store::PeerHead;
 use escrow_audit::note;
 use escrow_audit::seat::{log_verifier, witness_name};
 use escrow_audit::witness::{AddCheckpoint, Refuse, decide};
+use escrow_core::limits::{CONSENTS_PER_ASK, RESTRICTIONS_PER_ANSWER};
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::view::View;
 use escrow_core::wire::RestrictionAsk;
 use escrow_core::{Digest, Envelope, Kind, Nonce, SeatIndex};
 use escrow_policy::{Event, Refusal, Rule};
+use std::collections::BTreeSet;
 
 /// Answer to add-checkpoint: the cosignature line, or the refusal with its HTTP status and body.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ pub struct RestrictionAnswers {
     pub answer: Option<Envelope>,
     /// Statements in the order in which the peer can log them.
     pub statements: Vec<Digest>,
+    /// Log position to ask on from.
+    pub upto: u64,
+    /// True if nothing is behind it.
+    pub complete: bool,
 }
 
 impl Engine {
@@ -87,19 +93,27 @@ impl Engine {
         ask: &RestrictionAsk,
         ready: bool,
     ) -> Result<RestrictionAnswers, Refusal> {
-        let restrictions = self.facts.restrictions_on(ask.request.as_ref());
-        let mut statements: Vec<Digest> = Vec::new();
-        for r in &restrictions {
-            for s in self.facts.with_predecessors(r) {
-                if !statements.contains(&s) {
-                    statements.push(s);
-                }
-            }
+        if ask.consents.len() > CONSENTS_PER_ASK || !ask.consents.is_sorted_by(|a, b| a < b) {
+            return Err(Refusal::new(
+                Rule::Malformed,
+                format!("at most {CONSENTS_PER_ASK} consents, sorted, none twice"),
+            ));
         }
+        let (mut restrictions, upto, complete) = match &ask.request {
+            Some(request) => {
+                let on = self.facts.restrictions_on(request, ask.matter.as_ref(), &ask.consents);
+                (on, self.facts.size(), true)
+            }
+            None => self.facts.restrictions_since(ask.after, RESTRICTIONS_PER_ANSWER),
+        };
+        let after = if ask.request.is_some() { 0 } else { ask.after.min(upto) };
+        let statements: BTreeSet<Digest> = restrictions.iter().flat_map(|r| self.facts.with_predecessors(r)).collect();
+        let mut statements: Vec<Digest> = statements.into_iter().collect();
+        restrictions.sort();
         // In the order in which they were logged here, predecessors come first.
         statements.sort_by_key(|d| self.facts.seen(d).map(|l| l.seq));
         if !ready {
-            return Ok(RestrictionAnswers { answer: None, statements });
+            return Ok(RestrictionAnswers { answer: None, statements, upto, complete });
         }
         let answer = RestrictionAnswer {
             kind: Kind::RestrictionAnswer,
@@ -110,11 +124,15 @@ impl Engine {
             asker,
             asked: ask.nonce,
             request: ask.request,
+            matter: ask.matter.clone(),
+            consents: ask.consents.clone(),
+            after,
+            upto,
             restrictions,
             at: self.now,
         };
         let answer = Envelope::sign(&answer, &[&self.keys.statement]).map_err(unsigned)?;
-        Ok(RestrictionAnswers { answer: Some(answer), statements })
+        Ok(RestrictionAnswers { answer: Some(answer), statements, upto, complete })
     }
 
     /// Signed views of every other log in the charter.

@@ -58,7 +58,7 @@ pub(crate) async fn restrictions(
     let known = node.writer.run(move |e| e.restrictions(asker, &ask, ready)).await?.into_inner()?;
     let statements = known.statements.iter().filter_map(|d| node.statement(d)).map(Blob).collect();
     let answer = known.answer.map(|a| Blob(a.bytes().to_vec()));
-    Ok(Json(RestrictionReply { answer, statements }))
+    Ok(Json(RestrictionReply { answer, upto: known.upto, complete: known.complete, statements }))
 }
 
 /// C2SP tlog-witness add-checkpoint. Content-blind; a DEGRADED node still witnesses.

@@ -1,5 +1,6 @@
 //! What people's machines send: statements, deposits, queries, release calls.
 
+use super::cases;
 use super::problem::{Fault, with_seat};
 use crate::engine::{Engine, Submitted};
 use crate::metrics;
@@ -14,7 +15,7 @@ use escrow_core::deal::OpenedDeal;
 use escrow_core::deposit::Deposit;
 use escrow_core::query::{Query, Question};
 use escrow_core::release::Caller;
-use escrow_core::request::Scope;
+use escrow_core::request::{Notice, Scope};
 use escrow_core::verdict::Verdict;
 use escrow_core::wire::{
     ActivityInfo, ConsentInfo, DepositBody, EntriesAnswer, ItemInfo, MatterInfo, Receipted, ReleaseBody, Released,
@@ -215,6 +216,8 @@ async fn query(node: &Arc<Node>, body: &[u8]) -> Result<Response, Fault> {
     metrics::statement("query", "accepted");
     Ok(match query.what {
         Question::Evaluate(request) => Json(evaluate(node, request).await?).into_response(),
+        Question::Preview(request) => Json(cases::preview(node, *request).await?).into_response(),
+        Question::Recoveries => Json(cases::recoveries(node, &query.by).await?).into_response(),
         Question::Matters => Json(matters(node).await?).into_response(),
         Question::Requests => Json(requests(node).await?).into_response(),
         Question::Activity => Json(activity(node, &query.by).await?).into_response(),
@@ -230,13 +233,19 @@ async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fa
     let last = last.and_then(|d| node.statement(&d)).and_then(|b| Envelope::parse(&b).ok());
     let last = last.and_then(|e| e.decode::<Verdict>().ok().map(|v| (v, e)));
     let (verdict, seq) = node.writer.run(move |e| e.verdict(&request, last)).await?.into_inner()?;
-    if let Ok(v) = verdict.decode::<Verdict>() {
+    let decoded = verdict.decode::<Verdict>().ok();
+    if let Some(v) = &decoded {
         metrics::verdict(v.outcome.name());
     }
+    let context = match decoded.and_then(|v| v.context) {
+        Some(digest) => node.read(|s| s.attachment(&digest))?.map(Blob),
+        None => None,
+    };
     Ok(VerdictAnswer {
         verdict: Blob(verdict.bytes().to_vec()),
         entry: entry(node, seq)?,
         proof: node.proof(seq).await?,
+        context,
     })
 }
 
@@ -298,15 +307,15 @@ async fn activity(node: &Node, by: &Caller) -> Result<Vec<ActivityInfo>, Fault> 
         let facts = e.facts();
         let mut out = Vec::new();
         for (digest, r) in facts.requests() {
-            let Some((asked, _)) = &r.request else { continue };
-            let delayed =
-                matches!(&asked.statement.notice, escrow_core::request::Notice::Delayed(d) if e.now() < d.until);
+            let asked = r.request.as_ref().map(|(r, _)| &r.statement);
+            let Some(logged) = facts.seen(digest) else { continue };
+            let delayed = asked.is_some_and(|r| matches!(&r.notice, Notice::Delayed(d) if e.now() < d.until));
             let touches = |i: &&Digest| {
                 facts
                     .item(i)
                     .is_some_and(|i| i.depositor == subject || i.about.participants.iter().any(|p| p.token == subject))
             };
-            let items = asked.statement.items.iter().filter(touches).count() as u64;
+            let items = r.items().iter().filter(touches).count() as u64;
             if items == 0 || delayed {
                 continue;
             }
@@ -315,11 +324,13 @@ async fn activity(node: &Node, by: &Caller) -> Result<Vec<ActivityInfo>, Fault> 
                 seq,
                 what: what.to_owned(),
                 request: *digest,
-                matter: asked.statement.matter.clone(),
-                basis: asked.statement.basis,
+                matter: asked.map(|r| r.matter.clone()),
+                basis: asked.map(|r| r.basis),
                 items,
             };
-            out.push(event("request", asked.logged.seq, asked.logged.at));
+            let what = if asked.is_some() { "request" } else { "self-recovery" };
+            out.push(event(what, logged.seq, logged.at));
+            out.extend(r.vetoes.iter().map(|(v, _)| event("veto", v.logged.seq, v.logged.at)));
             out.extend(
                 r.decisions.iter().map(|d| event(d.fact.statement.choice.name(), d.fact.logged.seq, d.fact.logged.at)),
             );
@@ -331,7 +342,7 @@ async fn activity(node: &Node, by: &Caller) -> Result<Vec<ActivityInfo>, Fault> 
     Ok(list.await?.into_inner())
 }
 
-fn subject_of(e: &Engine, by: &Caller) -> Option<Token> {
+pub(super) fn subject_of(e: &Engine, by: &Caller) -> Option<Token> {
     match by {
         Caller::Device(key) => e.facts().live_device(key, e.now()).map(|d| d.subject),
         Caller::Person(_) => None,

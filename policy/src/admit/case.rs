@@ -1,12 +1,12 @@
 //! Statements about cases: matter, request, cancellation, decision, release-call, query.
 
 use super::{Charters, Verified, decode, fresh, not_future, not_revoked, one, person, signature};
-use crate::facts::Facts;
+use crate::facts::{Asker, Facts, RequestFact};
 use crate::refusal::{Refusal, Rule, require};
 use escrow_core::charter::{Charter, Person};
 use escrow_core::decision::{Choice, Decision};
 use escrow_core::matter::{Matter, MatterAction};
-use escrow_core::query::Query;
+use escrow_core::query::{Query, Question};
 use escrow_core::release::{Caller, ReleaseCall};
 use escrow_core::request::{Cancellation, Notice, Recipient, Request};
 use escrow_core::{Digest, Envelope, PublicKey, Timestamp};
@@ -46,8 +46,14 @@ pub(super) fn request(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Resu
     let r: Request = decode(facts, envelope)?;
     let charters = Charters::permission(facts, &r.charter)?;
     let key = person(facts, envelope, &charters, &r.by, requestor, at)?;
-    not_future(charters.current, r.created, at)?;
-    let l = &charters.current.limits;
+    within_limits(facts, charters.current, &r, at)?;
+    Ok(Verified { statement: r, digest: envelope.digest(), key })
+}
+
+/// Everything that a request must satisfy beside its signature to be logged.
+pub(crate) fn within_limits(facts: &Facts, charter: &Charter, r: &Request, at: Timestamp) -> Result<(), Refusal> {
+    not_future(charter, r.created, at)?;
+    let l = &charter.limits;
     require(r.items.len() as u64 <= l.items_per_request, Rule::RequestLimits, || {
         format!("{} items asked for, the charter allows {}", r.items.len(), l.items_per_request)
     })?;
@@ -56,14 +62,39 @@ pub(super) fn request(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Resu
         format!("a life of {life} s, the charter allows {} s", l.request_life_s)
     })?;
     require(at < r.expires, Rule::RequestExpired, || format!("it expired at {}", r.expires))?;
+    within_month(facts, charter, &Asker::Person(r.by.clone()), r.items.len(), at)?;
     if let Notice::Delayed(d) = &r.notice {
         let most = i64::try_from(l.notice_delay_days.saturating_mul(86_400)).unwrap_or(i64::MAX);
         require(d.until <= r.created.plus_seconds(most), Rule::NoticeDelay, || {
             format!("notice delayed until {}, the charter allows {} days", d.until, l.notice_delay_days)
         })?;
     }
-    Ok(Verified { statement: r, digest: envelope.digest(), key })
+    Ok(())
 }
+
+/// Refuses more requests, or more items over all of them, than the charter allows one asker in 30
+/// days, as this node logged them.
+pub(super) fn within_month(
+    facts: &Facts,
+    charter: &Charter,
+    asker: &Asker,
+    items: usize,
+    at: Timestamp,
+) -> Result<(), Refusal> {
+    let l = &charter.limits;
+    let (requests, asked) = facts.asked_since(asker, at.plus_seconds(-MONTH_S));
+    require(requests < l.requests_per_requestor_month, Rule::RequestorLimits, || {
+        format!("{requests} requests in the last 30 days, as many as the charter allows one requestor")
+    })?;
+    let items = asked.saturating_add(items as u64);
+    require(items <= l.items_per_requestor_month, Rule::RequestorLimits, || {
+        let most = l.items_per_requestor_month;
+        format!("{items} items asked for in 30 days with this request, the charter allows one requestor {most}")
+    })
+}
+
+/// The month over which one asker's requests are counted, seconds: 30 days, ending now.
+const MONTH_S: i64 = 30 * 86_400;
 
 pub(super) fn cancellation(
     facts: &Facts,
@@ -91,23 +122,33 @@ pub(super) fn decision(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Res
     let key = person(facts, envelope, &charters, &d.by, office, at)?;
     if d.choice == Choice::Approve {
         not_future(charters.current, d.at, at)?;
-        if let Some((asked, _)) = facts.request(&d.request).and_then(|r| r.request.as_ref()) {
-            may_approve(facts, charters.current, &asked.statement, &d)?;
+        if let Some(case) = facts.request(&d.request).filter(|r| r.known()) {
+            may_approve(facts, charters.current, case, &d)?;
         }
     }
     Ok(Verified { statement: d, digest: envelope.digest(), key })
 }
 
 /// Told at once to whoever signs in vain; the gate decides again when it counts.
-fn may_approve(facts: &Facts, charter: &Charter, asked: &Request, d: &Decision) -> Result<(), Refusal> {
-    require(asked.by != d.by, Rule::ApproverIsRequestor, || {
-        format!("{} made the request and cannot approve it; ask another holder of role {}", d.by, d.role)
-    })?;
-    let recipient = matches!(&asked.recipient, Recipient::Person(p) if p.id == d.by);
-    require(!recipient, Rule::ApproverIsRecipient, || {
-        format!("{} would receive the result and cannot approve it", d.by)
-    })?;
-    let scope = crate::floor::InScope::of(asked.items.iter().filter_map(|i| facts.item(i)));
+fn may_approve(facts: &Facts, charter: &Charter, case: &RequestFact, d: &Decision) -> Result<(), Refusal> {
+    if let Some((asked, _)) = &case.request {
+        let asked = &asked.statement;
+        require(asked.by != d.by, Rule::ApproverIsRequestor, || {
+            format!("{} made the request and cannot approve it; ask another holder of role {}", d.by, d.role)
+        })?;
+        require(asked.recipient.person() != Some(&d.by), Rule::ApproverIsRecipient, || {
+            format!("{} would receive the result and cannot approve it", d.by)
+        })?;
+        require(!facts.filtered(&asked.matter).contains(&d.by), Rule::FilterTeamOnCase, || {
+            format!("{} was the filter team of a release in this matter and cannot decide in it", d.by)
+        })?;
+    }
+    if let Some(r) = &case.recovery {
+        require(!crate::recovery::enrollers(facts, &r.statement).contains(&d.by), Rule::ApproverInScope, || {
+            format!("{} signed the enrolment of the device that asks; somebody else has to decide", d.by)
+        })?;
+    }
+    let scope = crate::floor::InScope::of(case.items().iter().filter_map(|i| facts.item(i)));
     let in_scope = charter.person(&d.by).is_none_or(|p| scope.holds(p));
     require(!in_scope, Rule::ApproverInScope, || format!("{}'s own messages are in scope; recuse instead", d.by))
 }
@@ -154,17 +195,31 @@ pub fn verify_call(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<
     fresh(charters.current, c.at, at)?;
     let again = facts.seen(&envelope.digest()).is_some();
     require(!again, Rule::ClockSkew, || "this release-call was used before; sign a new one".into())?;
-    let asked = facts.request(&c.request).and_then(|r| r.request.as_ref());
-    let (asked, _) =
-        asked.ok_or_else(|| Refusal::new(Rule::RequestUnknown, "the request is not known at this node"))?;
-    let entitled = match (&c.by, &asked.statement.recipient) {
-        (Caller::Person(id), _) if *id == asked.statement.by => true,
-        (Caller::Person(id), Recipient::Person(p)) => p.id == *id,
-        (Caller::Device(key), Recipient::Device(d)) => d.key == *key,
-        _ => false,
-    };
+    let case = facts.request(&c.request).filter(|r| r.known());
+    let case = case.ok_or_else(|| Refusal::new(Rule::RequestUnknown, "the request is not known at this node"))?;
+    let entitled = calls(&c.by, case);
     require(entitled, Rule::NotEntitled, || "only the requestor or the recipient can call for the release".into())?;
     Ok(Verified { statement: c, digest: envelope.digest(), key })
+}
+
+/// True if this caller is the requestor or the recipient, or the device that recovers.
+fn calls(by: &Caller, case: &RequestFact) -> bool {
+    let asked = case.request.as_ref().map(|(r, _)| &r.statement);
+    match by {
+        Caller::Person(id) => asked.is_some_and(|r| r.by == *id || r.recipient.person() == Some(id)),
+        Caller::Device(key) => {
+            let recipient = asked.is_some_and(|r| matches!(&r.recipient, Recipient::Device(d) if d.key == *key));
+            recipient || case.recovery.as_ref().is_some_and(|r| r.statement.key == *key)
+        }
+    }
+}
+
+/// A device may ask about what is for it, or about its own subject.
+fn concerns(facts: &Facts, by: &Caller, request: &Digest, at: Timestamp) -> bool {
+    let (Caller::Device(key), Some(case)) = (by, facts.request(request)) else { return true };
+    let subject = facts.live_device(key, at).map(|d| d.subject);
+    let of = |i: &escrow_core::ItemId| facts.item(i).map(|i| i.depositor) == subject;
+    calls(by, case) || (subject.is_some() && case.items().iter().any(of))
 }
 
 /// Verifies a query: signed now, for this seat.
@@ -181,13 +236,19 @@ pub fn verify_query(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result
         "this query was answered before; sign a new one".into()
     })?;
     if matches!(q.by, Caller::Device(_)) {
-        let own = matches!(
-            q.what,
-            escrow_core::query::Question::Activity
-                | escrow_core::query::Question::Consents
-                | escrow_core::query::Question::Evaluate(_)
-        );
+        let own = match &q.what {
+            Question::Activity | Question::Consents | Question::Recoveries => true,
+            Question::Evaluate(request) => concerns(facts, &q.by, request, at),
+            _ => false,
+        };
         require(own, Rule::NotEntitled, || format!("a device may not ask for {}", q.what.name()))?;
+    }
+    if let Question::Preview(request) = &q.what {
+        require(q.by == Caller::Person(request.by.clone()), Rule::NotEntitled, || {
+            "a request is tried out by its own requestor".into()
+        })?;
+        let matches = request.org == q.org && request.charter == q.charter;
+        require(matches, Rule::CharterStale, || "the request names another charter than the query".into())?;
     }
     Ok(Verified { statement: q, digest: envelope.digest(), key })
 }

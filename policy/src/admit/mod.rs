@@ -6,6 +6,7 @@
 //! permission must never outlive the wish to take it away.
 
 mod case;
+mod recovery;
 mod subject;
 
 use crate::charter::{VerifiedCharter, verify_successor_without};
@@ -20,12 +21,14 @@ use escrow_core::enrolment::{Enrolment, Revocation};
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::matter::Matter;
 use escrow_core::query::Query;
+use escrow_core::recovery::{SelfRecovery, Veto};
 use escrow_core::request::{Cancellation, Request};
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::verdict::Verdict;
-use escrow_core::{Digest, Envelope, Kind, PersonId, PublicKey, SeatIndex, Statement, Timestamp};
+use escrow_core::{Digest, Envelope, Kind, PersonId, PublicKey, SeatIndex, Statement, Timestamp, Token};
 use std::collections::BTreeSet;
 
+pub(crate) use case::within_limits;
 pub use case::{verify_call, verify_caller, verify_query};
 pub(crate) use subject::{covered, live_consent};
 
@@ -64,7 +67,8 @@ impl<T> Verified<T> {
 #[allow(missing_docs, clippy::large_enum_variant, reason = "each variant is its kind; one is made a statement")]
 pub enum Admitted {
     Charter(VerifiedCharter),
-    Enrolment(Verified<Enrolment>),
+    /// With the people who signed it.
+    Enrolment(Verified<Enrolment>, BTreeSet<PersonId>),
     Revocation(Verified<Revocation>),
     Consent(Verified<Consent>),
     Withdrawal(Verified<Withdrawal>),
@@ -73,6 +77,9 @@ pub enum Admitted {
     Request(Verified<Request>),
     Cancellation(Verified<Cancellation>),
     Decision(Verified<Decision>),
+    SelfRecovery(Verified<SelfRecovery>),
+    /// With the subject of the device that said it, if a device did.
+    Veto(Verified<Veto>, Option<Token>),
     OwnVerdict(Verified<Verdict>),
     Query(Verified<Query>),
 }
@@ -84,7 +91,7 @@ pub enum Admitted {
 pub fn admit(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Admitted, Refusal> {
     match envelope.kind() {
         Kind::Charter => charter(facts, envelope, at).map(Admitted::Charter),
-        Kind::Enrolment => subject::enrolment(facts, envelope, at).map(Admitted::Enrolment),
+        Kind::Enrolment => subject::enrolment(facts, envelope, at).map(|(v, by)| Admitted::Enrolment(v, by)),
         Kind::Revocation => subject::revocation(facts, envelope, at).map(Admitted::Revocation),
         Kind::Consent => subject::consent(facts, envelope, at).map(Admitted::Consent),
         Kind::Withdrawal => subject::withdrawal(facts, envelope, at).map(Admitted::Withdrawal),
@@ -93,6 +100,8 @@ pub fn admit(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Admitt
         Kind::Request => case::request(facts, envelope, at).map(Admitted::Request),
         Kind::Cancellation => case::cancellation(facts, envelope, at).map(Admitted::Cancellation),
         Kind::Decision => case::decision(facts, envelope, at).map(Admitted::Decision),
+        Kind::SelfRecovery => recovery::self_recovery(facts, envelope, at).map(Admitted::SelfRecovery),
+        Kind::Veto => recovery::veto(facts, envelope, at).map(|(v, of)| Admitted::Veto(v, of)),
         Kind::Query => case::verify_query(facts, envelope, at).map(Admitted::Query),
         Kind::Verdict => own_verdict(facts, envelope).map(Admitted::OwnVerdict),
         Kind::ReleaseCall | Kind::Receipt | Kind::Release | Kind::RestrictionAnswer | Kind::View => {
@@ -261,7 +270,7 @@ fn person(
     Ok(key)
 }
 
-/// Verifies that enough distinct people with a role signed.
+/// Verifies that enough distinct people with a role signed; gives the first key and all of them.
 fn quorum(
     facts: &Facts,
     envelope: &Envelope,
@@ -269,7 +278,7 @@ fn quorum(
     role: &str,
     need: u32,
     at: Timestamp,
-) -> Result<PublicKey, Refusal> {
+) -> Result<(PublicKey, BTreeSet<PersonId>), Refusal> {
     let signers = envelope.signers(|id| charters.keys(id)).map_err(signature)?;
     let mut people = BTreeSet::new();
     for key in &signers {
@@ -282,7 +291,11 @@ fn quorum(
     require(people.len() >= need as usize && need > 0, Rule::QuorumMissing, || {
         format!("{} of {need} people with role {role} have signed", people.len())
     })?;
-    signers.into_iter().next().ok_or_else(|| Refusal::new(Rule::BadSignature, "no signature"))
+    // Whoever else signed, without the role, has had a hand in it as well.
+    let all = signers.iter().filter_map(|k| charters.current.holder(k).or_else(|| charters.named.holder(k)));
+    let all = all.map(|p| p.id.clone()).collect();
+    let first = signers.first().cloned().ok_or_else(|| Refusal::new(Rule::BadSignature, "no signature"))?;
+    Ok((first, all))
 }
 
 fn not_revoked(facts: &Facts, key: &PublicKey) -> Result<(), Refusal> {

@@ -12,10 +12,14 @@ use escrow_core::enrolment::{Enrolment, Revocation};
 use escrow_core::{Digest, Envelope, Kind, PersonId, PublicKey, Role, Timestamp, Token, sealing};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn enrolment(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Verified<Enrolment>, Refusal> {
+pub(super) fn enrolment(
+    facts: &Facts,
+    envelope: &Envelope,
+    at: Timestamp,
+) -> Result<(Verified<Enrolment>, BTreeSet<PersonId>), Refusal> {
     let e: Enrolment = decode(facts, envelope)?;
     let charters = Charters::permission(facts, &e.charter)?;
-    let key = quorum(facts, envelope, &charters, "registrar", charters.current.registrar_quorum, at)?;
+    let (key, by) = quorum(facts, envelope, &charters, "registrar", charters.current.registrar_quorum, at)?;
     for d in &e.devices {
         known_version(charters.current, &d.subject)?;
         require(sealing::check_key(&d.sealing).is_ok(), Rule::Malformed, || {
@@ -28,19 +32,20 @@ pub(super) fn enrolment(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Re
         let taken = other || seats.chain(people).any(|k| k.raw() == raw);
         require(!taken, Rule::DeviceTaken, || format!("device key {} belongs to somebody else", d.key.id()))?;
     }
-    Ok(Verified { statement: e, digest: envelope.digest(), key })
+    Ok((Verified { statement: e, digest: envelope.digest(), key }, by))
 }
 
 pub(super) fn revocation(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Verified<Revocation>, Refusal> {
     let r: Revocation = decode(facts, envelope)?;
     let charters = Charters::restriction(facts, &r.charter)?;
     let by = |role, need| quorum(facts, envelope, &charters, role, need, at);
-    let key = by("registrar", charters.named.registrar_quorum).or_else(|_| by("admin", charters.named.admin_quorum))?;
+    let (key, _) =
+        by("registrar", charters.named.registrar_quorum).or_else(|_| by("admin", charters.named.admin_quorum))?;
     Ok(Verified { statement: r, digest: envelope.digest(), key })
 }
 
 /// The one device that signed, its enrolment live at `at` and for this subject.
-fn device<'a>(
+pub(super) fn device<'a>(
     facts: &'a Facts,
     envelope: &Envelope,
     subject: &Token,
@@ -67,6 +72,8 @@ pub(super) fn consent(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Resu
     known_version(charters.current, &c.subject)?;
     not_future(charters.current, c.record.event_time, at)?;
     require(at < c.expires, Rule::ConsentExpired, || format!("the consent ended at {}", c.expires))?;
+    let listed = c.record.controllers.iter().all(|p| charters.current.controllers.contains(p));
+    require(listed, Rule::ConsentScope, || "names a controller that the charter does not list".into())?;
     for p in &c.policies {
         let known = charters.current.policy(&p.id).is_some_and(|known| known.digest() == p.digest);
         require(known, Rule::PolicyUnknown, || format!("policy {} with this text is not in the charter", p.id))?;
@@ -129,6 +136,8 @@ pub(super) fn withdrawal(facts: &Facts, envelope: &Envelope, at: Timestamp) -> R
     let charters = Charters::restriction(facts, &w.charter)?;
     if let Some(c) = facts.consent(&w.consent) {
         require(c.statement.subject == w.subject, Rule::WrongSigner, || "the consent is another subject's".into())?;
+    } else {
+        facts.may_withdraw_early(&w.subject)?;
     }
     let own = facts.consent(&w.consent).is_none_or(|c| c.statement.basis == Basis::Consent);
     let by_device = if own {

@@ -183,9 +183,12 @@ pub fn charter() -> Charter {
         approver_roles: ["dpo", "legal", "security"].map(w).to_vec(),
         basis_signers: vec![BasisSigners { basis: Basis::WorksAgreement, roles: vec![w("legal"), w("works-council")] }],
         token_versions: vec![1],
+        controllers: vec![controller()],
         limits: Limits {
             request_life_s: 14 * 86_400,
             items_per_request: 3,
+            requests_per_requestor_month: 1_000,
+            items_per_requestor_month: 100_000,
             permit_life_s: 60,
             notice_delay_days: 90,
             recovery_delay_s: 86_400,
@@ -396,18 +399,14 @@ impl Node {
                 record_id: w("rec-1"),
                 jurisdiction: w("DE"),
                 pii_types: vec![w("message-content")],
-                controllers: vec![Party {
-                    id: w("acme"),
-                    name: w("Acme"),
-                    kind: w("controller"),
-                    contact: w("privacy desk"),
-                    address: w("Street 1"),
-                }],
+                controllers: vec![controller()],
                 storage_locations: vec![w("DE")],
                 recipients: vec![w("recipient")],
                 withdrawal_method: w("app"),
                 event_time: self.now,
                 event_type: w("explicit"),
+                event_state: w("given"),
+                entity_id: w("subject"),
             },
         }
     }
@@ -594,6 +593,9 @@ impl Node {
 
     /// The answer of another seat to seat 1, knowing no restriction.
     pub fn answer(&self, seat: u8, request: Digest) -> RestrictionAnswer {
+        let asked = self.facts.request(&request);
+        let items = asked.map(|r| r.items()).unwrap_or_default().iter().filter_map(|i| self.facts.item(i));
+        let consents: std::collections::BTreeSet<Digest> = items.map(|i| i.consent).collect();
         RestrictionAnswer {
             kind: Kind::RestrictionAnswer,
             org: w("acme.example"),
@@ -603,10 +605,19 @@ impl Node {
             asker: seat_index(1),
             asked: Nonce::random(),
             request: Some(request),
+            matter: asked.and_then(|r| r.request.as_ref()).map(|(r, _)| r.statement.matter.clone()),
+            consents: consents.into_iter().collect(),
+            after: 0,
+            upto: self.facts.size(),
             restrictions: vec![],
             at: self.now,
         }
     }
+}
+
+/// Who decides on the processing.
+pub fn controller() -> Party {
+    Party { id: w("acme"), name: w("Acme"), kind: w("controller"), contact: w("privacy desk"), address: w("Street 1") }
 }
 
 /// The name of a subject's device key.

@@ -1,0 +1,74 @@
+//! Answers about requests that were not submitted, and about self-recoveries.
+
+use super::people::subject_of;
+use super::problem::Fault;
+use crate::node::Node;
+use escrow_core::release::Caller;
+use escrow_core::request::Request;
+use escrow_core::wire::{PreviewAnswer, RecoveryInfo};
+use escrow_core::{Blob, Digest, PublicKey};
+use escrow_policy::gate;
+
+/// What the gate would say to a request now. Nothing is decided; the query itself is in the log.
+pub(super) async fn preview(node: &Node, request: Request) -> Result<PreviewAnswer, Fault> {
+    let evaluated = node.writer.run(move |e| {
+        // The request is not signed yet; its requestor's listed key that is valid now stands for it.
+        let person = e.facts().charter().and_then(|c| c.charter().person(&request.by));
+        let key: Option<PublicKey> =
+            person.and_then(|p| p.keys.iter().map(|k| &k.key).find(|k| p.key_valid(k, e.now())).cloned());
+        key.map(|key| gate::preview(e.facts(), &request, &key, e.now()))
+    });
+    let e = evaluated.await?.into_inner();
+    let e = e.ok_or_else(|| Fault::Internal("the requestor of a verified query has no valid key".into()))?;
+    let code = |r: &escrow_policy::Refusal| r.rule.code().parse().ok().map(|code| (code, r.detail.clone()));
+    Ok(PreviewAnswer {
+        outcome: e.outcome,
+        lacking: e.lacking,
+        refusals: e.refusals.iter().filter_map(code).collect(),
+        policies: e.policies,
+        context: e.context.map(Blob),
+    })
+}
+
+/// All self-recoveries for an officer; for a device those of its own subject.
+pub(super) async fn recoveries(node: &Node, by: &Caller) -> Result<Vec<RecoveryInfo>, Fault> {
+    let by = by.clone();
+    let list = node.writer.run(move |e| {
+        let own = subject_of(e, &by);
+        let officer = matches!(by, Caller::Person(_));
+        let visible = e.facts().requests().filter_map(|(d, r)| Some((d, r, r.recovery.as_ref()?)));
+        visible
+            .filter(|(_, _, asked)| officer || Some(asked.statement.subject) == own)
+            .map(|(digest, r, asked)| Known {
+                recovery: *digest,
+                logged: asked.logged.at,
+                decisions: r.decisions.iter().map(|d| d.fact.digest).collect(),
+                vetoes: r.vetoes.iter().map(|(v, _)| v.digest).collect(),
+                verdict: r.verdict,
+                deliveries: r.delivered.len() as u64,
+            })
+            .collect::<Vec<_>>()
+    });
+    let envelope = |d: &Digest| node.statement(d).map(Blob);
+    let full = |k: Known| {
+        Some(RecoveryInfo {
+            recovery: envelope(&k.recovery)?,
+            logged: k.logged,
+            decisions: k.decisions.iter().filter_map(envelope).collect(),
+            vetoes: k.vetoes.iter().filter_map(envelope).collect(),
+            verdict: k.verdict.as_ref().and_then(envelope),
+            deliveries: k.deliveries,
+        })
+    };
+    Ok(list.await?.into_inner().into_iter().filter_map(full).collect())
+}
+
+/// What the facts say; the envelopes are read from the database afterwards.
+struct Known {
+    recovery: Digest,
+    logged: escrow_core::Timestamp,
+    decisions: Vec<Digest>,
+    vetoes: Vec<Digest>,
+    verdict: Option<Digest>,
+    deliveries: u64,
+}
