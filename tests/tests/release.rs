@@ -359,7 +359,7 @@ async fn no_other_address_leads_to_a_share() {
         ("application/json", vec![]),
         ("application/json", b"{}".to_vec()),
         ("text/plain", vec![0xff; 64]),
-        ("application/json", serde_json::to_vec(&about(request)).unwrap()),
+        ("application/json", serde_json::to_vec(&about(&request)).unwrap()),
         ("application/vnd.dsse+json", serde_json::to_vec(&unsigned).unwrap()),
         ("application/vnd.dsse+json", query.bytes().to_vec()),
         ("application/json", serde_json::to_vec(&bare).unwrap()),
@@ -440,7 +440,7 @@ async fn peers_only(escrow: &Escrow, request: &KnownRequest) {
     let peer = Peers::new(&two).unwrap();
     let witnessed = peer.witnessed(listed, origin).await.unwrap();
     let known = witnessed.note.expect("node 1 has cosigned node 2's log by now");
-    assert!(peer.restrictions(listed, &ask).await.unwrap().answer.is_some());
+    assert!(peer.restrictions(listed, &about(request)).await.unwrap().answer.is_some());
 
     // Anybody may carry a checkpoint, and only the log's own key makes one.
     let head =
