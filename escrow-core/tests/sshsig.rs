@@ -405,7 +405,7 @@ fn an_envelope_is_signed_by_another_program() {
         let make = |pae: &[u8]| Ok::<_, EnvelopeError>(Make::of(of).blob(pae));
         let envelope = Envelope::sign_with(&statement, &key, make).unwrap();
         let lookup = |_: &String| vec![key.clone()];
-        assert_eq!(envelope.signers(lookup).unwrap(), [key.clone()]);
+        assert_eq!(envelope.signers(lookup).unwrap(), std::slice::from_ref(&key));
         let message = pae(&escrow_core::decision::Decision::KIND.payload_type(), envelope.payload());
         assert!(key.verifies(&message, &Make::of(of).blob(&message)));
         assert_eq!(envelope.countersign_with(&key, make), Err(EnvelopeError::SignedTwice(key.id())));
