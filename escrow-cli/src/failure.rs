@@ -138,7 +138,7 @@ pub fn exit_of_rule(rule: &str) -> Exit {
     match rule {
         "pending" => Exit::Pending,
         "not-entitled" | "wrong-signer" | "key-revoked" | "key-not-valid" | "not-enrolled" | "device-taken"
-        | "quorum-missing" => Exit::Key,
+        | "quorum-missing" | "not-signed" => Exit::Key,
         "malformed" | "wrong-org" | "bad-signature" | "too-large" | "not-found" | "not-submittable"
         | "deal-invalid" | "charter-invalid" | "clock-skew" | "charter-stale" | "charter-unknown" => Exit::Usage,
         "unreachable" | "below-threshold" | "not-ready" | "peers-missing" => Exit::BelowThreshold,

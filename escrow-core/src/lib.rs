@@ -43,6 +43,7 @@ pub mod request;
 pub mod restriction;
 pub mod sealing;
 pub mod sharing;
+pub mod sshsig;
 pub mod statement;
 pub mod strict;
 mod time;

@@ -24,7 +24,7 @@ use p256::elliptic_curve::ff::PrimeField as _;
 use p256::elliptic_curve::sec1::ToSec1Point as _;
 use p256::{ProjectivePoint, Scalar};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 use std::path::{Path, PathBuf};
 
 // ---- by hand ----
@@ -122,6 +122,38 @@ fn key(key: &SigningKey) -> Block {
         .hex("key id", &digest[..8])
         .text("message", "escrow")
         .hex("signature", signature)
+}
+
+fn ssh_string(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
+}
+
+fn ssh_key() -> Block {
+    let secret = ed25519(1);
+    let (algorithm, application) = (&b"sk-ssh-ed25519@openssh.com"[..], &b"ssh:"[..]);
+    let wire = [algorithm, &secret.public().raw(), application].map(ssh_string).concat();
+    let public: PublicKey = w(&format!("sshsig:{}", b64(&wire)));
+    let digest = sha256(&labelled("escrow/v1/key", &[b"sshsig", &wire]));
+    assert_eq!((public.digest().0, public.raw()), (digest, secret.public().raw()));
+    let fields: [&[u8]; 4] = [b"statement@escrow.v1", b"", b"sha512", &Sha512::digest(b"escrow")];
+    let asked = [b"SSHSIG".to_vec(), fields.map(ssh_string).concat()].concat();
+    let (flags, counter) = ([1], 7u32.to_be_bytes());
+    let signed = [&sha256(application)[..], &flags, &counter, &sha256(&asked)].concat();
+    let signature =
+        [ssh_string(algorithm), ssh_string(&secret.sign(&signed)), flags.to_vec(), counter.to_vec()].concat();
+    let fields: [&[u8]; 5] = [&wire, b"statement@escrow.v1", b"", b"sha512", &signature];
+    let blob = [b"SSHSIG\0\0\0\x01".to_vec(), fields.map(ssh_string).concat()].concat();
+    assert!(public.verifies(b"escrow", &blob));
+    Block::new()
+        .text("public", &public)
+        .hex("raw", public.raw())
+        .hex("digest", digest)
+        .hex("key id", &digest[..8])
+        .text("message", "escrow")
+        .hex("asked of the agent", asked)
+        .hex("signed by the device", signed)
+        .hex("answer of the agent", signature)
+        .hex("signature", blob)
 }
 
 fn signed_statement() -> Block {
@@ -423,6 +455,7 @@ fn blocks() -> Vec<(&'static str, Block)> {
         ("labelled", labelled_bytes()),
         ("key-ed25519", key(&ed25519(1))),
         ("key-es256", key(&es256(2))),
+        ("key-sshsig", ssh_key()),
         ("statement", signed_statement()),
         ("token", tokens()),
         ("policy-digest", policy_digest()),

@@ -598,6 +598,11 @@ fn a_statement_that_breaks_a_rule_of_its_kind_is_neither_signed_nor_taken() {
         broken(enrolment(), |e| e.until = e.from, "ends before it begins"),
         broken(enrolment(), |e| e.until = at(-1), "ends before it begins"),
         broken(enrolment(), |e| e.devices[1].key = e.devices[0].key.clone(), "one device key twice"),
+        broken(
+            enrolment(),
+            |e| e.devices[0].key = w("sshsig:AAAAC3NzaC1lZDI1NTE5AAAAIFaBDWsjQ9WKWb7FQcr3L37t8F3PDlMZNk4Z4TPgXu0v"),
+            "the method sshsig is for people, not for devices",
+        ),
         broken(consent(), |c| c.to = c.from, "covers no time"),
         broken(consent(), |c| c.epochs = Some(Epochs { first: 5, last: 4 }), "covers no epoch"),
         broken(consent(), |c| c.purposes.clear(), purposes),

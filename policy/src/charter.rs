@@ -192,6 +192,8 @@ fn check_seats(c: &Charter) -> Result<(), CharterError> {
         rule(legal, format!("{name}: a log origin is printable ASCII without space or plus"))?;
         let ed25519 = |k: &PublicKey| matches!(k, PublicKey::Ed25519(_));
         rule(ed25519(&s.log_key) && ed25519(&s.witness_key), format!("{name}: log and witness keys are Ed25519"))?;
+        let ssh = matches!(s.statement_key, PublicKey::SshSig(_));
+        rule(!ssh, format!("{name}: a node signs with ed25519 or es256, not with sshsig"))?;
         rule(sealing::check_key(&s.sealing).is_ok(), format!("{name}: bad sealing key"))?;
         rule(!s.operators.is_empty(), format!("{name}: no operator named"))?;
         for person in &s.operators {

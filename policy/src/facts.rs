@@ -303,6 +303,8 @@ pub struct Facts {
     pub(crate) seen: HashMap<Digest, (Kind, Logged)>,
     pub(crate) devices: BTreeMap<String, Vec<DeviceFact>>,
     pub(crate) revoked: HashMap<Revoked, Digest>,
+    /// By raw key: a revoked key has ended under every method.
+    pub(crate) revoked_keys: HashMap<Vec<u8>, Digest>,
     pub(crate) consents: BTreeMap<Digest, Fact<Consent>>,
     /// By consent and subject: a stranger's withdrawal that arrives first takes nobody's place.
     pub(crate) withdrawals: BTreeMap<(Digest, Token), Fact<Withdrawal>>,
@@ -471,9 +473,9 @@ impl Facts {
         keys.len() as u64
     }
 
-    /// The revocation of a key, if any.
+    /// The revocation of a key, if any, under whatever method it was named.
     pub fn revocation(&self, key: &PublicKey) -> Option<Digest> {
-        self.revoked.get(&Revoked::Key(key.clone())).copied()
+        self.revoked_keys.get(&key.raw()).copied()
     }
 
     fn revoked_enrolment(&self, enrolment: &Digest) -> Option<Digest> {
@@ -633,6 +635,9 @@ impl Facts {
             Admitted::Enrolment(v, by) => self.apply_enrolment(&v, &by, logged),
             Admitted::Revocation(v) => {
                 self.restrictions.insert(logged.seq, v.digest());
+                if let Revoked::Key(key) = &v.statement().revokes {
+                    self.revoked_keys.entry(key.raw()).or_insert(v.digest());
+                }
                 self.revoked.entry(v.statement().revokes.clone()).or_insert(v.digest());
             }
             Admitted::Consent(v) => {

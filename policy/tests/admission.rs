@@ -287,6 +287,11 @@ const TABLE: &[Row] = &[
         c.node.revoke("leo");
         c.node.decide(c.request, "leo", "legal", Approve)
     }),
+    ("an approval by a key that was revoked as a key of SSH", Rule::KeyRevoked, Case::new, |c| {
+        let r = sign(&c.node.revocation(Revoked::Key(over_ssh("leo"))), &["rita", "rolf"]);
+        c.node.log(&r);
+        c.node.decide(c.request, "leo", "legal", Approve)
+    }),
     ("a consent by a revoked device", Rule::KeyRevoked, Case::new, |c| {
         c.node.revoke("device of maria");
         consent(c, |_| {})

@@ -163,6 +163,24 @@ const ONE_VERSION: &[Row] = &[
     ),
     ("key of two people", |c| of(c, "leo").keys[0].key = public("lena"), "a raw public key appears twice", Same),
     (
+        "a person's key is a seat's, as a key of SSH",
+        |c| of(c, "lena").keys[0].key = over_ssh("seat1"),
+        "a raw public key appears twice",
+        Same,
+    ),
+    (
+        "one P-256 key under two methods",
+        |c| of(c, "leo").keys[0].key = over_ssh("dora"),
+        "a raw public key appears twice",
+        Same,
+    ),
+    (
+        "a seat that signs with SSH",
+        |c| c.seats[1].statement_key = over_ssh("another seat"),
+        "seat 2: a node signs with ed25519 or es256",
+        Same,
+    ),
+    (
         "one person, one key twice",
         |c| of(c, "leo").keys.push(person_key("leo")),
         "a raw public key appears twice",
