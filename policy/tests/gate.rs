@@ -1135,6 +1135,15 @@ fn answers_of_t_minus_1_peers_to_this_very_question_are_needed() {
         ("to another asker", answers(&c, &[2, 3], |a| a.asker = seat_index(4)), invalid),
         ("about another request", answers(&c, &[2, 3], |a| a.request = Some(Digest::of(b"x"))), invalid),
         ("about everything", answers(&c, &[2, 3], |a| a.request = None), invalid),
+        ("without the matter", answers(&c, &[2, 3], |a| a.matter = None), invalid),
+        ("about another matter", answers(&c, &[2, 3], |a| a.matter = Some(w("MAT-2"))), invalid),
+        ("without the consent", answers(&c, &[2, 3], |a| a.consents.clear()), invalid),
+        ("about another consent instead", answers(&c, &[2, 3], |a| a.consents = vec![Digest::of(b"x")]), invalid),
+        (
+            "about another consent besides",
+            answers(&c, &[2, 3], |a| a.consents = sorted([&a.consents[..], &[Digest::of(b"x")]].concat())),
+            Ok(()),
+        ),
         (
             "a restriction that is unknown here",
             answers(&c, &[2, 3], |a| a.restrictions = vec![Digest::of(b"x")]),
