@@ -65,6 +65,8 @@ pub enum Question {
     Requests,
     /// All self-recoveries; for a device those of its own subject.
     Recoveries,
+    /// What the asking device's subject has deposited, and the device's own enrolments.
+    Own,
     /// The asker's own devices: which requests and releases touched their threads.
     Activity,
     /// Items of threads within a time range, to draft a request.
@@ -86,6 +88,7 @@ impl Question {
             Self::Matters => "matters",
             Self::Requests => "requests",
             Self::Recoveries => "recoveries",
+            Self::Own => "own",
             Self::Activity => "activity",
             Self::Items(_) => "items",
             Self::Consents => "consents",

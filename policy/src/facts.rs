@@ -465,7 +465,7 @@ impl Facts {
     }
 
     /// Live devices of a subject, other than the one with this key.
-    pub(crate) fn other_devices(&self, subject: &Token, key: &PublicKey, at: Timestamp) -> u64 {
+    pub fn other_devices(&self, subject: &Token, key: &PublicKey, at: Timestamp) -> u64 {
         let live = self.devices.values().flatten().filter(|d| d.subject == *subject && self.device_live(d, at));
         let keys: BTreeSet<&PublicKey> = live.map(|d| &d.key).filter(|k| *k != key).collect();
         keys.len() as u64

@@ -33,6 +33,9 @@ use escrow_policy::Permit;
 use escrow_policy::gate::Gathered;
 use std::time::{Duration, Instant};
 
+#[path = "race.rs"]
+mod race;
+
 const POLICY: &str = "permit(principal, action, resource)
 when { context.approvals.legal >= 1 && context.approvals.dpo >= 1 };";
 
@@ -127,7 +130,7 @@ fn charter(keys: &[Arc<SeatKeys>], people: &BTreeMap<&'static str, SigningKey>, 
         limits: Limits {
             request_life_s: 86_400,
             items_per_request: 100,
-            requests_per_requestor_month: 1_000,
+            requests_per_requestor_month: 10_000,
             items_per_requestor_month: 100_000,
             permit_life_s: 60,
             notice_delay_days: 30,
