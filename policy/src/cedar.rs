@@ -6,7 +6,7 @@ use cedar_policy::{
     ValidationMode, Validator,
 };
 use escrow_core::charter::Policy;
-use escrow_core::{Code, Digest, MatterId, PersonId, Role};
+use escrow_core::{Code, Digest, MatterId, Org, PersonId, Role};
 use std::collections::HashMap;
 use std::str::FromStr as _;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -161,18 +161,41 @@ impl Parsed {
         self.0.set.policies().any(|p| p.effect() == cedar_policy::Effect::Permit && says(p))
     }
 
-    /// Evaluates on exact context bytes.
+    /// The single policies of the text.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &cedar_policy::Policy> {
+        self.0.set.policies()
+    }
+
+    /// Evaluates a request to release on exact context bytes.
     ///
     /// # Errors
     /// [`PolicyError::Evaluate`] if the context does not fit the schema.
     pub fn evaluate(&self, requestor: &PersonId, matter: &MatterId, context: &[u8]) -> Result<Evaluated, PolicyError> {
+        let principal = uid("Escrow::Person", requestor.as_str())?;
+        self.judge("release", principal, uid("Escrow::Matter", matter.as_str())?, context)
+    }
+
+    /// Evaluates a self-recovery by a device on exact context bytes.
+    ///
+    /// # Errors
+    /// [`PolicyError::Evaluate`] if the context does not fit the schema.
+    pub fn evaluate_recovery(&self, device: &str, org: &Org, context: &[u8]) -> Result<Evaluated, PolicyError> {
+        let principal = uid("Escrow::Device", device)?;
+        self.judge("recover", principal, uid("Escrow::Organisation", org.as_str())?, context)
+    }
+
+    fn judge(
+        &self,
+        action: &str,
+        principal: EntityUid,
+        resource: EntityUid,
+        context: &[u8],
+    ) -> Result<Evaluated, PolicyError> {
         let fail = |e: String| PolicyError::Evaluate(e);
-        let action = uid("Escrow::Action", "release")?;
+        let action = uid("Escrow::Action", action)?;
         let json = serde_json::from_slice(context).map_err(|e| fail(e.to_string()))?;
         let context =
             Context::from_json_value(json, Some((&self.0.schema, &action))).map_err(|e| fail(e.to_string()))?;
-        let (principal, resource) =
-            (uid("Escrow::Person", requestor.as_str())?, uid("Escrow::Matter", matter.as_str())?);
         let request = Request::new(principal, action, resource, context, Some(&self.0.schema))
             .map_err(|e| fail(e.to_string()))?;
         let response = Authorizer::new().is_authorized(&request, &self.0.set, &Entities::empty());
@@ -184,7 +207,8 @@ impl Parsed {
     }
 }
 
-fn name(policy: &cedar_policy::Policy) -> Option<Code> {
+/// The id of one policy of a text: what `@id` says, else its place.
+pub(crate) fn name(policy: &cedar_policy::Policy) -> Option<Code> {
     policy.annotation("id").and_then(|id| id.parse().ok()).or_else(|| policy.id().to_string().parse().ok())
 }
 

@@ -76,12 +76,15 @@ struct Bytes<'a> {
     /// The depositor's consent is live, or the hard floor would have refused before.
     depositor_consent: &'static str,
     earlier_denials: u64,
+    earlier_releases: u64,
     /// Legal holds are a later statement kind; none exists yet.
     hold: bool,
     items: u64,
     matter: &'a MatterId,
     notice: &'static str,
+    notice_days: u64,
     purpose: &'a Code,
+    recipient: &'static str,
     recipient_is_requestor: bool,
     requestor: &'a PersonId,
     span_days: u64,
@@ -100,11 +103,14 @@ pub fn bytes(c: &Circumstances, n: &Counters) -> Vec<u8> {
         consents: c.consents,
         depositor_consent: "live",
         earlier_denials: c.earlier_denials,
+        earlier_releases: 0,
         hold: false,
         items: c.items,
         matter: &c.matter,
         notice: c.notice,
+        notice_days: 0,
         purpose: &c.purpose,
+        recipient: "person",
         recipient_is_requestor: c.recipient_is_requestor,
         requestor: &c.requestor,
         span_days: c.span_days,
@@ -121,17 +127,23 @@ pub fn digest(bytes: &[u8]) -> Digest {
 }
 
 /// The Cedar schema for these approver roles. Every role is an attribute, 0 when nobody approved.
+///
+/// Requests ask for the action `release`, self-recoveries for `recover`: a text that permits only
+/// one of them denies the other.
 pub fn schema_text(roles: &[Role]) -> String {
     let approvals: Vec<String> = roles.iter().map(|r| format!("\"{r}\": Long")).collect();
+    let approvals = approvals.join(", ");
     format!(
         r#"namespace Escrow {{
     entity Person;
     entity Matter;
+    entity Device;
+    entity Organisation;
     action "release" appliesTo {{
         principal: [Person],
         resource: [Matter],
         context: {{
-            "approvals": {{ {} }},
+            "approvals": {{ {approvals} }},
             "approvers": Long,
             "authority": Bool,
             "basis": String,
@@ -139,11 +151,14 @@ pub fn schema_text(roles: &[Role]) -> String {
             "consents": {{ "consented": Long, "informed": Long, "outside": Long }},
             "depositor_consent": String,
             "earlier_denials": Long,
+            "earlier_releases": Long,
             "hold": Bool,
             "items": Long,
             "matter": String,
             "notice": String,
+            "notice_days": Long,
             "purpose": String,
+            "recipient": String,
             "recipient_is_requestor": Bool,
             "requestor": String,
             "span_days": Long,
@@ -151,8 +166,23 @@ pub fn schema_text(roles: &[Role]) -> String {
             "waited_seconds": Long
         }}
     }};
+    action "recover" appliesTo {{
+        principal: [Device],
+        resource: [Organisation],
+        context: {{
+            "approvals": {{ {approvals} }},
+            "approvers": Long,
+            "device_age_seconds": Long,
+            "earlier_denials": Long,
+            "earlier_releases": Long,
+            "hold": Bool,
+            "items": Long,
+            "other_devices": Long,
+            "threads": Long,
+            "waited_seconds": Long
+        }}
+    }};
 }}
-"#,
-        approvals.join(", ")
+"#
     )
 }

@@ -11,12 +11,14 @@
 //! **Not here.** Clock, storage, network; the log's bytes (crate `escrow-audit`).
 
 pub mod admit;
+pub mod attributes;
 pub mod cedar;
 pub mod charter;
 pub mod context;
 pub mod facts;
 pub mod floor;
 pub mod gate;
+pub mod lint;
 mod refusal;
 
 pub use admit::{Admitted, Verified};
