@@ -12,6 +12,7 @@
 
 pub mod admit;
 pub mod attributes;
+pub mod cases;
 pub mod cedar;
 pub mod charter;
 pub mod context;
@@ -19,6 +20,7 @@ pub mod facts;
 pub mod floor;
 pub mod gate;
 pub mod lint;
+pub mod ready;
 mod refusal;
 
 pub use admit::{Admitted, Verified};

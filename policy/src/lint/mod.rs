@@ -125,7 +125,13 @@ pub fn lint(policies: &[Policy], charter: Option<&Charter>) -> Vec<Finding> {
             out.push(Finding::new(Problem::Invalid, Some(policy), format!("the text {e}")));
             continue;
         }
-        let Ok(rules) = read(policy, &roles) else { continue };
+        let rules = match read(policy, &roles) {
+            Ok(rules) => rules,
+            Err(words) => {
+                out.push(Finding::new(Problem::Invalid, Some(policy), words));
+                continue;
+            }
+        };
         asked.extend(rules.iter().flat_map(roles_of));
         out.extend(findings::of(policy, &rules, charter));
     }
@@ -168,7 +174,44 @@ fn roles_of(rule: &Rule) -> Vec<Role> {
     rule.condition.paths().into_iter().filter_map(attributes::role).filter_map(|r| r.parse().ok()).collect()
 }
 
+/// Operators that one rule may have: whoever walks a condition recurses on them, the engine's own
+/// JSON form included.
+const OPERATORS_MAX: usize = 100;
+
+/// Twice the most operators in one rule, in whatever order they stand.
+fn operators(text: &str) -> usize {
+    let (mut here, mut most) = (0usize, 0);
+    let (mut string, mut comment, mut escaped) = (false, false, false);
+    let mut before = ' ';
+    for c in text.chars() {
+        if comment {
+            comment = c != '\n';
+        } else if string {
+            string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+        } else {
+            here += match c {
+                '&' | '|' => 1,
+                '+' | '-' | '*' | '!' | '.' | '[' => 2,
+                'f' if before == 'i' => 2,
+                _ => 0,
+            };
+            string = c == '"';
+            comment = c == '/' && before == '/';
+            most = most.max(here);
+            if c == ';' {
+                here = 0;
+            }
+        }
+        before = c;
+    }
+    most
+}
+
 fn read(policy: &Policy, roles: &[Role]) -> Result<Vec<Rule>, String> {
+    if operators(&policy.text) / 2 > OPERATORS_MAX {
+        return Err(format!("a rule with more than {OPERATORS_MAX} operators cannot be looked into; split it"));
+    }
     let parsed = cedar::parse(policy, roles).map_err(|e| e.to_string())?;
     expr::rules(parsed.policies()).ok_or_else(|| "the text has a part that cannot be looked into".into())
 }
