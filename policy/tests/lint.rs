@@ -65,11 +65,11 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("if context.approvers >= 3 then context.hold else true", "counter-hurts"),
     ("if context.approvers >= 3 then false else true", "counter-hurts"),
     ("[2, 3].contains(context.approvers)", "counter-hurts"),
-    ("context.approvals == {legal: 1, dpo: 1, security: 0}", "counter-hurts"),
+    ("context.approvals == {legal: 1, dpo: 1}", "counter-hurts"),
     ("context has approvals && context.approvals has legal", ""),
     ("(context.approvers >= 2) == context.hold", "counter-hurts"),
     // Evaluation that fails.
-    ("context.items + 9223372036854775807 > 0", "can-fail"),
+    ("context.items + 9223372036854775807 > 0", "counter-hurts"),
     ("context.waited_seconds + 9223372036854775807 > 0", "counter-hurts"),
     ("(context.approvers < 2 || context.items + 9223372036854775807 > 0)", "counter-hurts"),
     // Words.
@@ -92,7 +92,7 @@ const CONDITIONS: &[(&str, &str)] = &[
 #[test]
 fn findings_about_conditions() {
     for (condition, expected) in CONDITIONS {
-        let text = release(&format!("{ENOUGH} && {condition}"));
+        let text = release(&format!("{ENOUGH} && ({condition})"));
         assert_eq!(codes(&text, None), *expected, "{condition}: {:?}", found(&text, None));
     }
 }
@@ -122,6 +122,7 @@ fn findings_about_whole_texts() {
         ("a forbid that waiting lifts", format!("{good} forbid (principal, action, resource) unless {{ context.waited_seconds >= 604800 }};"), ""),
         ("a permit unless", "permit (principal, action == Escrow::Action::\"release\", resource) unless { context.approvers < 2 || context.waited_seconds < 60 };".into(), ""),
         ("requestor receives, and may", format!("{good} {allowed}"), "one-of-n missing-delay"),
+        ("fails whatever the counters", release(&format!("context.items + 9223372036854775807 > 0 && {ENOUGH}")), "can-fail"),
         ("recovery", recover("context.approvers >= 2 && context.waited_seconds >= 60 && context.device_age_seconds >= 86400"), ""),
         ("recovery on a new device only", recover("context.approvers >= 2 && context.waited_seconds >= 60 && context.device_age_seconds < 86400"), "counter-hurts floor-forbids"),
         ("below the floor", release("context.approvers < 2 && context.waited_seconds >= 60"), "counter-hurts floor-forbids one-of-n"),
@@ -158,7 +159,7 @@ fn quorums_are_held_against_the_people_of_the_charter() {
         ("context.notice_days > 3650", "unreachable-quorum", ""),
     ];
     for (condition, expected, words) in rows {
-        let text = release(&format!("{ENOUGH} && {condition}"));
+        let text = release(&format!("{ENOUGH} && ({condition})"));
         let found = found(&text, Some(&c));
         assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>().join(" "), *expected, "{condition}: {found:?}");
         assert!(found.iter().all(|f| f.1.contains(words)), "{condition}: {found:?}");
@@ -219,7 +220,15 @@ fn codes_are_stable_and_every_problem_says_what_to_do() {
     assert!(Problem::ALL.iter().all(|p| !p.remedy().is_empty()));
     // Every finding is reached by a row above or below.
     let mut reached: BTreeSet<_> = CONDITIONS.iter().flat_map(|(_, e)| e.split_whitespace()).collect();
-    reached.extend(["no-permit", "invalid", "one-of-n", "missing-delay", "unreachable-quorum", "unused-role"]);
+    reached.extend([
+        "can-fail",
+        "no-permit",
+        "invalid",
+        "one-of-n",
+        "missing-delay",
+        "unreachable-quorum",
+        "unused-role",
+    ]);
     assert_eq!(reached, codes.into_iter().collect());
     let worst_first = lint(&[policy("x", &release("context.approvers == 1"))], None);
     assert!(worst_first.is_sorted_by_key(|f| f.severity) && worst_first[0].severity == Severity::Error);
@@ -298,8 +307,17 @@ fn condition() -> impl Strategy<Value = String> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    let rule = (prop::bool::weighted(0.7), prop::bool::weighted(0.7), condition()).prop_map(|(permit, when, c)| {
+    // Half of them with parts that are likely to pass lint, so that the other part is what is tested.
+    let likely =
+        prop::sample::select(vec!["context.approvals.legal >= 1", "context.approvers > context.items", "true"]);
+    let rule = (any::<bool>(), prop::bool::weighted(0.7), prop::bool::weighted(0.7), likely, condition());
+    let rule = rule.prop_map(|(tame, permit, when, likely, c)| {
         let (effect, clause) = (if permit { "permit" } else { "forbid" }, if when { "when" } else { "unless" });
+        let c = match (tame, permit == when) {
+            (false, _) => c,
+            (true, true) => format!("{likely} || (context.hold && {c})"),
+            (true, false) => format!("!({likely}) && (context.hold || {c})"),
+        };
         format!("{effect} (principal, action == Escrow::Action::\"release\", resource) {clause} {{ {c} }};")
     });
     prop::collection::vec(rule, 1..4).prop_map(|rules| rules.join("\n"))
@@ -328,16 +346,18 @@ fn where_lint_is_silent_more_never_turns_allow_into_deny() {
     let numbers = [step(), step(), step(), step()];
     let rest = (0u64..4, any::<bool>(), any::<bool>());
     let (mut silent, mut allowed, mut hurt) = (0, 0, 0);
-    for _ in 0..4_000 {
+    for n in 0..600 {
         let text = text().new_tree(&mut runner).unwrap().current();
         let p = policy("x", &text);
-        cedar::validate(&p, &roles()).unwrap_or_else(|e| panic!("{text}: {e}"));
+        if n < 50 {
+            cedar::validate(&p, &roles()).unwrap_or_else(|e| panic!("{text}: {e}"));
+        }
         let ok = monotone(&p, &roles()).is_ok();
         silent += usize::from(ok);
         let parsed = cedar::parse(&p, &roles()).unwrap();
         let allows =
             |n, r| parsed.evaluate(&"ida".parse().unwrap(), &"MAT-1".parse().unwrap(), &context(n, r)).unwrap().allowed;
-        for _ in 0..12 {
+        for _ in 0..if ok { 12 } else { 3 } {
             let less = numbers.new_tree(&mut runner).unwrap().current();
             let more = numbers.new_tree(&mut runner).unwrap().current();
             let more = [0, 1, 2, 3].map(|i| less[i] + more[i]);
@@ -352,5 +372,5 @@ fn where_lint_is_silent_more_never_turns_allow_into_deny() {
         }
     }
     // The test has teeth: many texts pass lint and allow something, and many others do hurt.
-    assert!(silent > 300 && allowed > 1_000 && hurt > 500, "{silent} silent, {allowed} allowed, {hurt} hurt");
+    assert!(silent > 40 && allowed > 150 && hurt > 15, "{silent} silent, {allowed} allowed, {hurt} hurt");
 }

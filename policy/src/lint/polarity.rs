@@ -193,7 +193,7 @@ fn bounded(direction: Direction, a: Course, b: Course, range: (i128, i128)) -> C
         let fixed = a.direction == Fixed && b.direction == Fixed;
         fails = fails.max(if fixed { Fails::Always } else { Fails::Varying });
     }
-    Course { direction, fails, range: (range.0.max(ANY.0), range.1.min(ANY.1)) }
+    Course { direction, fails, range: (range.0.clamp(ANY.0, ANY.1), range.1.clamp(ANY.0, ANY.1)) }
 }
 
 /// The part of a rule because of which more could hurt, if there is one.
