@@ -15,6 +15,9 @@ use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::Value;
 
+/// Stands for the deciding rule where a policy allows and the hard floor does not.
+pub const FLOOR: &str = "hard-floor";
+
 /// What must come out of a case, and what did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -251,10 +254,13 @@ impl Table {
                 parsed.evaluate_recovery("device", &org, &bytes)
             }
         };
-        let evaluated = evaluated.map_err(|e| e.to_string())?;
+        let mut evaluated = evaluated.map_err(|e| e.to_string())?;
         let approvers = values.get("approvers").and_then(Value::as_integer).and_then(|n| u64::try_from(n).ok());
         let receives = values.get("recipient_is_requestor").and_then(Value::as_bool).unwrap_or(false);
         let floor = approvers.is_some_and(|n| n >= APPROVERS) && (!receives || parsed.allows_requestor_as_recipient());
+        if evaluated.allowed && !floor {
+            evaluated.determining = FLOOR.parse().into_iter().collect();
+        }
         Ok((evaluated.allowed && floor, evaluated))
     }
 }
