@@ -148,7 +148,8 @@ impl Inner {
             return Err(PolicyError::Validate("templates are not used here".into()));
         }
         let result = Validator::new(self.schema.clone()).validate(&self.set, ValidationMode::Strict);
-        let first = result.validation_errors().next().map(ToString::to_string);
+        // The engine gives them in no fixed order; the same text is refused in the same words.
+        let first = result.validation_errors().map(ToString::to_string).min();
         first.map_or(Ok(()), |e| Err(PolicyError::Validate(e)))
     }
 }

@@ -177,7 +177,7 @@ fn findings(all: &[Finding]) -> Shown {
     }
     let exit = if errors > 0 { Exit::Usage } else { Exit::Ok };
     shown
-        .text(format!("{errors} errors, {warnings} warnings."))
+        .text(format!("errors: {errors}, warnings: {warnings}"))
         .data("findings", &all)
         .with("errors", errors)
         .with("warnings", warnings)
@@ -219,7 +219,7 @@ fn show_cases(policy: &Policy, results: &[CaseResult]) -> Shown {
     Shown::new("escrow.policy.test.v1")
         .table(&["", "case", "answer", "decided by", "but expected"], rows.collect())
         .text(format!(
-            "\n{} cases, {failed} not as expected. Policy {}, digest {}",
+            "\ncases: {}, not as expected: {failed}; policy {}, digest {}",
             results.len(),
             policy.id,
             policy.digest()
