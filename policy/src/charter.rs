@@ -1,7 +1,7 @@
 //! What makes a charter acceptable: every refusal of section 4.1 of the design, and the rule that
 //! version v+1 is signed by the admin quorums of v and of v+1 (TUF's root rule).
 
-use crate::cedar;
+use crate::{cedar, lint};
 use escrow_core::charter::{Basis, Charter, Person, Subject};
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::limits;
@@ -319,6 +319,7 @@ fn check_policies(c: &Charter) -> Result<(), CharterError> {
     for p in &c.policies {
         rule(p.text.len() <= limits::POLICY_TEXT_MAX, format!("policy {}: text too long", p.id))?;
         cedar::validate(p, &c.approver_roles).map_err(|e| CharterError::Rule(format!("policy {}: {e}", p.id)))?;
+        lint::monotone(p, &c.approver_roles).map_err(|e| CharterError::Rule(format!("policy {}: {e}", p.id)))?;
     }
     Ok(())
 }

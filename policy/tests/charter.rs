@@ -414,6 +414,33 @@ const ONE_VERSION: &[Row] = &[
         Same,
     ),
     (
+        "policy in which an approval hurts",
+        |c| c.policies[0].text = "permit (principal, action, resource) when { context.approvers == 2 };".into(),
+        "policy standard: counters may only help",
+        Same,
+    ),
+    (
+        "policy in which waiting hurts",
+        |c| c.policies[0].text += "forbid (principal, action, resource) when { context.waited_seconds >= 604800 };",
+        "policy standard: counters may only help",
+        Same,
+    ),
+    (
+        "policy in which nothing shows that an approval helps",
+        |c| c.policies[0].text += "forbid (principal, action, resource) when { [3].contains(context.approvers) };",
+        "policy standard: counters may only help",
+        Same,
+    ),
+    (
+        "policy with a rule too long to be looked into",
+        |c| {
+            c.policies[0].text =
+                format!("permit (principal, action, resource) when {{ {}true }};", "true && ".repeat(101))
+        },
+        "more than 100 operators",
+        Same,
+    ),
+    (
         "policy text too long",
         |c| c.policies[0].text = format!("// {}\n{STANDARD}", "x".repeat(32 * 1024)),
         "text too long",
