@@ -276,7 +276,7 @@ mod tests {
             assert_eq!(code(usage), Exit::Usage, "{usage}");
         }
         assert_eq!(code(Rule::CharterFork), Exit::Verification);
-        for node in ["unreachable", "not-ready", "peers-missing"] {
+        for node in ["unreachable", "not-ready", "peers-missing", "rate-limited"] {
             assert_eq!(exit_of(node), Exit::BelowThreshold);
         }
     }
@@ -294,5 +294,14 @@ mod tests {
         assert_eq!(f.exit as u8, 5);
         let f: Failure = KeyFileError::Missing("x").into();
         assert_eq!(f.exit as u8, 4);
+        assert_eq!(f.next_step(), None);
+    }
+
+    #[test]
+    fn a_rule_says_what_to_do_where_the_command_does_not() {
+        let f = Failure::new(Exit::Denied, Rule::NotEnrolled.code(), "the device is not enrolled");
+        assert!(f.text().contains(&format!("\nnext: {}", Rule::NotEnrolled.next_step())), "{}", f.text());
+        assert_eq!(f.json()["next"], Rule::NotEnrolled.next_step());
+        assert_eq!(f.next("ask Rita").next_step(), Some("ask Rita"));
     }
 }

@@ -1,5 +1,6 @@
 //! The HTTP interface: JSON over TLS 1.3, body limits before parsing, time limits, load shedding.
 
+pub mod codes;
 mod peer;
 mod people;
 mod problem;
