@@ -78,6 +78,6 @@ pub use request::{Ask, Draft, DraftError, Held, KnownRequest, People};
 pub use seat::{
     SeatStatement, VerifiedReceipt, log_key, verify_entry, verify_note, verify_receipt, verify_seat_statement,
 };
-pub use submit::{SubmitError, Submitted, is_restriction};
-pub use transport::{ANSWER_MAX, CONNECT_TIMEOUT, Node, REQUEST_TIMEOUT, fan_out};
+pub use submit::{SubmitError, Submitted};
+pub use transport::{ANSWER_MAX, CONNECT_TIMEOUT, Node, RATE_LIMIT_PATIENCE, REQUEST_TIMEOUT, fan_out};
 pub use verdict::{Assessment, VerifiedVerdict};

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// `escrow-node.toml`. Relative paths are relative to the file's own folder.
@@ -23,6 +24,44 @@ pub struct Config {
     /// Requests in flight above which new ones are turned away.
     #[serde(default = "default_in_flight")]
     pub max_in_flight: usize,
+    /// How much one key or one address may ask for.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
+}
+
+/// `[rate_limits]`: what each key, or each address, may send in a minute, and at once.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimits {
+    /// Statements of one key that are no restrictions.
+    pub statements_per_minute: NonZeroU32,
+    /// Restrictions of one key.
+    pub restrictions_per_minute: NonZeroU32,
+    /// Deposits of one key, each of up to 256 items.
+    pub deposits_per_minute: NonZeroU32,
+    /// Queries of one key.
+    pub queries_per_minute: NonZeroU32,
+    /// Release calls of one key.
+    pub releases_per_minute: NonZeroU32,
+    /// What an address sends that no known key signed.
+    pub strangers_per_minute: NonZeroU32,
+    /// Statements that an address sends again, or to a node or at a time that they were not signed for.
+    pub repeats_per_minute: NonZeroU32,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        let n = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        Self {
+            statements_per_minute: n(240),
+            restrictions_per_minute: n(240),
+            deposits_per_minute: n(1_200),
+            queries_per_minute: n(600),
+            releases_per_minute: n(60),
+            strangers_per_minute: n(120),
+            repeats_per_minute: n(1_200),
+        }
+    }
 }
 
 /// How log lines look.

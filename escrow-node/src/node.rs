@@ -7,6 +7,7 @@ use crate::init::InitError;
 use crate::keys::SeatKeys;
 use crate::metrics;
 use crate::peers::{CosignAnswer, PeerError, Peers, add_cosignature};
+use crate::rates::Rates;
 use crate::start;
 use crate::store::{Store, StoreError};
 use crate::unlock::{PassphraseFile, UnlockError};
@@ -102,6 +103,7 @@ pub struct Node {
     pub(crate) peers: Peers,
     pub(crate) vault: Arc<Vault>,
     pub(crate) keys: Arc<SeatKeys>,
+    pub(crate) rates: Arc<Rates>,
     charter: RwLock<Arc<Charter>>,
     state: watch::Sender<State>,
     /// Newest checkpoint with the cosignatures it has.
@@ -181,6 +183,7 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         peers,
         vault: Arc::new(Vault::new(config.deposit_keys(), storage, index)),
         keys,
+        rates: Arc::new(Rates::new(&config.rate_limits)),
         reader: Mutex::new(reader),
         charter: RwLock::new(Arc::new(newest)),
         state,
@@ -201,6 +204,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     tracing::info!(seat = %node.seat, listen = %config.listen, "listening; proving the log to the other nodes");
     let proof = tokio::spawn(start::prove(Arc::clone(&node), accepted));
     let follow = tokio::spawn(follow(Arc::clone(&node)));
+    let tidy = tokio::spawn(tidy(Arc::clone(&node.rates)));
     let poisoned = async {
         let stopped = states.wait_for(|s| matches!(s, State::Poisoned(_))).await;
         stopped.map_or_else(|_| String::new(), |s| s.reason())
@@ -212,7 +216,8 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     tracing::info!("stopping");
     proof.abort();
     follow.abort();
-    let _ = tokio::join!(proof, follow);
+    tidy.abort();
+    let _ = tokio::join!(proof, follow, tidy);
     server.stop().await;
     drop(node);
     // The database closes with the last holder of the node, so that no WAL is left behind.
@@ -249,6 +254,14 @@ async fn follow(node: Arc<Node>) {
         let pause = tokio::time::sleep(Duration::from_secs(2));
         tokio::select! { changed = grown.changed() => if changed.is_err() { return }, () = pause => () }
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Buckets that are full again take no memory.
+async fn tidy(rates: Arc<Rates>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        rates.tidy();
     }
 }
 

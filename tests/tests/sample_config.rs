@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a test that panics has failed
 
 use escrow_node::Config;
-use escrow_node::config::LogFormat;
+use escrow_node::config::{LogFormat, RateLimits};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -23,11 +23,31 @@ fn the_sample_parses_as_what_it_says() {
     assert_eq!(config.passphrase_file, Path::new("/etc/escrow-node/passphrase"));
     assert_eq!((config.log_filter.as_str(), config.log_format, config.max_in_flight), ("info", LogFormat::Json, 256));
 
+    assert_eq!(
+        format!("{:?}", config.rate_limits),
+        format!("{:?}", RateLimits::default()),
+        "the sample has the defaults"
+    );
+
     // Every key is in it, so that nobody has to look for one in the source.
     let keys: BTreeSet<&str> =
         text.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_once(" = ")).map(|(k, _)| k).collect();
     let source = format!("{config:?}");
-    let all = ["data_dir", "listen", "log_filter", "log_format", "max_in_flight", "passphrase_file"];
+    let all = [
+        "data_dir",
+        "deposits_per_minute",
+        "listen",
+        "log_filter",
+        "log_format",
+        "max_in_flight",
+        "passphrase_file",
+        "queries_per_minute",
+        "releases_per_minute",
+        "repeats_per_minute",
+        "restrictions_per_minute",
+        "statements_per_minute",
+        "strangers_per_minute",
+    ];
     assert_eq!(keys.into_iter().collect::<Vec<_>>(), all);
     let fields = source.matches(": ").count();
     assert!(fields >= all.len() && all.iter().all(|k| source.contains(&format!("{k}: "))), "{source}");

@@ -15,7 +15,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use escrow_core::limits::HTTP_BODY_MAX;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -39,7 +39,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
 
 /// A listening server.
 pub(crate) struct Server {
-    handle: axum_server::Handle<std::net::SocketAddr>,
+    handle: axum_server::Handle<SocketAddr>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn serve(config: &Config, node: Arc<Node>) -> Result<Server, NodeErro
     let acceptor = tls::Acceptor::new(&node.keys).map_err(|e| net(&e))?;
     let handle = axum_server::Handle::new();
     let server = axum_server::from_tcp(listener).map_err(|e| net(&e))?.handle(handle.clone()).acceptor(acceptor);
-    let app = router(node, config.max_in_flight).into_make_service();
+    let app = router(node, config.max_in_flight).into_make_service_with_connect_info::<SocketAddr>();
     let task = tokio::spawn(async move {
         if let Err(e) = server.serve(app).await {
             tracing::error!(error = %e, "the server ended");
@@ -104,3 +104,6 @@ fn router(node: Arc<Node>, max_in_flight: usize) -> Router {
         .layer(axum::middleware::from_fn(problem::always))
         .with_state(node)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,12 @@ use super::problem::{Fault, with_seat};
 use crate::engine::{Engine, Submitted};
 use crate::metrics;
 use crate::node::Node;
+use crate::rates::{Class, Wait};
 use crate::release;
 use crate::store::DepositRow;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State as Shared;
+use axum::extract::{ConnectInfo, State as Shared};
 use axum::response::{IntoResponse, Response};
 use escrow_core::deal::OpenedDeal;
 use escrow_core::deposit::Deposit;
@@ -23,27 +24,37 @@ use escrow_core::wire::{
 use escrow_core::{Blob, Digest, Envelope, Nonce, Token};
 use escrow_policy::{Admitted, Event, Refusal, Rule};
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 type Shut = Shared<Arc<Node>>;
+type Address = ConnectInfo<SocketAddr>;
 
 /// Bytes of entries, statements and attachments after which a page of the log ends.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-pub(crate) async fn statements(Shared(node): Shut, body: Bytes) -> Response {
-    finish(&node, submit(&node, &body).await)
+pub(crate) async fn statements(Shared(node): Shut, ConnectInfo(from): Address, body: Bytes) -> Response {
+    finish(&node, submit(&node, &body, from.ip()).await)
 }
 
-pub(crate) async fn deposits(Shared(node): Shut, Json(body): Json<DepositBody>) -> Response {
-    finish(&node, deposit(&node, body).await)
+pub(crate) async fn deposits(
+    Shared(node): Shut,
+    ConnectInfo(from): Address,
+    Json(body): Json<DepositBody>,
+) -> Response {
+    finish(&node, deposit(&node, body, from.ip()).await)
 }
 
-pub(crate) async fn queries(Shared(node): Shut, body: Bytes) -> Response {
-    finish(&node, query(&node, &body).await)
+pub(crate) async fn queries(Shared(node): Shut, ConnectInfo(from): Address, body: Bytes) -> Response {
+    finish(&node, query(&node, &body, from.ip()).await)
 }
 
-pub(crate) async fn releases(Shared(node): Shut, Json(body): Json<ReleaseBody>) -> Response {
-    finish(&node, answer_release(&node, body).await)
+pub(crate) async fn releases(
+    Shared(node): Shut,
+    ConnectInfo(from): Address,
+    Json(body): Json<ReleaseBody>,
+) -> Response {
+    finish(&node, answer_release(&node, body, from.ip()).await)
 }
 
 fn finish<T: IntoResponse>(node: &Node, outcome: Result<T, Fault>) -> Response {
@@ -55,8 +66,15 @@ fn working(node: &Node) -> Result<(), Fault> {
     if state.works() { Ok(()) } else { Err(Fault::NotReady(state.name(), state.reason())) }
 }
 
-fn parse(bytes: &[u8]) -> Result<Envelope, Fault> {
-    Envelope::parse(bytes).map_err(|e| Refusal::new(Rule::Malformed, e.to_string()).into())
+/// What is no envelope was signed by nobody.
+fn parse(node: &Node, bytes: &[u8], from: IpAddr) -> Result<Envelope, Fault> {
+    match Envelope::parse(bytes) {
+        Ok(envelope) => Ok(envelope),
+        Err(e) => {
+            node.rates.stranger(from)?;
+            Err(Refusal::new(Rule::Malformed, e.to_string()).into())
+        }
+    }
 }
 
 /// A stale client is told the newer charters.
@@ -76,11 +94,16 @@ fn named_charter(envelope: &Envelope) -> Option<Digest> {
     value.get("charter")?.as_str()?.parse().ok()
 }
 
-async fn submit(node: &Arc<Node>, body: &[u8]) -> Result<Json<Receipted>, Fault> {
+async fn submit(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Receipted>, Fault> {
     working(node)?;
-    let envelope = parse(body)?;
+    let envelope = parse(node, body, from)?;
     let (kind, named) = (envelope.kind(), named_charter(&envelope));
-    let outcome = node.writer.run(move |e| e.submit(&envelope)).await?.into_inner();
+    let rates = Arc::clone(&node.rates);
+    let submitted = node.writer.run(move |e| {
+        rates.charge(e, &envelope, Class::of(&envelope), from)?;
+        Ok::<_, Wait>(e.submit(&envelope))
+    });
+    let outcome = submitted.await?.into_inner()?;
     metrics::statement(kind.name(), outcome.as_ref().map_or_else(|r| r.rule.code(), |_| "accepted"));
     match outcome {
         Ok(s) => receipted(node, s).await,
@@ -95,12 +118,16 @@ async fn receipted(node: &Arc<Node>, s: Submitted) -> Result<Json<Receipted>, Fa
 
 /// Checks who deposits before spending effort on the shares; verifies every share before anything
 /// is stored; then one transaction takes items and log entry.
-async fn deposit(node: &Arc<Node>, body: DepositBody) -> Result<Json<Receipted>, Fault> {
+async fn deposit(node: &Arc<Node>, body: DepositBody, from: IpAddr) -> Result<Json<Receipted>, Fault> {
     working(node)?;
-    let envelope = parse(&body.deposit.0)?;
+    let envelope = parse(node, &body.deposit.0, from)?;
     let named = named_charter(&envelope);
-    let checked = envelope.clone();
-    let admitted = node.writer.run(move |e| admit_deposit(e, &checked)).await?.into_inner();
+    let (checked, rates) = (envelope.clone(), Arc::clone(&node.rates));
+    let admitted = node.writer.run(move |e| {
+        rates.charge(e, &checked, Class::Deposits, from)?;
+        Ok::<_, Wait>(admit_deposit(e, &checked))
+    });
+    let admitted = admitted.await?.into_inner()?;
     let opened = match admitted {
         Ok(opened) => opened,
         Err(r) => {
@@ -164,7 +191,10 @@ fn verify_and_seal(
     Ok(DepositRow { deposit: digest, key, shares })
 }
 
-async fn answer_release(node: &Arc<Node>, body: ReleaseBody) -> Result<Json<Released>, Fault> {
+async fn answer_release(node: &Arc<Node>, body: ReleaseBody, from: IpAddr) -> Result<Json<Released>, Fault> {
+    working(node)?;
+    let (call, rates) = (parse(node, &body.call.0, from)?, Arc::clone(&node.rates));
+    node.writer.run(move |e| rates.charge(e, &call, Class::Releases, from)).await?.into_inner()?;
     // A caller who hangs up must not leave an authorisation without an outcome.
     let round = tokio::spawn({
         let node = Arc::clone(node);
@@ -195,17 +225,17 @@ fn entry(node: &Node, seq: u64) -> Result<Blob, Fault> {
 }
 
 /// Every read by a person: verified, logged, then answered.
-async fn query(node: &Arc<Node>, body: &[u8]) -> Result<Response, Fault> {
+async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Response, Fault> {
     working(node)?;
-    let envelope = parse(body)?;
-    let named = named_charter(&envelope);
+    let envelope = parse(node, body, from)?;
+    let (named, rates) = (named_charter(&envelope), Arc::clone(&node.rates));
     let logged = node.writer.run(move |e| {
+        rates.charge(e, &envelope, Class::Queries, from)?;
         // Only a query may be logged here: anything else has an address with checks of its own.
-        let query: Query = envelope.decode().map_err(|e| Refusal::new(Rule::Malformed, e.to_string()))?;
-        e.append(&Event::Statement {}, Some(&envelope))?;
-        Ok::<_, Refusal>(query)
+        let query = envelope.decode::<Query>().map_err(|e| Refusal::new(Rule::Malformed, e.to_string()));
+        Ok::<_, Wait>(query.and_then(|q| e.append(&Event::Statement {}, Some(&envelope)).map(|_| q)))
     });
-    let query = match logged.await?.into_inner() {
+    let query = match logged.await?.into_inner()? {
         Ok(q) => q,
         Err(r) => {
             metrics::statement("query", r.rule.code());

@@ -1,6 +1,7 @@
 //! RFC 9457 problem documents: stable codes, and for a person what happened and what to do.
 
 use super::codes::{self, Own};
+use crate::rates::Wait;
 use crate::release::ReleaseError;
 use crate::store::StoreError;
 use crate::writer::Stopped;
@@ -46,6 +47,12 @@ impl From<ReleaseError> for Fault {
             ReleaseError::Refused(r) => Self::Refused(r, vec![]),
             other => Self::Release(other),
         }
+    }
+}
+
+impl From<Wait> for Fault {
+    fn from(Wait(wait): Wait) -> Self {
+        Self::RateLimited(wait)
     }
 }
 
