@@ -30,6 +30,7 @@ pub mod key;
 pub mod label;
 pub mod limits;
 pub mod matter;
+pub mod notification;
 pub mod open;
 #[cfg(feature = "pin")]
 pub mod pin;

@@ -43,11 +43,13 @@ pub enum Kind {
     View,
     /// A person's authenticated question to one node.
     Query,
+    /// A node tells a webhook that something waits.
+    Notification,
 }
 
 impl Kind {
     /// All kinds, in the order of the specification's table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Charter,
         Self::Enrolment,
         Self::Revocation,
@@ -65,6 +67,7 @@ impl Kind {
         Self::RestrictionAnswer,
         Self::View,
         Self::Query,
+        Self::Notification,
     ];
 
     /// The name as it stands in payloads.
@@ -87,6 +90,7 @@ impl Kind {
             Self::RestrictionAnswer => "restriction-answer",
             Self::View => "view",
             Self::Query => "query",
+            Self::Notification => "notification",
         }
     }
 

@@ -452,7 +452,7 @@ fn page() -> PathBuf {
 /// Where the block after a marker stands: its lines between the fences.
 fn block(page: &str, name: &str) -> std::ops::Range<usize> {
     let marker = format!("<!-- example: {name} -->\n```text\n");
-    let start = page.find(&marker).unwrap_or_else(|| panic!("no block {name} in docs/protocol.md")) + marker.len();
+    let start = page.find(&marker).unwrap_or_else(|| panic!("the page has no block {name}")) + marker.len();
     let end = page[start..].find("```\n").unwrap_or_else(|| panic!("block {name} does not end"));
     start..start + end
 }
@@ -484,6 +484,27 @@ fn every_marked_block_of_the_page_is_checked_by_a_test() {
     for marker in text.split("<!-- example: ").skip(1) {
         let name = marker.split(" -->").next().unwrap();
         assert!(ours.contains(&name) || name.starts_with("log-"), "{name} is checked by nobody");
+    }
+}
+
+#[test]
+fn the_page_of_webhooks_shows_a_real_body() {
+    let path = repository().join("docs/webhooks.md");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    let envelope = Envelope::sign(&notification(), &[&ed25519(1)]).unwrap();
+    let made = format!(
+        "POST /escrow HTTP/1.1\nhost: mail-gateway.acme.example\ncontent-type: application/json\nidempotency-key: {}\n\n{}\n\n\
+        of which the payload is\n\n{}\n",
+        envelope.digest(),
+        std::str::from_utf8(envelope.bytes()).unwrap(),
+        std::str::from_utf8(envelope.payload()).unwrap(),
+    );
+    let at = block(&text, "webhook");
+    if std::env::var_os("ESCROW_BLESS").is_some() {
+        text.replace_range(at, &made);
+        std::fs::write(path, text).unwrap();
+    } else {
+        assert_eq!(text[at], made, "the example of docs/webhooks.md");
     }
 }
 

@@ -28,6 +28,7 @@ pub mod start;
 pub mod store;
 pub mod unlock;
 pub mod vault;
+mod webhooks;
 pub mod writer;
 
 pub use config::Config;

@@ -12,6 +12,7 @@ use crate::start;
 use crate::store::{Store, StoreError};
 use crate::unlock::{PassphraseFile, UnlockError};
 use crate::vault::Vault;
+use crate::webhooks;
 use crate::writer::{Stopped, Writer};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::entry::Chain;
@@ -167,6 +168,7 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         return Err(LoadError::Chain("its root is not the one recorded at the last commit".into()).into());
     }
     engine.load_peers(store.peers()?);
+    engine.set_webhooks(config.webhooks.iter().map(|w| w.url.clone()).collect());
 
     let (state, _) = watch::channel(State::Unproven("waiting for the other nodes to prove this log".into()));
     let poison = state.clone();
@@ -200,6 +202,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     let Opened { node, accepted, writer } = open(&config)?;
     metrics::ready(false);
     let mut states = node.state.subscribe();
+    let mut webhooks = webhooks::start(&config.webhooks, &node).await?;
     let server = http::serve(&config, Arc::clone(&node))?;
     tracing::info!(seat = %node.seat, listen = %config.listen, "listening; proving the log to the other nodes");
     let proof = tokio::spawn(start::prove(Arc::clone(&node), accepted));
@@ -217,7 +220,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     proof.abort();
     follow.abort();
     tidy.abort();
-    let _ = tokio::join!(proof, follow, tidy);
+    let _ = tokio::join!(proof, follow, tidy, webhooks.shutdown());
     server.stop().await;
     drop(node);
     // The database closes with the last holder of the node, so that no WAL is left behind.

@@ -52,7 +52,15 @@ fn the_sample_parses_as_what_it_says() {
     let fields = source.matches(": ").count();
     assert!(fields >= all.len() && all.iter().all(|k| source.contains(&format!("{k}: "))), "{source}");
 
+    // The block that is commented out is one that works.
+    assert!(config.webhooks.is_empty());
     let dir = tempfile::tempdir().unwrap();
+    let with = dir.path().join("with.toml");
+    let (before, block) = text.split_once("# [[webhooks]]").unwrap();
+    std::fs::write(&with, format!("{before}[[webhooks]]{}", block.replace("\n# ", "\n"))).unwrap();
+    let webhook = Config::load(&with).unwrap().webhooks.pop().unwrap();
+    assert!(webhook.url.starts_with("https://") && webhook.ca_file.is_some(), "{webhook:?}");
+
     let changed = dir.path().join("escrow-node.toml");
     std::fs::write(&changed, format!("{text}\nlisten_on = \"x\"\n")).unwrap();
     let refused = Config::load(&changed).unwrap_err().to_string();
