@@ -32,6 +32,8 @@ pub mod limits;
 pub mod matter;
 pub mod notification;
 pub mod open;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 #[cfg(feature = "pin")]
 pub mod pin;
 pub mod query;

@@ -7,6 +7,7 @@ use std::fmt;
 
 /// The kinds of statement. The payload type is `application/vnd.escrow.<kind>.v1+json`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Who exists and what the rules are.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// Answer to an accepted statement: the node's signed receipt and its inclusion proof.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Receipted {
     /// Envelope of a [`crate::receipt::Receipt`].
     pub receipt: Blob,
@@ -22,6 +23,7 @@ pub struct Receipted {
 
 /// `POST /v1/deposits`: a deposit envelope with the asked seat's own blob.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DepositBody {
     /// Envelope of a [`crate::deposit::Deposit`].
@@ -32,6 +34,7 @@ pub struct DepositBody {
 
 /// `POST /v1/releases`: everything a node needs to decide on its reply.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseBody {
     /// Envelope of a [`crate::release::ReleaseCall`].
@@ -46,6 +49,7 @@ pub struct ReleaseBody {
 
 /// Answer to a release call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Released {
     /// The sealed reply.
     pub reply: Blob,
@@ -61,6 +65,7 @@ pub struct Released {
 
 /// Answer to [`crate::query::Question::Evaluate`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerdictAnswer {
     /// Envelope of a [`crate::verdict::Verdict`].
     pub verdict: Blob,
@@ -72,6 +77,7 @@ pub struct VerdictAnswer {
 
 /// One matter, in answers to [`crate::query::Question::Matters`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MatterInfo {
     /// Its name.
     pub matter: MatterId,
@@ -89,6 +95,7 @@ pub struct MatterInfo {
 
 /// One request, in answers to [`crate::query::Question::Requests`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RequestInfo {
     /// Envelope of the request.
     pub request: Blob,
@@ -106,6 +113,7 @@ pub struct RequestInfo {
 
 /// One escrowed item, in answers to [`crate::query::Question::Items`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ItemInfo {
     /// Its id.
     pub item: ItemId,
@@ -123,6 +131,7 @@ pub struct ItemInfo {
 
 /// One consent, in answers to [`crate::query::Question::Consents`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConsentInfo {
     /// Envelope of the consent.
     pub consent: Blob,
@@ -134,6 +143,7 @@ pub struct ConsentInfo {
 
 /// One event in a subject's own activity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActivityInfo {
     /// When it was logged.
     pub at: Timestamp,
@@ -153,6 +163,7 @@ pub struct ActivityInfo {
 
 /// Answer to [`crate::query::Question::Entries`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntriesAnswer {
     /// Size of the log when it answered, the query's own entry included.
     pub size: u64,
@@ -168,6 +179,7 @@ pub struct EntriesAnswer {
 
 /// Answer to [`crate::query::Question::Views`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ViewsAnswer {
     /// The node's newest checkpoint with the cosignatures it has.
     pub checkpoint: String,
@@ -177,6 +189,7 @@ pub struct ViewsAnswer {
 
 /// `POST /v1/peer/restrictions`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RestrictionAsk {
     /// Echoed in the signed answer.
@@ -187,6 +200,7 @@ pub struct RestrictionAsk {
 
 /// Its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RestrictionReply {
     /// Envelope of a [`crate::restriction::RestrictionAnswer`]; null from a node that is not READY.
     pub answer: Option<Blob>,
@@ -196,6 +210,7 @@ pub struct RestrictionReply {
 
 /// `GET /v1/peer/witnessed?origin=...`: the newest note of that log which the node cosigned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Witnessed {
     /// The note, or null if it never cosigned one.
     pub note: Option<String>,
@@ -203,6 +218,7 @@ pub struct Witnessed {
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
     /// The seat.
     pub seat: SeatIndex,
@@ -226,6 +242,7 @@ pub struct Status {
 
 /// RFC 9457 problem document, `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// `urn:escrow:problem:<code>`.
     #[serde(rename = "type")]

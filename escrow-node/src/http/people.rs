@@ -13,6 +13,7 @@ use axum::extract::{ConnectInfo, State as Shared};
 use axum::response::{IntoResponse, Response};
 use escrow_core::deal::OpenedDeal;
 use escrow_core::deposit::Deposit;
+use escrow_core::openapi::EnvelopeSchema;
 use escrow_core::query::{Query, Question};
 use escrow_core::release::Caller;
 use escrow_core::request::Scope;
@@ -30,13 +31,50 @@ use std::sync::Arc;
 type Shut = Shared<Arc<Node>>;
 type Address = ConnectInfo<SocketAddr>;
 
+/// What a query is answered with, by its `what`.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "one is made an answer")]
+pub(crate) enum QueryAnswer {
+    Evaluate(VerdictAnswer),
+    Matters(Vec<MatterInfo>),
+    Requests(Vec<RequestInfo>),
+    Activity(Vec<ActivityInfo>),
+    Items(Vec<ItemInfo>),
+    Consents(Vec<ConsentInfo>),
+    Entries(EntriesAnswer),
+    Views(ViewsAnswer),
+}
+
 /// Bytes of entries, statements and attachments after which a page of the log ends.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
+/// Submit a signed statement.
+///
+/// Kinds: charter, enrolment, revocation, consent, withdrawal, matter, request, cancellation, decision. The same bytes again get the
+/// same receipt. An accepted statement is logged before it is answered.
+#[utoipa::path(
+    post,
+    path = "/v1/statements",
+    request_body(content = EnvelopeSchema, content_type = "application/vnd.dsse+json", description = "The envelope, at most 3 MiB."),
+    responses((status = 200, description = "Logged: the receipt and its inclusion proof.", body = Receipted)),
+    extensions(("x-authenticated-by" = json!("the statement's signatures")))
+)]
 pub(crate) async fn statements(Shared(node): Shut, ConnectInfo(from): Address, body: Bytes) -> Response {
     finish(&node, submit(&node, &body, from.ip()).await)
 }
 
+/// Deposit sealed shares.
+///
+/// A deposit statement with the blob for the asked seat. Every share is verified before anything is stored. The same bytes again get the
+/// same receipt.
+#[utoipa::path(
+    post,
+    path = "/v1/deposits",
+    request_body(content = DepositBody, description = "Envelope of a deposit, and this seat's blob; at most 4 MiB."),
+    responses((status = 200, description = "Stored and logged: the receipt and its inclusion proof.", body = Receipted)),
+    extensions(("x-authenticated-by" = json!("the deposit's signature")))
+)]
 pub(crate) async fn deposits(
     Shared(node): Shut,
     ConnectInfo(from): Address,
@@ -45,10 +83,32 @@ pub(crate) async fn deposits(
     finish(&node, deposit(&node, body, from.ip()).await)
 }
 
+/// Ask this node something.
+///
+/// A signed query, for this seat and now. It is logged, then answered, once. The member `what` of the query decides which of the answers
+/// it is: evaluate, matters, requests, activity, items, consents, entries, views.
+#[utoipa::path(
+    post,
+    path = "/v1/queries",
+    request_body(content = EnvelopeSchema, content_type = "application/vnd.dsse+json", description = "Envelope of a query, at most 3 MiB."),
+    responses((status = 200, description = "The answer to what was asked.", body = QueryAnswer)),
+    extensions(("x-authenticated-by" = json!("the query's signature")))
+)]
 pub(crate) async fn queries(Shared(node): Shut, ConnectInfo(from): Address, body: Bytes) -> Response {
     finish(&node, query(&node, &body, from.ip()).await)
 }
 
+/// Call for this node's reply to a request.
+///
+/// The node collects restrictions from its peers, evaluates, logs the authorisation, waits for cosignatures, evaluates again, and sends
+/// its shares sealed to the recipient. A retry runs all of it again.
+#[utoipa::path(
+    post,
+    path = "/v1/releases",
+    request_body(content = ReleaseBody, description = "Release-call, request, decisions and fresh permits of t-1 other seats; at most 4 MiB."),
+    responses((status = 200, description = "The sealed reply, the statement about it, and its log entry with proof.", body = Released)),
+    extensions(("x-authenticated-by" = json!("the release-call's signature")))
+)]
 pub(crate) async fn releases(
     Shared(node): Shut,
     ConnectInfo(from): Address,
@@ -225,7 +285,7 @@ fn entry(node: &Node, seq: u64) -> Result<Blob, Fault> {
 }
 
 /// Every read by a person: verified, logged, then answered.
-async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Response, Fault> {
+async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<QueryAnswer>, Fault> {
     working(node)?;
     let envelope = parse(node, body, from)?;
     let (named, rates) = (named_charter(&envelope), Arc::clone(&node.rates));
@@ -243,16 +303,16 @@ async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Response, 
         }
     };
     metrics::statement("query", "accepted");
-    Ok(match query.what {
-        Question::Evaluate(request) => Json(evaluate(node, request).await?).into_response(),
-        Question::Matters => Json(matters(node).await?).into_response(),
-        Question::Requests => Json(requests(node).await?).into_response(),
-        Question::Activity => Json(activity(node, &query.by).await?).into_response(),
-        Question::Items(scope) => Json(items(node, scope).await?).into_response(),
-        Question::Consents => Json(consents(node, &query.by).await?).into_response(),
-        Question::Entries(range) => Json(entries(node, range.from, range.count).await?).into_response(),
-        Question::Views(nonce) => Json(views(node, nonce).await?).into_response(),
-    })
+    Ok(Json(match query.what {
+        Question::Evaluate(request) => QueryAnswer::Evaluate(evaluate(node, request).await?),
+        Question::Matters => QueryAnswer::Matters(matters(node).await?),
+        Question::Requests => QueryAnswer::Requests(requests(node).await?),
+        Question::Activity => QueryAnswer::Activity(activity(node, &query.by).await?),
+        Question::Items(scope) => QueryAnswer::Items(items(node, scope).await?),
+        Question::Consents => QueryAnswer::Consents(consents(node, &query.by).await?),
+        Question::Entries(range) => QueryAnswer::Entries(entries(node, range.from, range.count).await?),
+        Question::Views(nonce) => QueryAnswer::Views(views(node, nonce).await?),
+    }))
 }
 
 async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fault> {
