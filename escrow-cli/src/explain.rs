@@ -34,7 +34,7 @@ impl<'a> Said<'a> {
             outcome: p.outcome,
             policies: &p.policies,
             lacking: &p.lacking,
-            reasons: p.refusals.iter().map(|(code, words)| format!("{code}: {words}")).collect(),
+            reasons: p.refusals.iter().map(|r| format!("{}: {}", r.rule, r.detail)).collect(),
             context,
         }
     }

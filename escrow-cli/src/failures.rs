@@ -306,7 +306,7 @@ mod tests {
             assert_eq!(code(usage), Exit::Usage, "{usage}");
         }
         assert_eq!(code(Rule::CharterFork), Exit::Verification);
-        for node in ["unreachable", "not-ready", "peers-missing"] {
+        for node in ["unreachable", "not-ready", "peers-missing", "rate-limited"] {
             assert_eq!(exit_of(node), Exit::BelowThreshold);
         }
     }
@@ -328,5 +328,13 @@ mod tests {
         assert_eq!((f.exit as u8, f.rule.as_str()), (4, "not-signed"));
         assert!(f.text().contains("SSH_AUTH_SOCK") && f.next.unwrap().contains("ssh-add"));
         assert_eq!(crate::failure::exit_of_rule(NodeError::Unsigned(String::new()).code()), Exit::Key);
+    }
+
+    #[test]
+    fn a_rule_says_what_to_do_where_the_command_does_not() {
+        let f = Failure::new(Exit::Denied, Rule::NotEnrolled.code(), "the device is not enrolled");
+        assert!(f.text().contains(&format!("\nnext: {}", Rule::NotEnrolled.next_step())), "{}", f.text());
+        assert_eq!(f.json()["next"], Rule::NotEnrolled.next_step());
+        assert_eq!(f.next("ask Rita").next_step(), Some("ask Rita"));
     }
 }

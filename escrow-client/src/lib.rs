@@ -81,9 +81,10 @@ pub use release::{Collected, ReleaseError, Wanted};
 pub use replies::{Replies, RepliesError, Reply};
 pub use request::{Ask, Draft, DraftError, Held, KnownRequest, People};
 pub use seat::{
-    SeatStatement, VerifiedReceipt, log_key, verify_entry, verify_note, verify_receipt, verify_seat_statement,
+    SeatStatement, VerifiedReceipt, log_key, verify_entry, verify_note, verify_notification, verify_receipt,
+    verify_seat_statement,
 };
 pub use ssh_agent::{AgentError, SOCKET_VARIABLE, SshAgent};
-pub use submit::{SubmitError, Submitted, is_restriction};
-pub use transport::{ANSWER_MAX, CONNECT_TIMEOUT, Node, REQUEST_TIMEOUT, fan_out};
+pub use submit::{SubmitError, Submitted};
+pub use transport::{ANSWER_MAX, CONNECT_TIMEOUT, Node, RATE_LIMIT_PATIENCE, REQUEST_TIMEOUT, fan_out};
 pub use verdict::{Assessment, VerifiedVerdict};

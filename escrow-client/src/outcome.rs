@@ -43,11 +43,11 @@ impl NodeError {
         }
     }
 
-    /// True if the node could not be asked at all, or was not ready to answer.
+    /// True if the node could not be asked at all, or was not ready to answer (now, or so soon again).
     pub fn is_absent(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Problem(p) => p.status == 503,
+            Self::Problem(p) => matches!(p.status, 429 | 503),
             Self::Protocol(_) | Self::Unsigned(_) => false,
         }
     }

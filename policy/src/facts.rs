@@ -439,13 +439,19 @@ impl Facts {
     /// True if every signature verifies under a key that an accepted charter lists or a device was
     /// enrolled with: then somebody known said it, whatever it is worth.
     pub fn signed_by_known(&self, envelope: &Envelope) -> bool {
+        self.known_signer(envelope).is_some()
+    }
+
+    /// The key that signed, the first if there are several; `None` unless every signature verifies
+    /// under a known key.
+    pub fn known_signer(&self, envelope: &Envelope) -> Option<PublicKey> {
         let people = || self.accepted.iter().filter_map(|d| self.charters.get(d)).flat_map(|c| &c.charter().people);
         let keys = |id: &String| {
             let listed = people().flat_map(|p| &p.keys).map(|k| &k.key).filter(|k| k.id() == *id);
             let enrolled = self.devices(id).iter().map(|d| &d.key);
             listed.chain(enrolled).cloned().collect::<BTreeSet<_>>().into_iter().collect()
         };
-        envelope.signers(keys).is_ok()
+        envelope.signers(keys).ok()?.into_iter().next()
     }
 
     /// Devices whose key has this hint.

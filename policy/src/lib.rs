@@ -27,4 +27,4 @@ mod refusal;
 pub use admit::{Admitted, Verified};
 pub use facts::{Event, Facts, Record};
 pub use gate::{Evaluation, Permit};
-pub use refusal::{Refusal, Rule};
+pub use refusal::{Blame, Refusal, Rule};

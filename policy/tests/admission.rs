@@ -12,6 +12,7 @@ use escrow_core::decision::Choice::{Approve, Deny, Recuse};
 use escrow_core::deposit::Deposit;
 use escrow_core::enrolment::{Enrolment, Revoked};
 use escrow_core::matter::MatterAction::{Close, Open, Reopen};
+use escrow_core::notification::{Notification, NotificationEvent};
 use escrow_core::query::{EntryRange, Query, Question};
 use escrow_core::receipt::Receipt;
 use escrow_core::recovery::SelfRecovery;
@@ -866,6 +867,22 @@ const TABLE: &[Row] = &[
                 recipient: c.request,
                 reply: c.request,
                 attempt: 1,
+            },
+            &["seat1"],
+        )
+    }),
+    ("a notification", Rule::NotSubmittable, Case::new, |c| {
+        sign(
+            &Notification {
+                kind: Kind::Notification,
+                org: w("acme.example"),
+                nonce: Nonce::random(),
+                charter: c.node.charter(),
+                seat: seat_index(1),
+                event: NotificationEvent::RequestWaits,
+                about: c.request,
+                matter: Some(w("MAT-1")),
+                at: c.node.now,
             },
             &["seat1"],
         )
