@@ -119,6 +119,12 @@ pub fn role(path: &str) -> Option<&str> {
     path.strip_prefix("approvals.")
 }
 
+/// True if the context of the action has this attribute, or this record of attributes.
+pub fn in_context(action: Action, path: &str) -> bool {
+    let within = |a: &Attribute| a.name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    ATTRIBUTES.iter().any(|a| a.actions.contains(&action) && within(a))
+}
+
 /// True for the paths that signatures or waiting can raise.
 pub fn is_counter(path: &str) -> bool {
     role(path).is_some() || find(path).is_some_and(|a| a.kind == Kind::Counter)

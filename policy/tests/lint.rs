@@ -67,6 +67,9 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("[2, 3].contains(context.approvers)", "counter-hurts"),
     ("context.approvals == {legal: 1, dpo: 1}", "counter-hurts"),
     ("context has approvals && context.approvals has legal", ""),
+    ("context has approvals.legal && context has consents.outside && context has consents", ""),
+    ("context has device_age_seconds", "floor-forbids"),
+    ("context has consents.mood", "floor-forbids"),
     ("(context.approvers >= 2) == context.hold", "counter-hurts"),
     // Evaluation that fails.
     ("context.items + 9223372036854775807 > 0", "counter-hurts"),
@@ -290,13 +293,13 @@ fn number() -> impl Strategy<Value = String> {
     })
 }
 
-fn condition() -> impl Strategy<Value = String> {
+fn condition(depth: u32) -> impl Strategy<Value = String> {
     let compare = (number(), prop::sample::select(vec![">=", ">=", ">=", ">", "<", "<=", "==", "!="]), number());
     let leaf = prop_oneof![
         6 => compare.prop_map(|(a, o, b)| format!("({a} {o} {b})")),
         1 => prop::sample::select(vec!["context.hold", "true", "false", "(context.basis == \"order\")", "[1, 2].contains(context.approvers)"]).prop_map(str::to_owned),
     ];
-    leaf.prop_recursive(3, 8, 3, |inner| {
+    leaf.prop_recursive(depth, 8, 3, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
@@ -307,14 +310,15 @@ fn condition() -> impl Strategy<Value = String> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    // Half of them with parts that are likely to pass lint, so that the other part is what is tested.
+    // Half of them shallow and with parts that are likely to pass lint, so that many texts do.
     let likely =
         prop::sample::select(vec!["context.approvals.legal >= 1", "context.approvers > context.items", "true"]);
-    let rule = (any::<bool>(), prop::bool::weighted(0.7), prop::bool::weighted(0.7), likely, condition());
-    let rule = rule.prop_map(|(tame, permit, when, likely, c)| {
+    let rule =
+        (any::<bool>(), prop::bool::weighted(0.7), prop::bool::weighted(0.7), likely, condition(1), condition(3));
+    let rule = rule.prop_map(|(tame, permit, when, likely, c, deep)| {
         let (effect, clause) = (if permit { "permit" } else { "forbid" }, if when { "when" } else { "unless" });
         let c = match (tame, permit == when) {
-            (false, _) => c,
+            (false, _) => deep,
             (true, true) => format!("{likely} || (context.hold && {c})"),
             (true, false) => format!("!({likely}) && (context.hold || {c})"),
         };
@@ -371,6 +375,7 @@ fn where_lint_is_silent_more_never_turns_allow_into_deny() {
             hurt += usize::from(!still);
         }
     }
-    // The test has teeth: many texts pass lint and allow something, and many others do hurt.
-    assert!(silent > 40 && allowed > 150 && hurt > 15, "{silent} silent, {allowed} allowed, {hurt} hurt");
+    // The test has teeth: many texts pass lint and allow something, and others do hurt. The rounds are
+    // the same each time (52, 322 and 47 when this was written); the bounds leave room for a new generator.
+    assert!(silent > 30 && allowed > 150 && hurt > 15, "{silent} silent, {allowed} allowed, {hurt} hurt");
 }

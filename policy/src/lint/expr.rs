@@ -36,7 +36,7 @@ pub(super) enum Expr {
     Text(String),
     /// An attribute by its path; the empty path is the context itself.
     Context(String),
-    /// `has`: true wherever the text is valid, as no attribute is optional.
+    /// `has` and the path it asks for. No attribute is optional, so this depends on the action alone.
     Has(String),
     Not(Box<Self>),
     Negative(Box<Self>),
@@ -97,7 +97,7 @@ impl Expr {
                 (left, _) => Self::Other(name.clone(), vec![left], true),
             }),
             "has" => Some(match *part("left")? {
-                Self::Context(path) => Self::Has(path),
+                Self::Context(path) => Self::Has(has(path, body.get("attr")?)?),
                 left => Self::Other(name.clone(), vec![left], false),
             }),
             "like" | "is" if body.get("in").is_none() => other(part("left").map(|l| vec![*l]), false),
@@ -141,6 +141,15 @@ impl Expr {
     }
 }
 
+/// `has` may ask for a whole path at once.
+fn has(path: String, attr: &Value) -> Option<String> {
+    let all = attr.as_array().map_or_else(|| std::slice::from_ref(attr), Vec::as_slice);
+    all.iter().try_fold(path, |path, attr| {
+        let attr = attr.as_str()?;
+        Some(if path.is_empty() { attr.to_owned() } else { format!("{path}.{attr}") })
+    })
+}
+
 fn literal(v: &Value) -> Expr {
     match v {
         Value::Bool(b) => Expr::Bool(*b),
@@ -161,7 +170,8 @@ impl fmt::Display for Expr {
             Self::Long(n) => write!(f, "{n}"),
             Self::Text(s) => write!(f, "{s:?}"),
             Self::Context(path) if path.is_empty() => f.write_str("context"),
-            Self::Context(path) | Self::Has(path) => write!(f, "context.{path}"),
+            Self::Context(path) => write!(f, "context.{path}"),
+            Self::Has(path) => write!(f, "context has {path}"),
             Self::Not(a) => write!(f, "!{}", inner(a)),
             Self::Negative(a) => write!(f, "-{}", inner(a)),
             Self::And(a, b) => write!(f, "{} && {}", inner(a), inner(b)),

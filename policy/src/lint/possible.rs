@@ -114,7 +114,12 @@ impl Circumstances {
             Expr::Long(n) => Range::exactly(i128::from(*n)),
             Expr::Text(s) => Range::words(&[s]),
             Expr::Context(path) => self.look(path),
-            Expr::Has(_) => Range::Truth(true, false),
+            // Whether a role exists is the charter's matter.
+            Expr::Has(path) if attributes::role(path).is_some() => Range::EITHER,
+            Expr::Has(path) => {
+                let is = attributes::in_context(self.action, path);
+                Range::Truth(is, !is)
+            }
             Expr::Not(a) => {
                 let (yes, no) = self.range(a).truth();
                 Range::Truth(no, yes)
