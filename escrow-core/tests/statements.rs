@@ -359,7 +359,7 @@ fn another(at: &str, value: &Value) -> Value {
             ("subject", "no_subject") => json!({"tokens": [subject("alice")]}),
             ("notice", "immediate") => json!({"delayed": {"order": "Order 7", "until": at_text(1)}}),
             ("what", "matters") => json!("requests"),
-            ("what", "recoveries") => json!("activity"),
+            ("what", "recoveries" | "own") => json!("activity"),
             ("nonce" | "asked" | "export" | "views", _) => json!(nonce(0xee)),
             ("public" | "deal", _) => json!(b64(b"other")),
             _ if s.parse::<Timestamp>().is_ok() => json!(s.parse::<Timestamp>().unwrap().plus_seconds(1)),

@@ -826,6 +826,9 @@ const TABLE: &[Row] = &[
         let r = Request { org: w("other.example"), ..c.node.request(&c.items) };
         sign(&query(c, |q| (q.by, q.what) = (by_person("ida"), Question::Preview(Box::new(r)))), &["ida"])
     }),
+    ("an officer asks what a subject has deposited", Rule::NotEntitled, Case::new, |c| {
+        sign(&query(c, |q| q.what = Question::Own), &["leo"])
+    }),
     ("a device asks about another subject's request", Rule::NotEntitled, Case::new, |c| {
         let what = Question::Evaluate(c.request);
         sign(&query(c, |q| (q.by, q.what) = (by_device("max"), what)), MAX)
@@ -1094,6 +1097,9 @@ fn a_device_may_ask_about_its_own_and_for_nothing_else() {
         let officer = sign(&c.node.query(by_person("leo"), what), &["leo"]);
         assert!(verify_query(&c.node.facts, &officer, c.node.now).is_ok(), "{name}");
     }
+    // What is its own subject's alone, a device asks for.
+    let own = sign(&c.node.query(by_device("maria"), Question::Own), MARIA);
+    assert!(verify_query(&c.node.facts, &own, c.node.now).is_ok());
 }
 
 // ---- Restrictions ---------------------------------------------------------------------------

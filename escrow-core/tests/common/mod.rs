@@ -656,6 +656,10 @@ pub(crate) fn examples() -> Vec<Example> {
             "query for recoveries by a device",
             Query { by: Caller::Device(ed25519(0x61).public()), ..query(Question::Recoveries) },
         ),
+        Example::of(
+            "query for a device's own",
+            Query { by: Caller::Device(ed25519(0x61).public()), ..query(Question::Own) },
+        ),
         Example::of("answer about all restrictions", answer_about_all()),
     ]
 }
