@@ -129,14 +129,6 @@ pub async fn start(session: &Session, client: &Client, a: &Start) -> Result<Show
     if a.dry_run {
         return Ok(shown.text("Nothing was signed.").with("dry_run", true));
     }
-    if age < limit {
-        return Err(Failure::new(
-            Exit::Pending,
-            "recovery-delay",
-            format!("this device was enrolled {} ago; the charter asks for {}", span(age), span(limit)),
-        )
-        .next(format!("come back in {}: the time is there so that your other devices can notice", span(limit - age))));
-    }
     let envelope = client.sign(r)?;
     let digest = envelope.digest();
     let submitted = client.submit(&envelope).await?;

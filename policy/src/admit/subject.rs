@@ -2,7 +2,7 @@
 
 use super::{Charters, Verified, decode, not_future, not_revoked, one, person, quorum, signature};
 use crate::charter::VerifiedCharter;
-use crate::facts::{DeviceFact, Facts};
+use crate::facts::{By, DeviceFact, Facts};
 use crate::refusal::{Refusal, Rule, require};
 use escrow_core::charter::{Basis, Charter};
 use escrow_core::consent::{Consent, Coverage, Withdrawal};
@@ -131,13 +131,15 @@ fn assign<'a>(
     false
 }
 
-pub(super) fn withdrawal(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Verified<Withdrawal>, Refusal> {
+pub(super) fn withdrawal(
+    facts: &Facts,
+    envelope: &Envelope,
+    at: Timestamp,
+) -> Result<(Verified<Withdrawal>, By), Refusal> {
     let w: Withdrawal = decode(facts, envelope)?;
     let charters = Charters::restriction(facts, &w.charter)?;
     if let Some(c) = facts.consent(&w.consent) {
         require(c.statement.subject == w.subject, Rule::WrongSigner, || "the consent is another subject's".into())?;
-    } else {
-        facts.may_withdraw_early(&w.subject)?;
     }
     let own = facts.consent(&w.consent).is_none_or(|c| c.statement.basis == Basis::Consent);
     let by_device = if own {
@@ -146,11 +148,16 @@ pub(super) fn withdrawal(facts: &Facts, envelope: &Envelope, at: Timestamp) -> R
         let why = "a record on another basis is withdrawn by the roles that signed it, or by the subject-rights role";
         Err(Refusal::new(Rule::NotEntitled, why))
     };
-    let key = match by_device {
-        Ok(key) => key,
-        Err(not_device) => withdrawal_by_office(facts, envelope, &charters, &w, at).map_err(|_| not_device)?,
+    let (key, by) = match by_device {
+        Ok(key) => (key, By::Device),
+        Err(not_device) => {
+            (withdrawal_by_office(facts, envelope, &charters, &w, at).map_err(|_| not_device)?, By::Office)
+        }
     };
-    Ok(Verified { statement: w, digest: envelope.digest(), key })
+    if facts.consent(&w.consent).is_none() {
+        facts.may_withdraw_early(&key)?;
+    }
+    Ok((Verified { statement: w, digest: envelope.digest(), key }, by))
 }
 
 /// Withdrawal by the subject-rights role, or by the roles that signed a consent on another basis.
