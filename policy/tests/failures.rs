@@ -622,9 +622,9 @@ fn r2_a_malleable_copy_of_an_approval_is_refused() {
     let mut sig: Blob = serde_json::from_value(json["signatures"][0]["sig"].clone()).unwrap();
     let l = hex_bytes("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
     let mut carry = 0u16;
-    for i in 0..32 {
-        carry += u16::from(sig.0[32 + i]) + u16::from(l[i]);
-        sig.0[32 + i] = carry.to_le_bytes()[0];
+    for (byte, add) in sig.0[32..].iter_mut().zip(&l) {
+        carry += u16::from(*byte) + u16::from(*add);
+        *byte = carry.to_le_bytes()[0];
         carry >>= 8;
     }
     let again = assemble(Kind::Decision, e.payload(), &[(public("lena").id(), sig)]);
@@ -1320,7 +1320,7 @@ fn r6_a_deposit_of_another_context_is_refused() {
     assert_eq!(check(|_| {}, |d| d.org = w("other.example")), Some(Rule::WrongOrg));
     assert_eq!(check(|_| {}, |d| d.charter = Digest::of(b"x")), Some(Rule::CharterUnknown));
     assert_eq!(check(|_| {}, |d| d.blobs[4].seat = seat_index(6)), Some(Rule::Generation));
-    assert_eq!(check(|_| {}, |d| drop(d.blobs.pop())), Some(Rule::Generation), "a seat without a blob");
+    assert_eq!(check(|_| {}, |d| d.blobs.truncate(4)), Some(Rule::Generation), "a seat without a blob");
     // The same deal under another payload: two stories under one id.
     let mut c = c.clone();
     let dealt = c.node.dealt(c.node.deal("maria", c.consent), &[about("t1")]);
