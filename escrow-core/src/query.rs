@@ -32,7 +32,10 @@ pub struct Query {
 
 statement!(Query, Query, limits::PAYLOAD_LARGE, |q| {
     match &q.what {
-        Question::Preview(request) => request.check(),
+        Question::Preview(request) => {
+            rule(request.kind == Kind::Request, "what is tried out is a request")?;
+            request.check()
+        }
         Question::Entries(e) => rule(e.count >= 1 && e.count <= ENTRIES_PER_ANSWER, "1 to 1000 entries an answer"),
         Question::Items(scope) => {
             rule(scope.from < scope.to, "covers no time")?;

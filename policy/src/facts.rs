@@ -7,7 +7,7 @@
 use crate::admit::{Admitted, Verified};
 use crate::charter::VerifiedCharter;
 use crate::refusal::{Refusal, Rule};
-use escrow_core::charter::{Charter, Policy, SealingKey};
+use escrow_core::charter::{Charter, Policy, SealingKey, Subject};
 use escrow_core::consent::{Consent, PolicyRef, Withdrawal};
 use escrow_core::deal::About;
 use escrow_core::decision::{Choice, Decision};
@@ -303,6 +303,8 @@ pub struct Facts {
     pub(crate) seen: HashMap<Digest, (Kind, Logged)>,
     pub(crate) devices: BTreeMap<String, Vec<DeviceFact>>,
     pub(crate) revoked: HashMap<Revoked, Digest>,
+    /// By raw key: a revoked key has ended under every method.
+    pub(crate) revoked_keys: HashMap<Vec<u8>, Digest>,
     pub(crate) consents: BTreeMap<Digest, Fact<Consent>>,
     /// By consent and subject: a stranger's withdrawal that arrives first takes nobody's place.
     pub(crate) withdrawals: BTreeMap<(Digest, Token), Fact<Withdrawal>>,
@@ -437,13 +439,19 @@ impl Facts {
     /// True if every signature verifies under a key that an accepted charter lists or a device was
     /// enrolled with: then somebody known said it, whatever it is worth.
     pub fn signed_by_known(&self, envelope: &Envelope) -> bool {
+        self.known_signer(envelope).is_some()
+    }
+
+    /// The key that signed, the first if there are several; `None` unless every signature verifies
+    /// under a known key.
+    pub fn known_signer(&self, envelope: &Envelope) -> Option<PublicKey> {
         let people = || self.accepted.iter().filter_map(|d| self.charters.get(d)).flat_map(|c| &c.charter().people);
         let keys = |id: &String| {
             let listed = people().flat_map(|p| &p.keys).map(|k| &k.key).filter(|k| k.id() == *id);
             let enrolled = self.devices(id).iter().map(|d| &d.key);
             listed.chain(enrolled).cloned().collect::<BTreeSet<_>>().into_iter().collect()
         };
-        envelope.signers(keys).is_ok()
+        envelope.signers(keys).ok()?.into_iter().next()
     }
 
     /// Devices whose key has this hint.
@@ -471,9 +479,9 @@ impl Facts {
         keys.len() as u64
     }
 
-    /// The revocation of a key, if any.
+    /// The revocation of a key, if any, under whatever method it was named.
     pub fn revocation(&self, key: &PublicKey) -> Option<Digest> {
-        self.revoked.get(&Revoked::Key(key.clone())).copied()
+        self.revoked_keys.get(&key.raw()).copied()
     }
 
     fn revoked_enrolment(&self, enrolment: &Digest) -> Option<Digest> {
@@ -632,8 +640,15 @@ impl Facts {
             }
             Admitted::Enrolment(v, by) => self.apply_enrolment(&v, &by, logged),
             Admitted::Revocation(v) => {
+                let of = v.statement().revokes.clone();
+                if self.revoked.contains_key(&of) {
+                    return;
+                }
                 self.restrictions.insert(logged.seq, v.digest());
-                self.revoked.entry(v.statement().revokes.clone()).or_insert(v.digest());
+                if let Revoked::Key(key) = &of {
+                    self.revoked_keys.entry(key.raw()).or_insert(v.digest());
+                }
+                self.revoked.insert(of, v.digest());
             }
             Admitted::Consent(v) => {
                 self.consents.insert(v.digest(), fact(v, logged));
@@ -772,8 +787,9 @@ impl Facts {
         let mut matters: BTreeSet<&MatterId> = matter.into_iter().collect();
         if let Some(fact) = self.requests.get(request) {
             let asked = fact.request.as_ref().map(|(r, _)| &r.statement);
-            // Until the request is known, whose cancellation counts is not known either.
-            let own = |who: &PersonId| asked.is_none_or(|a| a.by == *who);
+            // Until the request is known, whose cancellation counts is not known either; a self-recovery
+            // has none.
+            let own = |who: &PersonId| asked.map_or(fact.recovery.is_none(), |a| a.by == *who);
             out.extend(fact.cancelled.iter().filter(|(who, _)| own(who)).map(|(_, d)| *d));
             let against = fact.decisions.iter().filter(|d| d.fact.statement.choice != Choice::Approve);
             out.extend(against.map(|d| d.fact.digest));
@@ -857,11 +873,23 @@ impl Facts {
                     .filter(|d| d.fact.statement.choice != Choice::Recuse)
                     .map(|d| &d.fact.statement.by),
             );
-            if let Recipient::Person(p) = &r.statement.recipient {
-                out.insert(&p.id);
+            match &r.statement.recipient {
+                Recipient::Person(p) => out.extend([&p.id]),
+                Recipient::Device(d) => out.extend(self.owner(&d.key)),
+                Recipient::FilterTeam(_) => {}
             }
         }
         out
+    }
+
+    /// The person of the charter in force whose device this is, under whatever enrolment.
+    fn owner(&self, key: &PublicKey) -> Option<&PersonId> {
+        let id = key.id();
+        let mut subjects = self.devices(&id).iter().filter(|d| d.key == *key).map(|d| d.subject);
+        let people = &self.charter()?.charter().people;
+        subjects
+            .find_map(|s| people.iter().find(|p| matches!(&p.subject, Subject::Tokens(t) if t.contains(&s))))
+            .map(|p| &p.id)
     }
 }
 

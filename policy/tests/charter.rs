@@ -6,6 +6,7 @@ mod common;
 
 use common::*;
 use escrow_core::charter::{Basis, BasisSigners, Charter, Subject};
+use escrow_core::consent::Party;
 use escrow_core::decision::Choice;
 use escrow_core::{Digest, Envelope, Kind, SeatIndex};
 use escrow_policy::Rule;
@@ -163,6 +164,24 @@ const ONE_VERSION: &[Row] = &[
     ),
     ("key of two people", |c| of(c, "leo").keys[0].key = public("lena"), "a raw public key appears twice", Same),
     (
+        "a person's key is a seat's, as a key of SSH",
+        |c| of(c, "lena").keys[0].key = over_ssh("seat1"),
+        "a raw public key appears twice",
+        Same,
+    ),
+    (
+        "one P-256 key under two methods",
+        |c| of(c, "leo").keys[0].key = over_ssh("dora"),
+        "a raw public key appears twice",
+        Same,
+    ),
+    (
+        "a seat that signs with SSH",
+        |c| c.seats[1].statement_key = over_ssh("another seat"),
+        "seat 2: a node signs with ed25519 or es256",
+        Same,
+    ),
+    (
         "one person, one key twice",
         |c| of(c, "leo").keys.push(person_key("leo")),
         "a raw public key appears twice",
@@ -278,6 +297,12 @@ const ONE_VERSION: &[Row] = &[
     ),
     ("no approver role", |c| c.approver_roles.clear(), "no approver role", Same),
     ("approver role twice", |c| c.approver_roles.push(w("legal")), "an approver role appears twice", Same),
+    (
+        "the filter team approves",
+        |c| c.approver_roles.push(w("filter-team")),
+        "role filter-team cannot be an approver role",
+        Same,
+    ),
     ("admins approve", |c| c.approver_roles.push(w("admin")), "role admin cannot be an approver role", Same),
     (
         "registrars approve",
@@ -318,6 +343,33 @@ const ONE_VERSION: &[Row] = &[
     ("request life over", |c| c.limits.request_life_s = 366 * 86_400 + 1, "limit request_life_s is", Same),
     ("items zero", |c| c.limits.items_per_request = 0, "limit items_per_request is 0", Same),
     ("items over", |c| c.limits.items_per_request = 10_001, "limit items_per_request is 10001", Same),
+    (
+        "requests a month zero",
+        |c| c.limits.requests_per_requestor_month = 0,
+        "limit requests_per_requestor_month is 0",
+        Same,
+    ),
+    (
+        "requests a month over",
+        |c| c.limits.requests_per_requestor_month = 1_000_001,
+        "limit requests_per_requestor_month is 1000001",
+        Same,
+    ),
+    ("items a month zero", |c| c.limits.items_per_requestor_month = 0, "limit items_per_requestor_month is 0", Same),
+    (
+        "items a month over",
+        |c| c.limits.items_per_requestor_month = 1_000_000_001,
+        "limit items_per_requestor_month is 1000000001",
+        Same,
+    ),
+    ("no controller", |c| c.controllers.clear(), "1 to 16 controllers", Same),
+    (
+        "too many controllers",
+        |c| c.controllers = (0..17).map(|n| Party { id: w(&format!("c{n}")), ..controller() }).collect(),
+        "1 to 16 controllers",
+        Same,
+    ),
+    ("one controller twice", |c| c.controllers = vec![controller(); 2], "a controller's id", Same),
     ("permit life zero", |c| c.limits.permit_life_s = 0, "limit permit_life_s is 0", Same),
     ("permit life over a minute", |c| c.limits.permit_life_s = 61, "limit permit_life_s is 61; 1 to 60", Same),
     ("notice delay zero", |c| c.limits.notice_delay_days = 0, "limit notice_delay_days is 0", Same),
@@ -359,6 +411,33 @@ const ONE_VERSION: &[Row] = &[
         "policy is a template",
         |c| c.policies[0].text = "permit (principal == ?principal, action, resource);".into(),
         "templates are not used here",
+        Same,
+    ),
+    (
+        "policy in which an approval hurts",
+        |c| c.policies[0].text = "permit (principal, action, resource) when { context.approvers == 2 };".into(),
+        "policy standard: counters may only help",
+        Same,
+    ),
+    (
+        "policy in which waiting hurts",
+        |c| c.policies[0].text += "forbid (principal, action, resource) when { context.waited_seconds >= 604800 };",
+        "policy standard: counters may only help",
+        Same,
+    ),
+    (
+        "policy in which nothing shows that an approval helps",
+        |c| c.policies[0].text += "forbid (principal, action, resource) when { [3].contains(context.approvers) };",
+        "policy standard: counters may only help",
+        Same,
+    ),
+    (
+        "policy with a rule too long to be looked into",
+        |c| {
+            c.policies[0].text =
+                format!("permit (principal, action, resource) when {{ {}true }};", "true && ".repeat(101))
+        },
+        "more than 100 operators",
         Same,
     ),
     (
@@ -417,7 +496,7 @@ fn every_limit_must_be_there() {
     let good = genesis();
     let members =
         serde_json::to_value(charter().limits).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(members.len(), 8);
+    assert_eq!(members.len(), 10);
     for name in members {
         let e = resign(&good, ADMINS, |json| {
             json["limits"].as_object_mut().unwrap().remove(&name).unwrap();

@@ -2,6 +2,7 @@
 //! answers come out, held back by the writer until they are durable.
 
 mod decide;
+mod notify;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,8 @@ pub struct Engine {
     envelopes: HashMap<Digest, Digest>,
     peers: BTreeMap<String, PeerHead>,
     batch: Batch,
+    /// Receivers that are told when something waits.
+    webhooks: Vec<String>,
     now: Timestamp,
     /// Size up to which something other than cosignatures has been appended.
     significant: u64,
@@ -81,6 +84,7 @@ impl Engine {
             envelopes: HashMap::new(),
             peers: BTreeMap::new(),
             batch: Batch::default(),
+            webhooks: vec![],
             now: Timestamp::EPOCH,
             significant: 0,
         }
@@ -200,6 +204,7 @@ impl Engine {
         self.batch.entries.push(EntryRow { seq: entry.seq, bytes, leaf });
         if let Some(e) = statement {
             self.keep(e);
+            self.notify(e);
         }
         Ok(entry.seq)
     }
