@@ -19,6 +19,7 @@ use common::*;
 use escrow_core::charter::{Basis, Charter, Subject};
 use escrow_core::consent::Authority;
 use escrow_core::decision::Choice::{Approve, Deny, Recuse};
+use escrow_core::enrolment::Device;
 use escrow_core::matter::MatterAction::Close;
 use escrow_core::query::Question;
 use escrow_core::receipt::Receipt;
@@ -448,6 +449,8 @@ fn r2_one_signing_key_for_two_is_refused() {
         ("two people, P-256", |c| of(c, "leo").keys[0].key = public("dora"), "a raw public key appears twice"),
         ("one person twice", |c| of(c, "leo").keys.push(person_key("leo")), "a raw public key appears twice"),
         ("a person and a seat", |c| of(c, "leo").keys[0].key = public("seat1"), "a raw public key appears twice"),
+        ("two people, one over SSH", |c| of(c, "leo").keys[0].key = over_ssh("lena"), "a raw public key appears twice"),
+        ("a seat's over SSH", |c| of(c, "leo").keys[0].key = over_ssh("seat1 log"), "a raw public key appears twice"),
         ("two seats", |c| c.seats[1].statement_key = public("seat1"), "a raw public key appears twice"),
         ("two seats' logs", |c| c.seats[1].log_key = public("seat1 log"), "a raw public key appears twice"),
         (
@@ -462,7 +465,7 @@ fn r2_one_signing_key_for_two_is_refused() {
         ),
     ]);
     let c = Case::new();
-    let enrolled = |change: fn(&mut escrow_core::enrolment::Device)| {
+    let enrolled = |change: fn(&mut Device)| {
         let mut e = c.node.enrolment(&["new"]);
         change(&mut e.devices[0]);
         refused(c.node.clone().fold(&sign(&e, REGISTRARS)))
@@ -481,6 +484,21 @@ fn r2_one_encryption_key_for_two_is_refused() {
         ("two people", |c| of(c, "otto").sealing = Some(sealing("lena")), "a sealing key appears twice"),
         ("a person and a seat", |c| of(c, "otto").sealing = Some(sealing("seat1")), "a sealing key appears twice"),
     ]);
+    // A device to which a release goes must not be read by somebody else, the requestor above all.
+    let c = Case::new();
+    let enrolled = |change: fn(&mut Vec<Device>)| {
+        let mut e = c.node.enrolment(&["new", "newer"]);
+        change(&mut e.devices);
+        refused(c.node.clone().fold(&sign(&e, REGISTRARS)))
+    };
+    assert_eq!(enrolled(|_| {}), None);
+    assert_eq!(enrolled(|d| d[0].sealing = sealing("ida")), Some(Rule::DeviceTaken), "an officer's");
+    assert_eq!(enrolled(|d| d[0].sealing = sealing("seat1")), Some(Rule::DeviceTaken), "a seat's");
+    assert_eq!(enrolled(|d| d[0].sealing = sealing(&device("maria"))), Some(Rule::DeviceTaken), "another subject's");
+    assert_eq!(enrolled(|d| d[1].sealing = d[0].sealing.clone()), Some(Rule::DeviceTaken), "two in one statement");
+    // One subject's devices may share theirs, and a device is enrolled again as it is.
+    assert_eq!(enrolled(|d| (d[1].subject, d[1].sealing) = (d[0].subject, d[0].sealing.clone())), None);
+    assert_eq!(refused(c.node.clone().fold(&sign(&c.node.enrolment(&["maria"]), REGISTRARS))), None);
 }
 
 #[test]
@@ -811,6 +829,47 @@ fn r3_the_filter_team_has_no_other_part_in_the_case() {
         |r| r.recipient = Recipient::FilterTeam(RecipientPerson { id: w("otto"), sealing: sealing("otto").digest() }),
     );
     everywhere(not_held, Err(Rule::NotEntitled));
+}
+
+#[test]
+fn r3_who_enrolled_a_device_does_not_approve_its_recovery() {
+    let mut c = Case::with(|c| {
+        c.policies.insert(0, policy("lost-device", RECOVER));
+        of(c, "rita").roles.push(w("legal"))
+    });
+    let enrolment = c.node.log(&sign(&c.node.further_device("maria", "tablet"), REGISTRARS));
+    c.node.wait(2 * DAY);
+    let mut asked = c.node.self_recovery("maria", "tablet", enrolment, &c.items);
+    asked.policy = w("lost-device");
+    c.request = c.node.log(&sign(&asked, &["device of tablet"]));
+    let e = c.node.decide(c.request, "rita", "legal", Approve);
+    assert_eq!(refused(c.node.fold(&e)), Some(Rule::ApproverInScope));
+    c.approve("dora", "dpo");
+    assert_eq!(c.says(), LACKS_LEGAL);
+    c.approve("leo", "legal");
+    assert_eq!(deliver(&c), Ok(()));
+}
+
+const RECOVER: &str = r#"@id("lost-device")
+permit (principal, action == Escrow::Action::"recover", resource)
+when { context.approvals.legal >= 1 && context.approvals.dpo >= 1 };"#;
+
+#[test]
+fn r4_a_veto_ends_a_recovery_whatever_was_approved() {
+    let mut c = Case::with(|c| c.policies.insert(0, policy("lost-device", RECOVER)));
+    let enrolment = c.node.log(&sign(&c.node.further_device("maria", "tablet"), REGISTRARS));
+    c.node.wait(2 * DAY);
+    let mut asked = c.node.self_recovery("maria", "tablet", enrolment, &c.items);
+    asked.policy = w("lost-device");
+    c.request = c.node.log(&sign(&asked, &["device of tablet"]));
+    c.approve("lena", "legal");
+    c.approve("dora", "dpo");
+    assert_eq!(deliver(&c), Ok(()));
+    for (by, key) in [(by_device("maria"), device("maria")), (by_person("sara"), "sara".to_owned())] {
+        let mut c = c.clone();
+        c.node.log(&sign(&c.node.veto(c.request, by), &[&key]));
+        assert_eq!(deliver(&c), Err(Rule::RecoveryVetoed), "{key}");
+    }
 }
 
 #[test]
