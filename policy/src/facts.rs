@@ -338,6 +338,8 @@ pub struct Facts {
     pub(crate) accepted_at: BTreeMap<Digest, Timestamp>,
     pub(crate) seen: HashMap<Digest, (Kind, Logged)>,
     pub(crate) devices: BTreeMap<String, Vec<DeviceFact>>,
+    /// Whose device has a sealing key, by the key's digest.
+    pub(crate) sealed_to: HashMap<Digest, Token>,
     pub(crate) revoked: HashMap<Revoked, Digest>,
     /// By raw key: a revoked key has ended under every method.
     pub(crate) revoked_keys: HashMap<Vec<u8>, Digest>,
@@ -810,6 +812,7 @@ impl Facts {
     ) {
         let e = v.statement();
         for d in &e.devices {
+            self.sealed_to.insert(d.sealing.digest(), d.subject);
             self.devices.entry(d.key.id()).or_default().push(DeviceFact {
                 enrolment: v.digest(),
                 subject: d.subject,

@@ -341,6 +341,7 @@ fn lowered(
 
 /// The right to seal one reply. Only [`authorise`] and [`deliver`] make one.
 #[derive(Debug)]
+#[non_exhaustive] // no other crate can make one
 pub struct Permit {
     /// The request.
     pub request: Digest,

@@ -20,6 +20,7 @@ pub(super) fn enrolment(
     let e: Enrolment = decode(facts, envelope)?;
     let charters = Charters::permission(facts, &e.charter)?;
     let (key, by) = quorum(facts, envelope, &charters, "registrar", charters.current.registrar_quorum, at)?;
+    let mut sealed_to: BTreeMap<Digest, Token> = BTreeMap::new();
     for d in &e.devices {
         known_version(charters.current, &d.subject)?;
         require(sealing::check_key(&d.sealing).is_ok(), Rule::Malformed, || {
@@ -31,6 +32,16 @@ pub(super) fn enrolment(
         let other = facts.devices(&d.key.id()).iter().any(|f| f.key == d.key && f.subject != d.subject);
         let taken = other || seats.chain(people).any(|k| k.raw() == raw);
         require(!taken, Rule::DeviceTaken, || format!("device key {} belongs to somebody else", d.key.id()))?;
+        // A release to the device would be readable to whoever else holds its sealing key.
+        let seats = charters.current.seats.iter().map(|s| &s.sealing);
+        let people = charters.current.people.iter().filter_map(|p| p.sealing.as_ref());
+        let listed = seats.chain(people).any(|k| k.public == d.sealing.public);
+        let sealing = d.sealing.digest();
+        let before = facts.sealed_to.get(&sealing).or(sealed_to.get(&sealing)).is_some_and(|s| *s != d.subject);
+        require(!listed && !before, Rule::DeviceTaken, || {
+            format!("the sealing key of device {} belongs to somebody else", d.key.id())
+        })?;
+        sealed_to.insert(sealing, d.subject);
     }
     Ok((Verified { statement: e, digest: envelope.digest(), key }, by))
 }
