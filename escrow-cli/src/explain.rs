@@ -149,11 +149,16 @@ fn words(e: &NodeError) -> String {
     }
 }
 
-/// What the verdicts come to, in a sentence and a word.
-pub fn assessment(client: &Client, verdicts: &Outcomes<VerifiedVerdict>, digest: &Digest) -> (String, &'static str) {
+/// What the verdicts come to, in a sentence and a word; `collect` is the command for the next step.
+pub fn assessment(
+    client: &Client,
+    verdicts: &Outcomes<VerifiedVerdict>,
+    collect: &str,
+    digest: &Digest,
+) -> (String, &'static str) {
     match client.assess(verdicts) {
         Assessment::Permitted => {
-            (format!("Enough nodes permit. Next: escrow release collect {}", digest.short()), "permitted")
+            (format!("Enough nodes permit. Next: {collect} {} --out replies.json", digest.short()), "permitted")
         }
         Assessment::Pending(lacking) => (escrow_policy::gate::describe(&lacking), "pending"),
         Assessment::Refused(_) => ("So many nodes refuse that nothing can be released.".to_owned(), "refused"),

@@ -199,7 +199,7 @@ impl From<ReleaseError> for Failure {
             ReleaseError::Pending { lacking, verdicts } => {
                 Self::new(Exit::Pending, "pending", escrow_policy::gate::describe(&lacking))
                     .nodes(&verdicts)
-                    .next("`escrow request show` says who can still approve")
+                    .next("`escrow policy explain` says, node by node, who or how long is still lacking")
             }
             ReleaseError::BelowThreshold { answered, need, verdicts } => {
                 let reason = format!("{answered} nodes can be counted on, {need} are needed; nothing was released");

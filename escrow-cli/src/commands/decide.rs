@@ -125,6 +125,14 @@ impl Asked {
         }
     }
 
+    /// The command that collects it.
+    pub(crate) const fn collect(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "escrow release collect",
+            Self::Recovery(_) => "escrow recover collect",
+        }
+    }
+
     fn state(&self) -> &'static str {
         match self {
             Self::Request(r) => r.state(now()),
@@ -169,7 +177,7 @@ async fn run(
     let mut shown = asked.numbers(&session, &client).await?;
     if asked.state() == "open" {
         let verdicts = client.verdicts(&asked.digest()).await;
-        let (sentence, _) = assessment(&client, &verdicts, &asked.digest());
+        let (sentence, _) = assessment(&client, &verdicts, asked.collect(), &asked.digest());
         shown = by_node(shown, &client, &verdicts, Into::into).text(sentence);
     }
     note(&shown.human(false));

@@ -108,7 +108,7 @@ async fn explain(global: &Global, a: &ExplainArgs) -> Result<Shown, Failure> {
     let client = session.client().await?;
     let asked = Asked::find(&client, &a.request).await?;
     let verdicts = client.verdicts(&asked.digest()).await;
-    let (sentence, name) = assessment(&client, &verdicts, &asked.digest());
+    let (sentence, name) = assessment(&client, &verdicts, asked.collect(), &asked.digest());
     let mut shown = by_node(Shown::new("escrow.policy.explain.v1"), &client, &verdicts, Into::into)
         .text(sentence)
         .with("request_hash", asked.digest().to_string())

@@ -235,7 +235,7 @@ async fn show(session: &Session, client: &Client, r: &KnownRecovery) -> Result<S
         return Ok(shown.text(format!("The self-recovery is {}.", r.state(now()))));
     }
     let verdicts = client.verdicts(&r.digest).await;
-    let (sentence, name) = assessment(client, &verdicts, &r.digest);
+    let (sentence, name) = assessment(client, &verdicts, "escrow recover collect", &r.digest);
     Ok(by_node(shown, client, &verdicts, Into::into).text(sentence).with("assessment", name))
 }
 

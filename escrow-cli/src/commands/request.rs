@@ -395,7 +395,7 @@ pub async fn show(session: &Session, client: &Client, typed: &str) -> Result<Sho
         return Ok(shown.text(format!("The request is {}.", r.state(now()))));
     }
     let verdicts = client.verdicts(&r.digest).await;
-    let (sentence, name) = assessment(client, &verdicts, &r.digest);
+    let (sentence, name) = assessment(client, &verdicts, "escrow release collect", &r.digest);
     shown = by_node(shown, client, &verdicts, Into::into).text(sentence).with("assessment", name);
     let list = verdicts.good().map(|(_, v)| json!(v.verdict)).collect::<Vec<_>>();
     Ok(shown.with("verdicts", list))
