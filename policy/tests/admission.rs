@@ -1233,12 +1233,12 @@ fn a_strangers_restriction_that_arrives_first_takes_nobodys_place() {
     let strange = [sign(&seen.node.withdrawal(seen.consent, "max"), MAX), seen.node.cancellation(seen.request, "ivan")];
     let (mut case, refusals) = arriving_first(&seen, &strange);
     assert_eq!((case.says().as_str(), refusals), ("permit", vec![]), "neither is the subject's or the requestor's");
-    assert_eq!(case.node.facts.restrictions_on(&case.request, None, &[]), vec![], "peers could not take them over");
+    assert_eq!(case.node.restrictions_on(&case.request), vec![], "peers could not take them over");
     let own = sign(&case.node.withdrawal(case.consent, "maria"), MARIA);
     case.node.log(&own);
     assert_eq!(case.says(), "refuse: consent-withdrawn");
     assert_eq!(case.evaluate().refusals[0].decided_by, Some((Kind::Withdrawal, own.digest())));
-    assert_eq!(case.node.facts.restrictions_on(&case.request, None, &[]), [own.digest()]);
+    assert_eq!(case.node.restrictions_on(&case.request), [own.digest()]);
 }
 
 #[test]
@@ -1279,15 +1279,16 @@ fn peers_are_told_what_bears_on_a_request_and_what_goes_before_it() {
             logged.push(c.node.log(&e));
         }
     }
-    assert_eq!(c.node.facts.restrictions_on(&c.request, None, &[]), sorted(logged.clone()));
+    assert_eq!(c.node.restrictions_on(&c.request), sorted(logged.clone()));
     assert_eq!(c.node.facts.restrictions().collect::<Vec<_>>(), logged);
     // A node that missed the request still tells what it was asked about by name: the closing of the
-    // matter, the withdrawal of the consent, and every revocation.
+    // matter, the withdrawal of the consent, and the revocation of lena's key.
     let unknown = Digest::of(b"unknown");
-    let named = c.node.facts.restrictions_on(&unknown, Some(&"MAT-1".parse().unwrap()), &[c.consent]);
-    let revocations = c.node.facts.restrictions_on(&unknown, None, &[]);
-    assert!(named.contains(&logged[3]) && named.contains(&logged[4]) && !revocations.contains(&logged[3]));
-    assert!(!revocations.is_empty() && revocations.iter().all(|d| named.contains(d) && logged.contains(d)));
+    let concerns = c.node.facts.concerns(&c.request);
+    assert!(concerns.revocable.contains(&Revoked::Key(public("lena"))));
+    let named = c.node.facts.restrictions_on(&unknown, &concerns);
+    assert_eq!(named, sorted(logged[3..].to_vec()));
+    assert_eq!(c.node.restrictions_on(&unknown), vec![]);
     // In pages, from any position, nothing is left out.
     let mut paged = Vec::new();
     let mut after = 0;

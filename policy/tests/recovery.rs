@@ -18,6 +18,7 @@ use escrow_core::request::{DelayedNotice, Notice, Recipient, RecipientDevice, Re
 use escrow_core::{Digest, Envelope, Kind};
 use escrow_policy::Rule;
 use escrow_policy::admit::{verify_call, verify_query};
+use escrow_policy::facts::Concerns;
 use escrow_policy::gate;
 
 const MARIA: &[&str] = &["device of maria"];
@@ -389,7 +390,7 @@ fn a_veto_counts_though_it_arrives_before_the_recovery() {
     ] {
         let l = arriving_first(&seen, 1, std::slice::from_ref(&veto));
         assert_eq!(l.says(), expected, "{name}");
-        let on = l.case.node.facts.restrictions_on(&l.recovery, None, &[]);
+        let on = l.case.node.restrictions_on(&l.recovery);
         assert_eq!(on, [veto.digest()], "{name}: a peer is told");
     }
     // A device that this node does not know yet says nothing here; it is told again, and then it counts.
@@ -965,7 +966,7 @@ fn restrictions_come_in_pages_by_log_position() {
 #[test]
 fn what_bears_on_a_request_or_a_recovery() {
     let mut l = Lost::new().ready();
-    let revocation = l.case.node.revoke("sam");
+    let strangers = l.case.node.revoke("sam");
     let veto = veto_by_device(&l, "maria");
     let denial = l.case.node.decide(l.recovery, "sue", "security", Deny);
     let approval = l.case.node.decide(l.recovery, "leo", "legal", Approve);
@@ -977,10 +978,10 @@ fn what_bears_on_a_request_or_a_recovery() {
     }
     let facts = &l.case.node.facts;
     let on = |request: &Digest, matter: Option<&str>, consents: &[Digest]| {
-        let matter = matter.map(w);
-        facts.restrictions_on(request, matter.as_ref(), consents)
+        let (matter, consents) = (matter.map(w), consents.iter().copied().collect());
+        facts.restrictions_on(request, &Concerns { matter, consents, ..Concerns::default() })
     };
-    let of = |list: &[&Envelope]| sorted(list.iter().map(|e| e.digest()).chain([revocation]).collect());
+    let of = |list: &[&Envelope]| sorted(list.iter().map(|e| e.digest()).collect());
     // A recovery has no matter and no requestor.
     assert_eq!(on(&l.recovery, None, &[]), of(&[&veto, &denial, &withdrawal]));
     assert_eq!(on(&l.case.request, None, &[]), of(&[&withdrawal, &close]));
@@ -991,13 +992,21 @@ fn what_bears_on_a_request_or_a_recovery() {
     assert_eq!(on(&unknown, Some("MAT-2"), &[]), of(&[]));
     assert_eq!(on(&unknown, None, &[l.case.consent]), of(&[&withdrawal]));
     assert_eq!(on(&unknown, None, &[Digest::of(b"another consent")]), of(&[]));
+    // The revocations of the keys that are asked about, and of no others.
+    let keys = |names: &[&str]| Concerns {
+        revocable: names.iter().map(|n| Revoked::Key(public(n))).collect(),
+        ..Concerns::default()
+    };
+    assert_eq!(facts.restrictions_on(&unknown, &keys(&["lena", "sam"])), [strangers]);
+    assert_eq!(facts.restrictions_on(&unknown, &keys(&["lena"])), []);
     // Of a consent that is unknown, everybody's withdrawal may be the one.
-    let strangers = sign(&l.case.node.withdrawal(unknown, "max"), &["device of max"]);
+    let of_max = sign(&l.case.node.withdrawal(unknown, "max"), &["device of max"]);
     let subjects = sign(&l.case.node.withdrawal(unknown, "maria"), MARIA);
-    l.case.node.log(&strangers);
+    l.case.node.log(&of_max);
     l.case.node.log(&subjects);
-    let named = l.case.node.facts.restrictions_on(&Digest::of(b"y"), None, &[unknown]);
-    assert_eq!(named, of(&[&strangers, &subjects]));
+    let besides = Concerns { consents: [unknown].into(), ..Concerns::default() };
+    let named = l.case.node.facts.restrictions_on(&Digest::of(b"y"), &besides);
+    assert_eq!(named, of(&[&of_max, &subjects]));
 }
 
 #[test]
@@ -1039,7 +1048,7 @@ fn a_repeat_of_a_restriction_says_nothing_new() {
     assert_eq!(l.case.node.facts.restrictions().collect::<Vec<_>>(), named);
     // Everything that is answered about the two is among them.
     for request in [l.case.request, l.recovery] {
-        let on = l.case.node.facts.restrictions_on(&request, None, &[]);
+        let on = l.case.node.restrictions_on(&request);
         assert!(on.iter().all(|d| named.contains(d)));
     }
 }

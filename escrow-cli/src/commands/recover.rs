@@ -2,7 +2,7 @@
 
 use super::release::{Collect, collected};
 use crate::explain::{assessment, by_node, span};
-use crate::failure::{Exit, Failure, of_nodes};
+use crate::failure::{Failure, of_nodes};
 use crate::hashwords::words;
 use crate::output::Shown;
 use crate::quorum::{by_prefix, reach, with_receipts};
