@@ -481,6 +481,19 @@ fn order_and_number_of_list_members_count() {
     }
 }
 
+#[test]
+fn a_padded_envelope_is_refused() {
+    let e = &examples()[0];
+    let envelope = signed_sorted(e, &[&ed25519(1)]);
+    let tight = serde_json::to_vec(&envelope).unwrap();
+    let padded = |n: usize| {
+        let bytes = [&tight[..], " ".repeat(n).as_bytes()].concat();
+        Envelope::parse(&bytes).map(drop)
+    };
+    assert_eq!(padded(limits::ENVELOPE_SLACK), Ok(()));
+    assert_eq!(padded(limits::ENVELOPE_SLACK + 1), Err(EnvelopeError::Padded(limits::ENVELOPE_SLACK + 1)));
+}
+
 // ---- kind and payload type ----
 
 #[test]

@@ -1097,6 +1097,19 @@ fn a_device_may_ask_about_its_own_and_for_nothing_else() {
         let officer = sign(&c.node.query(by_person("leo"), what), &["leo"]);
         assert!(verify_query(&c.node.facts, &officer, c.node.now).is_ok(), "{name}");
     }
+    // How what is unknown here stands, or what runs under delayed notice, a device does not learn.
+    let told = |c: &Case, who: &str, of: Digest| {
+        let e = sign(&c.node.query(by_device(who), Question::Evaluate(of)), &[&device(who)]);
+        refused(verify_query(&c.node.facts, &e, c.node.now))
+    };
+    assert_eq!(told(&c, "maria", Digest::of(b"x")), Some(Rule::NotEntitled));
+    let until = c.node.now.plus_seconds(DAY);
+    let mut delayed = c.clone();
+    let order = DelayedNotice { order: w("O-1"), until };
+    let request = delayed.ask(|r| r.notice = Notice::Delayed(order));
+    assert_eq!(told(&delayed, "maria", request), Some(Rule::NotEntitled));
+    delayed.node.now = until;
+    assert_eq!(told(&delayed, "maria", request), None);
     // What is its own subject's alone, a device asks for.
     let own = sign(&c.node.query(by_device("maria"), Question::Own), MARIA);
     assert!(verify_query(&c.node.facts, &own, c.node.now).is_ok());
@@ -1155,6 +1168,23 @@ fn restrictions_count_under_an_older_charter() {
         let e = statement(&c);
         c.node.log(&e);
         assert_eq!(c.says(), *expected, "{name}");
+    }
+}
+
+/// Who has left office and who has come may each have a quorum, and not together.
+#[test]
+fn a_quorum_is_one_of_one_version() {
+    let mut c = Case::new();
+    let v2 = successor(&c.genesis, |c| {
+        of(c, "rita").roles = vec![w("retired")];
+        c.people.push(person("rosa", &["registrar"]));
+    });
+    c.node.follow(&v2);
+    let by = |keys: &[&str]| saw_version_1!(c, c.node.revocation(Revoked::Key(public("sam"))), keys);
+    for (keys, rule) in
+        [(&["rita", "rosa"][..], Some(Rule::QuorumMissing)), (&["rita", "rolf"], None), (&["rosa", "rolf"], None)]
+    {
+        assert_eq!(refused(c.node.clone().fold(&by(keys))), rule, "{keys:?}");
     }
 }
 

@@ -531,7 +531,14 @@ pub(crate) fn restriction_answer() -> RestrictionAnswer {
 
 /// A page of all restrictions, from a log position on.
 pub(crate) fn answer_about_all() -> RestrictionAnswer {
-    RestrictionAnswer { request: None, matter: None, consents: vec![], revocable: vec![], after: 7, ..restriction_answer() }
+    RestrictionAnswer {
+        request: None,
+        matter: None,
+        consents: vec![],
+        revocable: vec![],
+        after: 7,
+        ..restriction_answer()
+    }
 }
 
 pub(crate) fn view() -> View {
