@@ -426,9 +426,15 @@ fn violation_delivered_after_a_veto() {
 }
 
 #[test]
-fn violation_an_answer_that_leaves_out_matter_or_consent() {
+fn violation_an_answer_that_leaves_out_matter_consent_or_key() {
     type Bend = fn(&mut escrow_core::restriction::RestrictionAnswer);
-    let cases: [Bend; 3] = [|a| a.matter = None, |a| a.consents.clear(), |a| a.matter = Some("MAT-2".parse().unwrap())];
+    let cases: [Bend; 5] = [
+        |a| a.matter = None,
+        |a| a.matter = Some("MAT-2".parse().unwrap()),
+        |a| a.consents.clear(),
+        |a| a.revocable.clear(),
+        |a| drop(a.revocable.pop()),
+    ];
     for bend in cases {
         let (mut c, permits, call) = permitted();
         let mut answer = c.answer(1, 0).decode::<escrow_core::restriction::RestrictionAnswer>().unwrap();

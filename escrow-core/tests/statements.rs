@@ -370,6 +370,7 @@ fn another(at: &str, value: &Value) -> Value {
         },
         Value::Array(list) if list.is_empty() => match last(at) {
             "consents" => json!([d(1)]),
+            "revocable" => json!([{ "enrolment": d(1) }]),
             "lacking" => json!([{"what": "waited_seconds", "have": 0, "need": 1}]),
             "reasons" => json!(["x"]),
             _ => panic!("no other value for the empty list at {at}"),
@@ -478,6 +479,19 @@ fn order_and_number_of_list_members_count() {
             }
         }
     }
+}
+
+#[test]
+fn a_padded_envelope_is_refused() {
+    let e = &examples()[0];
+    let envelope = signed_sorted(e, &[&ed25519(1)]);
+    let tight = serde_json::to_vec(&envelope).unwrap();
+    let padded = |n: usize| {
+        let bytes = [&tight[..], " ".repeat(n).as_bytes()].concat();
+        Envelope::parse(&bytes).map(drop)
+    };
+    assert_eq!(padded(limits::ENVELOPE_SLACK), Ok(()));
+    assert_eq!(padded(limits::ENVELOPE_SLACK + 1), Err(EnvelopeError::Padded(limits::ENVELOPE_SLACK + 1)));
 }
 
 // ---- kind and payload type ----
@@ -705,6 +719,8 @@ fn a_statement_that_breaks_a_rule_of_its_kind_is_neither_signed_nor_taken() {
         broken(release(), |r| r.attempt = 0, "attempts start at 1"),
         broken(restriction_answer(), |a| a.consents.reverse(), "consents sorted, no duplicates"),
         broken(restriction_answer(), |a| a.consents[1] = a.consents[0], "consents sorted, no duplicates"),
+        broken(restriction_answer(), |a| a.revocable.reverse(), "revocable sorted, no duplicates"),
+        broken(restriction_answer(), |a| a.revocable[1] = a.revocable[0].clone(), "revocable sorted, no duplicates"),
         broken(restriction_answer(), |a| a.restrictions.reverse(), "restrictions sorted, no duplicates"),
         broken(restriction_answer(), |a| a.restrictions[1] = a.restrictions[0], "restrictions sorted, no duplicates"),
         broken(answer_about_all(), |a| a.upto = 6, backwards),
@@ -799,6 +815,7 @@ fn statements_at_the_edge_of_a_rule_are_taken() {
     taken(answer_about_all(), |a| a.upto = a.after);
     taken(restriction_answer(), |a| a.restrictions.clear());
     taken(restriction_answer(), |a| a.consents.clear());
+    taken(restriction_answer(), |a| a.revocable.clear());
     taken(permit(), |v| v.valid_until = v.decided);
     for count in [1, 1000] {
         taken(entries_query(), |q| q.what = Question::Entries(EntryRange { from: 0, count }));

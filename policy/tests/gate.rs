@@ -357,6 +357,23 @@ fn by_agreement(basis: Basis) -> Case {
     approve_both(Case { node, genesis, enrolment, consent, items, opening, asked, request })
 }
 
+/// A device's withdrawal that arrives before the record is known ends it only if it rests on consent.
+#[test]
+fn a_devices_withdrawal_that_arrives_first_ends_no_record_on_another_basis() {
+    let seen = by_agreement(Basis::WorksAgreement);
+    for (keys, expected) in [(MARIA, "permit"), (&["sara"], "refuse: item-unknown")] {
+        let mut c = Case { node: Node::new(&seen.genesis), ..seen.clone() };
+        let withdrawal = sign(&seen.node.withdrawal(seen.consent, "maria"), keys);
+        let (enrolment, rest) = seen.node.history.split_first().unwrap();
+        c.node.log(enrolment);
+        c.node.log(&withdrawal);
+        for e in rest {
+            let _ = c.node.fold(e);
+        }
+        assert_eq!(c.says(), expected, "{keys:?}");
+    }
+}
+
 /// What officers recorded on another basis, officers end; the subject's rights have an office.
 #[test]
 fn a_record_on_another_basis_is_not_withdrawn_by_a_device() {
@@ -1143,6 +1160,8 @@ fn answers_of_t_minus_1_peers_to_this_very_question_are_needed() {
         ("without the matter", answers(&c, &[2, 3], |a| a.matter = None), invalid),
         ("about another matter", answers(&c, &[2, 3], |a| a.matter = Some(w("MAT-2"))), invalid),
         ("without the consent", answers(&c, &[2, 3], |a| a.consents.clear()), invalid),
+        ("without the keys", answers(&c, &[2, 3], |a| a.revocable.clear()), invalid),
+        ("without one key", answers(&c, &[2, 3], |a| drop(a.revocable.pop())), invalid),
         ("about another consent instead", answers(&c, &[2, 3], |a| a.consents = vec![Digest::of(b"x")]), invalid),
         (
             "about another consent besides",

@@ -18,6 +18,7 @@ use escrow_core::request::{DelayedNotice, Notice, Recipient, RecipientDevice, Re
 use escrow_core::{Digest, Envelope, Kind};
 use escrow_policy::Rule;
 use escrow_policy::admit::{verify_call, verify_query};
+use escrow_policy::facts::Concerns;
 use escrow_policy::gate;
 
 const MARIA: &[&str] = &["device of maria"];
@@ -389,8 +390,9 @@ fn a_veto_counts_though_it_arrives_before_the_recovery() {
     ] {
         let l = arriving_first(&seen, 1, std::slice::from_ref(&veto));
         assert_eq!(l.says(), expected, "{name}");
-        let on = l.case.node.facts.restrictions_on(&l.recovery, None, &[]);
-        assert_eq!(on, [veto.digest()], "{name}: a peer is told");
+        let on = l.case.node.restrictions_on(&l.recovery);
+        let told: &[Digest] = if expected == "permit" { &[] } else { &[veto.digest()] };
+        assert_eq!(on, told, "{name}: a peer is told of what counts");
     }
     // A device that this node does not know yet says nothing here; it is told again, and then it counts.
     let seen = Lost::new().ready();
@@ -506,10 +508,18 @@ fn what_a_policy_sees_of_a_recovery() {
         with_charter(move |c| c.policies[0].text = text)
     };
     let id = public("device of tablet").id();
+    // Of what only grows a text may ask for a least value, and for nothing else.
+    let approvals = |legal: u8, approvers: u8| {
+        format!("context.approvals.legal >= {legal} && context.approvals.dpo >= 1 && context.approvers >= {approvers}")
+    };
+    let times = |age: i64| format!("context.device_age_seconds >= {age} && context.waited_seconds >= 86400");
+    for (holds, fails) in
+        [(approvals(1, 2), approvals(2, 2)), (approvals(1, 2), approvals(1, 3)), (times(DAY), times(2 * DAY))]
+    {
+        assert_eq!(under(&holds).says(), "permit", "{holds}");
+        assert_ne!(under(&fails).says(), "permit", "{fails}");
+    }
     let holds = [
-        "context.approvals.legal == 1 && context.approvals.dpo == 1 && context.approvers == 2".to_owned(),
-        "context.device_age_seconds >= 86400 && context.waited_seconds >= 86400".to_owned(),
-        "context.device_age_seconds > context.waited_seconds".to_owned(),
         "context.earlier_denials == 0 && context.earlier_releases == 0 && !context.hold".to_owned(),
         "context.items == 2 && context.threads == 2 && context.other_devices == 1".to_owned(),
         format!(r#"principal == Escrow::Device::"{id}" && resource == Escrow::Organisation::"acme.example""#),
@@ -662,6 +672,15 @@ fn the_filter_team_is_nowhere_else_on_the_case() {
                 elsewhere(&mut c, &|r| r.recipient = to_person("fay"));
                 filtered(c, |_| {})
             },
+            "permit",
+        ),
+        (
+            "recipient of another request that two have approved",
+            {
+                let mut c = plain();
+                c.request = elsewhere(&mut c, &|r| r.recipient = to_person("fay"));
+                filtered(approve(c), |_| {})
+            },
             "refuse: filter-team-on-case",
         ),
         (
@@ -671,8 +690,8 @@ fn the_filter_team_is_nowhere_else_on_the_case() {
                 let enrolment = c.node.enrol(&["fay"]);
                 let name = device("fay");
                 let d = RecipientDevice { enrolment, key: public(&name), sealing: sealing(&name).digest() };
-                elsewhere(&mut c, &move |r| r.recipient = Recipient::Device(d.clone()));
-                filtered(c, |_| {})
+                c.request = elsewhere(&mut c, &move |r| r.recipient = Recipient::Device(d.clone()));
+                filtered(approve(c), |_| {})
             },
             "refuse: filter-team-on-case",
         ),
@@ -741,11 +760,21 @@ fn an_approval_of_the_filter_team_that_came_first_shuts_it_out() {
 
 #[test]
 fn whoever_has_filtered_has_no_other_part_afterwards() {
-    let mut c = filtered(plain(), |_| {});
-    // Before the reply has gone out the request alone binds nobody.
-    let other = c.ask(|_| {});
-    let e = c.node.decide(other, "fay", "legal", Approve);
+    let mut c = plain();
+    let (plain_one, filter) = (c.request, c.ask(|r| r.recipient = to_filter("fay")));
+    // The request alone binds nobody, be it cancelled or not.
+    let e = c.node.decide(plain_one, "fay", "legal", Approve);
     assert_eq!(refused(c.clone().node.fold(&e)), None);
+    let mut cancelled = c.clone();
+    let by_ida = cancelled.node.cancellation(filter, "ida");
+    cancelled.node.log(&by_ida);
+    assert_eq!(refused(cancelled.node.fold(&e)), None);
+    // Approved by two it may be released by nodes that this one does not hear of.
+    c.request = filter;
+    c.approve("leo", "legal");
+    assert_eq!(refused(c.clone().node.fold(&e)), None);
+    c.approve("dora", "dpo");
+    assert_eq!(refused(c.clone().node.fold(&e)), Some(Rule::FilterTeamOnCase));
     c.node.delivered(c.request);
     assert_eq!(refused(c.node.fold(&e)), Some(Rule::FilterTeamOnCase), "told at once");
     assert_eq!(c.says(), "permit", "the same release again");
@@ -760,15 +789,21 @@ fn whoever_has_filtered_has_no_other_part_afterwards() {
     ] {
         assert_eq!(filtered(c.clone(), change).says(), "refuse: filter-team-on-case", "{name}");
     }
-    // In another matter nothing binds.
+    // In another matter it binds as far as the items are the same.
     let mut m = c.node.matter(Open, None);
     m.matter = w("MAT-2");
     let e = sign(&m, &["ida"]);
     c.node.log(&e);
-    let elsewhere = filtered(c.clone(), |r| {
-        (r.by, r.matter, r.recipient) = (w("fay"), w("MAT-2"), Recipient::clone(&to_person("otto")))
-    });
-    assert_eq!(elsewhere.says(), "permit");
+    let elsewhere = |c: &Case| {
+        let to_otto = Recipient::clone(&to_person("otto"));
+        filtered(c.clone(), |r| (r.by, r.matter, r.recipient) = (w("fay"), w("MAT-2"), to_otto)).says()
+    };
+    assert_eq!(elsewhere(&c), "refuse: filter-team-on-case");
+    let mut others = c.clone();
+    others.items = others.node.deposit_items("maria", c.consent, &[about("t1")]);
+    assert_eq!(elsewhere(&others), "permit");
+    others.items = sorted([others.items, c.items[..1].to_vec()].concat());
+    assert_eq!(elsewhere(&others), "refuse: filter-team-on-case");
 
     // An approval that was there before the reply went out counts no more.
     let mut c = plain();
@@ -845,7 +880,7 @@ fn items_of_one_person_are_counted_over_30_days() {
 }
 
 #[test]
-fn recoveries_are_counted_for_their_subject_and_not_for_requestors() {
+fn recoveries_are_counted_for_their_device_and_not_for_requestors() {
     let mut c = Case::with(|c| c.limits.requests_per_requestor_month = 1);
     assert_eq!(c.node.facts.requests().count(), 1, "ida has asked once");
     let ask = |c: &Case, who: &str| sign(&c.node.self_recovery(who, who, c.enrolment, &c.items), &[&device(who)]);
@@ -855,6 +890,63 @@ fn recoveries_are_counted_for_their_subject_and_not_for_requestors() {
     assert_eq!(refused(c.node.fold(&e)), Some(Rule::RequestorLimits));
     let e = ask(&c, "max");
     c.node.log(&e);
+    // A second device of hers is not kept from asking by the first.
+    let tablet = sign(&c.node.further_device("maria", "tablet"), REGISTRARS);
+    let tablet = c.node.log(&tablet);
+    let again = || sign(&c.node.self_recovery("maria", "tablet", tablet, &c.items), TABLET);
+    let (first, second) = (again(), again());
+    c.node.log(&first);
+    assert_eq!(refused(c.node.fold(&second)), Some(Rule::RequestorLimits));
+}
+
+/// What an organisation does about a subject under delayed notice, no device of theirs learns from a recovery.
+#[test]
+fn a_recovery_sees_nothing_of_requests() {
+    let mut l = Lost::new().ready();
+    let context = |l: &Lost| l.case.node.evaluate(&l.recovery).context;
+    let (before, now) = (context(&l), l.case.node.now);
+    let denied = l.case.ask(|_| {});
+    let e = l.case.node.decide(denied, "sue", "security", Deny);
+    l.case.node.log(&e);
+    l.case.node.delivered(l.case.request);
+    l.case.node.now = now;
+    assert_eq!(context(&l), before);
+    // Another recovery counts for it.
+    let other = sign(&l.case.node.self_recovery("maria", "tablet", l.enrolment, &l.case.items), TABLET);
+    let other = l.case.node.log(&other);
+    l.case.node.delivered(other);
+    l.case.node.now = now;
+    assert_ne!(context(&l), before);
+}
+
+#[test]
+fn an_enrolment_that_begins_later_does_not_age_before() {
+    let mut case = recoverable();
+    let mut e = case.node.further_device("maria", "tablet");
+    e.from = case.node.now.plus_seconds(5 * DAY);
+    let from = e.from;
+    let e = sign(&e, REGISTRARS);
+    let enrolment = case.node.log(&e);
+    // Nobody overlooks it until then.
+    assert_eq!(case.node.facts.other_devices(&subject("maria"), &public("device of maria"), case.node.now), 1);
+    case.node.now = from;
+    let mut l = Lost::asking(case, enrolment, |_, _| {}).approve("lena", "legal").approve("dora", "dpo");
+    l.case.node.now = from.plus_seconds(DAY - 1);
+    assert_eq!(l.says(), "refuse: recovery-delay");
+    l.case.node.now = from.plus_seconds(DAY);
+    assert_eq!(l.says(), "permit");
+}
+
+#[test]
+fn repeated_approvals_are_one_fact() {
+    let mut c = Case::new();
+    for _ in 0..3 {
+        c.approve("lena", "legal");
+    }
+    let decisions = |c: &Case| c.node.facts.request(&c.request).unwrap().decisions.len();
+    assert_eq!(decisions(&c), 1);
+    c.decide("lena", "legal", Recuse);
+    assert_eq!(decisions(&c), 2);
 }
 
 // ---- Requests that are only tried out -------------------------------------------------------
@@ -965,7 +1057,7 @@ fn restrictions_come_in_pages_by_log_position() {
 #[test]
 fn what_bears_on_a_request_or_a_recovery() {
     let mut l = Lost::new().ready();
-    let revocation = l.case.node.revoke("sam");
+    let strangers = l.case.node.revoke("sam");
     let veto = veto_by_device(&l, "maria");
     let denial = l.case.node.decide(l.recovery, "sue", "security", Deny);
     let approval = l.case.node.decide(l.recovery, "leo", "legal", Approve);
@@ -977,10 +1069,10 @@ fn what_bears_on_a_request_or_a_recovery() {
     }
     let facts = &l.case.node.facts;
     let on = |request: &Digest, matter: Option<&str>, consents: &[Digest]| {
-        let matter = matter.map(w);
-        facts.restrictions_on(request, matter.as_ref(), consents)
+        let (matter, consents) = (matter.map(w), consents.iter().copied().collect());
+        facts.restrictions_on(request, &Concerns { matter, consents, ..Concerns::default() })
     };
-    let of = |list: &[&Envelope]| sorted(list.iter().map(|e| e.digest()).chain([revocation]).collect());
+    let of = |list: &[&Envelope]| sorted(list.iter().map(|e| e.digest()).collect());
     // A recovery has no matter and no requestor.
     assert_eq!(on(&l.recovery, None, &[]), of(&[&veto, &denial, &withdrawal]));
     assert_eq!(on(&l.case.request, None, &[]), of(&[&withdrawal, &close]));
@@ -991,13 +1083,21 @@ fn what_bears_on_a_request_or_a_recovery() {
     assert_eq!(on(&unknown, Some("MAT-2"), &[]), of(&[]));
     assert_eq!(on(&unknown, None, &[l.case.consent]), of(&[&withdrawal]));
     assert_eq!(on(&unknown, None, &[Digest::of(b"another consent")]), of(&[]));
+    // The revocations of the keys that are asked about, and of no others.
+    let keys = |names: &[&str]| Concerns {
+        revocable: names.iter().map(|n| Revoked::Key(public(n))).collect(),
+        ..Concerns::default()
+    };
+    assert_eq!(facts.restrictions_on(&unknown, &keys(&["lena", "sam"])), [strangers]);
+    assert_eq!(facts.restrictions_on(&unknown, &keys(&["lena"])), []);
     // Of a consent that is unknown, everybody's withdrawal may be the one.
-    let strangers = sign(&l.case.node.withdrawal(unknown, "max"), &["device of max"]);
+    let of_max = sign(&l.case.node.withdrawal(unknown, "max"), &["device of max"]);
     let subjects = sign(&l.case.node.withdrawal(unknown, "maria"), MARIA);
-    l.case.node.log(&strangers);
+    l.case.node.log(&of_max);
     l.case.node.log(&subjects);
-    let named = l.case.node.facts.restrictions_on(&Digest::of(b"y"), None, &[unknown]);
-    assert_eq!(named, of(&[&strangers, &subjects]));
+    let besides = Concerns { consents: [unknown].into(), ..Concerns::default() };
+    let named = l.case.node.facts.restrictions_on(&Digest::of(b"y"), &besides);
+    assert_eq!(named, of(&[&of_max, &subjects]));
 }
 
 #[test]
@@ -1024,6 +1124,9 @@ fn a_repeat_of_a_restriction_says_nothing_new() {
         (node.cancellation(request, "ida"), true),
         (node.cancellation(request, "ida"), false),
         (withdraw(MARIA), true),
+        (withdraw(MARIA), false),
+        // On the office's word it is another: it would end also what the device's cannot.
+        (withdraw(&["sara"]), true),
         (withdraw(&["sara"]), false),
         (revoked(), true),
         (revoked(), false),
@@ -1039,26 +1142,25 @@ fn a_repeat_of_a_restriction_says_nothing_new() {
     assert_eq!(l.case.node.facts.restrictions().collect::<Vec<_>>(), named);
     // Everything that is answered about the two is among them.
     for request in [l.case.request, l.recovery] {
-        let on = l.case.node.facts.restrictions_on(&request, None, &[]);
+        let on = l.case.node.restrictions_on(&request);
         assert!(on.iter().all(|d| named.contains(d)));
     }
 }
 
 #[test]
-fn withdrawals_of_unknown_consents_are_capped_for_each_subject() {
+fn withdrawals_of_unknown_consents_are_capped_for_each_key() {
     let mut c = Case::new();
     let early = |c: &Case, n: usize, who: &str, keys: &[&str]| {
         sign(&c.node.withdrawal(Digest::of(&n.to_be_bytes()), who), keys)
     };
     for n in 0..EARLY_WITHDRAWALS_MAX {
-        let by: &[&str] = if n % 2 == 0 { MARIA } else { &["sara"] };
-        let e = early(&c, n, "maria", by);
+        let e = early(&c, n, "maria", MARIA);
         c.node.log(&e);
     }
-    for by in [MARIA, &["sara"]] {
-        let e = early(&c, EARLY_WITHDRAWALS_MAX, "maria", by);
-        assert_eq!(refused(c.node.clone().fold(&e)), Some(Rule::EarlyWithdrawals));
-    }
+    let e = early(&c, EARLY_WITHDRAWALS_MAX, "maria", MARIA);
+    assert_eq!(refused(c.node.clone().fold(&e)), Some(Rule::EarlyWithdrawals));
+    let e = early(&c, EARLY_WITHDRAWALS_MAX, "maria", &["sara"]);
+    assert_eq!(refused(c.node.clone().fold(&e)), None, "the same subject by another key");
     let e = early(&c, 0, "max", &["device of max"]);
     assert_eq!(refused(c.node.clone().fold(&e)), None, "another subject");
     let e = early(&c, 0, "maria", MARIA);

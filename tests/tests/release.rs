@@ -419,7 +419,8 @@ async fn r5_no_other_address_leads_to_a_share() {
 
 fn about(request: &KnownRequest) -> RestrictionAsk {
     let matter = Some(request.request.matter.clone());
-    RestrictionAsk { nonce: Nonce::random(), request: Some(request.digest), matter, consents: vec![], after: 0 }
+    let request = Some(request.digest);
+    RestrictionAsk { nonce: Nonce::random(), request, matter, consents: vec![], revocable: vec![], after: 0 }
 }
 
 /// Addresses for seats ask for a seat's TLS key; a checkpoint must be signed by the log it is of.

@@ -473,10 +473,7 @@ impl Cluster {
     pub(crate) fn answer(&mut self, n: usize, asker: usize) -> Envelope {
         let request = self.request_digest();
         let facts = &self.nodes[n].facts;
-        let case = facts.request(&request).unwrap();
-        let consents: std::collections::BTreeSet<Digest> =
-            case.items().iter().map(|i| facts.item(i).unwrap().consent).collect();
-        let matter = case.request.as_ref().map(|(r, _)| r.statement.matter.clone());
+        let concerns = facts.concerns(&request);
         let answer = RestrictionAnswer {
             kind: Kind::RestrictionAnswer,
             org: self.charter.org.clone(),
@@ -486,9 +483,10 @@ impl Cluster {
             asker: self.nodes[asker].index,
             asked: Nonce::random(),
             request: Some(request),
-            restrictions: facts.restrictions_on(&request, None, &[]),
-            matter,
-            consents: consents.into_iter().collect(),
+            restrictions: facts.restrictions_on(&request, &concerns),
+            matter: concerns.matter,
+            consents: concerns.consents.into_iter().collect(),
+            revocable: concerns.revocable.into_iter().collect(),
             after: 0,
             upto: facts.size(),
             at: self.now,

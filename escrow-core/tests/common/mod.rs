@@ -521,6 +521,7 @@ pub(crate) fn restriction_answer() -> RestrictionAnswer {
         request: Some(d(0x91)),
         matter: Some(w("MAT-2026-0017")),
         consents: vec![d(0x71), d(0x72)],
+        revocable: vec![Revoked::Enrolment(d(0x73)), Revoked::Key(ed25519(0x74).public())],
         after: 0,
         upto: 40,
         restrictions: vec![d(0x99), d(0x9a)],
@@ -530,7 +531,14 @@ pub(crate) fn restriction_answer() -> RestrictionAnswer {
 
 /// A page of all restrictions, from a log position on.
 pub(crate) fn answer_about_all() -> RestrictionAnswer {
-    RestrictionAnswer { request: None, matter: None, consents: vec![], after: 7, ..restriction_answer() }
+    RestrictionAnswer {
+        request: None,
+        matter: None,
+        consents: vec![],
+        revocable: vec![],
+        after: 7,
+        ..restriction_answer()
+    }
 }
 
 pub(crate) fn view() -> View {

@@ -26,6 +26,7 @@ use escrow_core::{
     Blob, Digest, Envelope, ItemId, Kind, Nonce, PublicKey, SeatIndex, SigningKey, Statement, ThreadKey, Timestamp,
     Token, TokenKey,
 };
+use escrow_policy::facts::Concerns;
 use escrow_policy::gate::{self, Evaluation};
 use escrow_policy::{Event, Facts, Record, Refusal, Rule};
 use std::collections::HashMap;
@@ -597,6 +598,11 @@ impl Node {
         self.record(Some(&release), event).unwrap();
     }
 
+    /// Digests of the restrictions that bear on a request or self-recovery.
+    pub fn restrictions_on(&self, request: &Digest) -> Vec<Digest> {
+        self.facts.restrictions_on(request, &Concerns::default())
+    }
+
     /// A self-recovery of a subject's items to one of their devices.
     pub fn self_recovery(&self, who: &str, device: &str, enrolment: Digest, items: &[ItemId]) -> SelfRecovery {
         let name = self::device(device);
@@ -671,9 +677,7 @@ impl Node {
 
     /// The answer of another seat to seat 1, knowing no restriction.
     pub fn answer(&self, seat: u8, request: Digest) -> RestrictionAnswer {
-        let asked = self.facts.request(&request);
-        let items = asked.map(|r| r.items()).unwrap_or_default().iter().filter_map(|i| self.facts.item(i));
-        let consents: std::collections::BTreeSet<Digest> = items.map(|i| i.consent).collect();
+        let concerns = self.facts.concerns(&request);
         RestrictionAnswer {
             kind: Kind::RestrictionAnswer,
             org: w("acme.example"),
@@ -683,8 +687,9 @@ impl Node {
             asker: seat_index(1),
             asked: Nonce::random(),
             request: Some(request),
-            matter: asked.and_then(|r| r.request.as_ref()).map(|(r, _)| r.statement.matter.clone()),
-            consents: consents.into_iter().collect(),
+            matter: concerns.matter,
+            consents: concerns.consents.into_iter().collect(),
+            revocable: concerns.revocable.into_iter().collect(),
             after: 0,
             upto: self.facts.size(),
             restrictions: vec![],
