@@ -2,6 +2,8 @@
 //! answers come out, held back by the writer until they are durable.
 
 mod decide;
+#[cfg(test)]
+mod machine;
 mod submit;
 #[cfg(test)]
 mod tests;

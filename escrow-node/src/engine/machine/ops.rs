@@ -1,0 +1,246 @@
+//! What can happen, as small numbers that shrink well, and how sequences of it are made: mostly
+//! scripts that get somewhere, with anything at all between their steps. A number picks from a
+//! list, modulo its length; lists of what was said are counted from the newest backwards.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Which nodes hear it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    Both,
+    Main,
+    Peer,
+    /// Signed, and kept for later.
+    Nobody,
+}
+
+/// Which charter version a statement names.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seen {
+    InForce,
+    Genesis,
+    Newest,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Say {
+    Enrol { device: u8, subject: u8, by: u8, long: bool },
+    RevokeKey { of: u8, by: u8 },
+    RevokeEnrolment { back: u8, by: u8 },
+    Consent { device: u8, subject: u8, flavour: u8 },
+    Withdraw { back: u8, by: u8 },
+    Deposit { device: u8, back: u8, shape: u8 },
+    Matter { matter: u8, action: u8, by: u8 },
+    Request { by: u8, deposits: u8, more: bool, recipient: u8, policy: u8, flavour: u8 },
+    Cancel { back: u8, by: u8 },
+    Decide { back: u8, by: u8, role: u8, choice: u8, key: u8 },
+    Recover { device: u8, subject: u8, deposits: u8, policy: u8 },
+    Veto { back: u8, by: u8 },
+    Charter { change: u8, fork: bool, settle: bool, by: u8 },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Op {
+    Say { to: To, seen: Seen, say: Say },
+    /// The same bytes once more, or those kept for later.
+    Again { to: To, back: u8 },
+    /// The same statement under another nonce.
+    Copy { to: To, back: u8 },
+    /// The same statement and key, in somebody else's name.
+    Rename { to: To, back: u8, by: u8 },
+    Accept { to: To, back: u8 },
+    Clock(u8),
+    Evaluate { peer: bool, back: u8 },
+    /// `late`: Collect began a minute ago.
+    Authorise { back: u8, caller: u8, permit: u8, answer: u8, late: bool },
+    Deliver { back: u8, note: u8 },
+    Restart { peer: bool },
+}
+
+pub(super) const CLOCKS: [i64; 8] = [1, 70, 400, 3_700, 7_300, 90_000, -200, -4_000];
+pub(super) const POLICIES: [&str; 8] = ["std", "any", "wait", "over", "board", "none", "own", "few"];
+
+fn say(say: Say) -> Op {
+    Op::Say { to: To::Both, seen: Seen::InForce, say }
+}
+
+fn approve(by: u8) -> Op {
+    say(Say::Decide { back: 0, by, role: 0, choice: 0, key: 0 })
+}
+
+/// A pair of people who can usually decide, of different offices.
+fn pair() -> impl Strategy<Value = [u8; 2]> {
+    prop_oneof![6 => Just([0, 2]), 3 => Just([1, 3]), 2 => Just([2, 4]), 2 => Just([0, 3]), 2 => Just([5, 2]), 1 => Just([0, 1]), 2 => (0..16u8, 0..16u8).prop_map(|(a, b)| [a, b])]
+}
+
+fn request() -> impl Strategy<Value = Op> {
+    let flavour = prop_oneof![10 => Just(0), 6 => 1..10u8];
+    let recipient = prop_oneof![8 => Just(0), 6 => 0..12u8];
+    let policy = prop_oneof![6 => Just(0), 8 => 0..8u8];
+    let by = prop_oneof![10 => Just(0), 3 => Just(1), 1 => 2..8u8];
+    (by, 0..6u8, prop::bool::weighted(0.3), recipient, policy, flavour).prop_map(
+        |(by, deposits, more, recipient, policy, flavour)| say(Say::Request { by, deposits, more, recipient, policy, flavour }),
+    )
+}
+
+fn decide() -> impl Strategy<Value = Op> {
+    let by = prop_oneof![6 => 0..6u8, 2 => 0..16u8];
+    let back = prop_oneof![6 => Just(0), 2 => 0..3u8];
+    let choice = prop_oneof![5 => Just(0), 3 => Just(1), 3 => Just(2)];
+    let key = prop_oneof![8 => Just(0), 4 => 0..4u8];
+    let role = prop_oneof![6 => Just(0), 2 => 0..4u8];
+    (seen(), back, by, role, choice, key).prop_map(|(seen, back, by, role, choice, key)| Op::Say {
+        to: To::Both,
+        seen,
+        say: Say::Decide { back, by, role, choice, key },
+    })
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    prop_oneof![12 => Just(Seen::InForce), 1 => Just(Seen::Genesis), 1 => Just(Seen::Newest)]
+}
+
+fn to() -> impl Strategy<Value = To> {
+    prop_oneof![8 => Just(To::Both), 2 => Just(To::Main), 2 => Just(To::Peer), 2 => Just(To::Nobody)]
+}
+
+/// What takes permission away, of every sort.
+fn restriction() -> impl Strategy<Value = Op> {
+    let close = (0..2u8, 0..2u8).prop_map(|(matter, by)| Say::Matter { matter, action: 1, by });
+    let deny = (0..3u8, 0..8u8, 1..3u8).prop_map(|(back, by, choice)| Say::Decide { back, by, role: 0, choice, key: 0 });
+    let said = prop_oneof![
+        4 => deny,
+        2 => close,
+        2 => (0..4u8, 0..6u8).prop_map(|(back, by)| Say::Withdraw { back, by }),
+        1 => (0..3u8, 0..3u8).prop_map(|(back, by)| Say::Cancel { back, by }),
+        2 => (0..24u8, 0..4u8).prop_map(|(of, by)| Say::RevokeKey { of, by }),
+        1 => (0..3u8, 0..4u8).prop_map(|(back, by)| Say::RevokeEnrolment { back, by }),
+        1 => (0..2u8, 0..8u8).prop_map(|(back, by)| Say::Veto { back, by }),
+    ];
+    let to = prop_oneof![5 => Just(To::Both), 2 => Just(To::Main), 2 => Just(To::Peer)];
+    (to, seen(), said).prop_map(|(to, seen, say)| Op::Say { to, seen, say })
+}
+
+/// A new version that changes people, keys, policies or limits, mostly accepted.
+fn charter() -> impl Strategy<Value = Vec<Op>> {
+    let by = prop_oneof![8 => Just(0), 2 => 0..4u8];
+    let change = (0..14u8, prop::bool::weighted(0.06), prop::bool::weighted(0.5), by);
+    (change, prop::bool::weighted(0.85), to()).prop_map(|((change, fork, settle, by), accept, to)| {
+        let mut out = vec![say(Say::Charter { change, fork, settle, by })];
+        if accept {
+            let to = if to == To::Nobody { To::Both } else { to };
+            out.push(Op::Accept { to, back: 0 });
+        }
+        out
+    })
+}
+
+fn round() -> impl Strategy<Value = Vec<Op>> {
+    let permit = prop_oneof![8 => Just(0), 6 => 0..10u8];
+    let answer = prop_oneof![9 => Just(0), 4 => 0..7u8];
+    let caller = prop_oneof![9 => Just(0), 4 => 0..5u8];
+    let authorise =
+        (caller, permit, answer, prop::bool::weighted(0.06)).prop_map(|(caller, permit, answer, late)| Op::Authorise { back: 0, caller, permit, answer, late });
+    let between = prop_oneof![
+        4 => Just(vec![]),
+        4 => restriction().prop_map(|r| vec![r]),
+        1 => Just(vec![Op::Clock(1)]),
+        1 => Just(vec![Op::Clock(4)]),
+        1 => charter(),
+        1 => Just(vec![Op::Restart { peer: false }]),
+    ];
+    let note = prop_oneof![8 => Just(0), 2 => 0..4u8];
+    (authorise, between, note).prop_map(|(authorise, mut between, note)| {
+        between.insert(0, authorise);
+        between.push(Op::Deliver { back: 0, note });
+        between
+    })
+}
+
+/// Anything, mostly senseless.
+fn noise() -> impl Strategy<Value = Vec<Op>> {
+    let anything = prop_oneof![
+        (0..6u8, 0..4u8, 0..5u8, any::<bool>()).prop_map(|(device, subject, by, long)| Say::Enrol { device, subject, by, long }),
+        (0..6u8, 0..3u8, 0..9u8).prop_map(|(device, subject, flavour)| Say::Consent { device, subject, flavour }),
+        (0..6u8, 0..4u8, 0..8u8).prop_map(|(device, back, shape)| Say::Deposit { device, back, shape }),
+        (0..2u8, 0..3u8, 0..4u8).prop_map(|(matter, action, by)| Say::Matter { matter, action, by }),
+    ];
+    prop_oneof![
+        3 => (to(), seen(), anything).prop_map(|(to, seen, say)| vec![Op::Say { to, seen, say }]),
+        3 => restriction().prop_map(|r| vec![r]),
+        2 => decide().prop_map(|d| vec![d]),
+        2 => charter(),
+        2 => (0..8u8).prop_map(|c| vec![Op::Clock(c)]),
+        2 => (any::<bool>(), 0..4u8).prop_map(|(peer, back)| vec![Op::Evaluate { peer, back }]),
+        2 => (to(), 0..6u8).prop_map(|(to, back)| vec![Op::Again { to, back }]),
+        2 => (to(), 0..4u8).prop_map(|(to, back)| vec![Op::Copy { to, back }]),
+        2 => (to(), 0..4u8, 0..12u8).prop_map(|(to, back, by)| vec![Op::Rename { to, back, by }]),
+        1 => any::<bool>().prop_map(|peer| vec![Op::Restart { peer }]),
+        2 => round(),
+        1 => (0..3u8).prop_map(|back| vec![Op::Deliver { back, note: 0 }]),
+    ]
+}
+
+/// Somebody asks, some approve, and it is released; any step may be missing or something between.
+fn story() -> impl Strategy<Value = Vec<Op>> {
+    let wait = prop_oneof![6 => Just(vec![]), 2 => Just(vec![Op::Clock(3)]), 1 => Just(vec![Op::Clock(1)])];
+    let between = || prop_oneof![5 => Just(vec![]), 3 => noise()];
+    (request(), pair(), wait, between(), between(), round()).prop_map(|(request, [a, b], wait, one, two, round)| {
+        [vec![request], one, vec![approve(a), approve(b)], wait, two, vec![Op::Evaluate { peer: false, back: 0 }], round]
+            .concat()
+    })
+}
+
+/// The decision comes before what it decides on; nothing is known then of who is who.
+fn early() -> impl Strategy<Value = Vec<Op>> {
+    (request(), pair(), decide()).prop_map(|(request, [a, b], other)| {
+        let Op::Say { seen, say, .. } = request else { return vec![] };
+        let evaluate = Op::Evaluate { peer: false, back: 0 };
+        let held = Op::Say { to: To::Nobody, seen, say };
+        vec![held, approve(a), other, approve(b), Op::Again { to: To::Both, back: 3 }, evaluate]
+    })
+}
+
+/// Somebody takes their approval back, and it is played again.
+fn replay() -> impl Strategy<Value = Vec<Op>> {
+    (request(), pair(), 1..3u8, any::<bool>()).prop_map(|(request, [a, b], choice, copy)| {
+        let back = say(Say::Decide { back: 0, by: b, role: 0, choice, key: 0 });
+        let again = if copy { Op::Copy { to: To::Both, back: 1 } } else { Op::Again { to: To::Both, back: 1 } };
+        vec![request, approve(a), approve(b), back, again, Op::Evaluate { peer: false, back: 0 }]
+    })
+}
+
+/// One person approves twice.
+fn twice() -> impl Strategy<Value = Vec<Op>> {
+    (request(), 0..6u8).prop_map(|(request, a)| {
+        vec![request, approve(a), Op::Copy { to: To::Both, back: 0 }, Op::Evaluate { peer: false, back: 0 }]
+    })
+}
+
+/// A subject asks for their own, on a device old or young, or for another's.
+fn recovery() -> impl Strategy<Value = Vec<Op>> {
+    let enrol = (0..6u8, 0..4u8).prop_map(|(device, by)| vec![say(Say::Enrol { device, subject: device / 2, by, long: true })]);
+    let enrol = prop_oneof![4 => Just(vec![]), 4 => enrol];
+    let age = prop_oneof![3 => Just(vec![]), 2 => Just(vec![Op::Clock(5)])];
+    let subject = prop_oneof![8 => Just(9), 2 => 0..3u8];
+    let ask = (0..6u8, subject, 0..6u8, prop_oneof![4 => Just(6u8), 2 => 0..8u8]);
+    let decider = || prop_oneof![4 => Just(5u8), 4 => Just(0), 4 => Just(2), 2 => 0..16u8];
+    let between = prop_oneof![5 => Just(vec![]), 3 => (0..9u8).prop_map(|by| vec![say(Say::Veto { back: 0, by })]), 2 => noise()];
+    (enrol, age, ask, (decider(), decider()), between, round()).prop_map(|(enrol, age, ask, (a, b), between, round)| {
+        let device = if let Some(Op::Say { say: Say::Enrol { device, .. }, .. }) = enrol.first() { *device } else { ask.0 };
+        let subject = if ask.1 == 9 { device / 2 } else { ask.1 };
+        let recover = say(Say::Recover { device, subject, deposits: ask.2, policy: ask.3 });
+        let evaluate = Op::Evaluate { peer: false, back: 0 };
+        [enrol, age, vec![recover, approve(a), approve(b)], between, vec![evaluate], round].concat()
+    })
+}
+
+pub(super) fn sequence(most: usize) -> impl Strategy<Value = Vec<Op>> {
+    let part = prop_oneof![5 => story(), 1 => early(), 1 => replay(), 1 => twice(), 3 => recovery(), 4 => noise()];
+    vec(part, 2..8).prop_map(move |parts| {
+        let mut ops = parts.concat();
+        ops.truncate(most);
+        ops
+    })
+}
