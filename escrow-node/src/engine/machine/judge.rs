@@ -14,7 +14,7 @@ use escrow_core::release::{Caller, ReleaseCall};
 use escrow_core::request::{Notice, Recipient, Request};
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::verdict::{Outcome, Verdict};
-use escrow_core::{Code, Digest, ItemId, PersonId, PublicKey, Token};
+use escrow_core::{Code, Digest, ItemId, MatterId, PersonId, PublicKey, Token};
 use escrow_policy::Rule;
 use escrow_policy::cedar::{self, Evaluated};
 
@@ -76,17 +76,19 @@ impl Model {
         self.in_force().1.people.iter().find(|p| p.id == *id)
     }
 
-    /// Everybody whom this filter-team rule keeps apart: who has a part in the matter, and who was
-    /// the filter team of one of its requests.
-    fn on_case(&self, matter: &escrow_core::MatterId) -> (Vec<PersonId>, Vec<PersonId>) {
+    /// Who has a part in the matter: signed for it, asked, decided (stepping aside is none) or was
+    /// to read. And who was the filter team of something that was released: they have read it.
+    fn on_case(&self, matter: &MatterId) -> (Vec<PersonId>, Vec<PersonId>) {
         let (mut on, mut filter) = (vec![], vec![]);
+        on.extend(all!(self, Matter).filter(|(_, m)| m.matter == *matter).map(|(_, m)| m.by.clone()));
         for (l, r) in all!(self, Request).filter(|(_, r)| r.matter == *matter) {
             on.push(r.by.clone());
-            on.extend(all!(self, Decision).filter(|(_, d)| d.request == l.said.digest).map(|(_, d)| d.by.clone()));
+            let decisions = all!(self, Decision).filter(|(_, d)| d.request == l.said.digest);
+            on.extend(decisions.filter(|(_, d)| d.choice != Choice::Recuse).map(|(_, d)| d.by.clone()));
             match &r.recipient {
-                Recipient::FilterTeam(p) => filter.push(p.id.clone()),
+                Recipient::FilterTeam(p) if self.delivered(&l.said.digest) > 0 => filter.push(p.id.clone()),
                 Recipient::Person(p) => on.push(p.id.clone()),
-                Recipient::Device(_) => {}
+                Recipient::FilterTeam(_) | Recipient::Device(_) => {}
             }
         }
         (on, filter)
@@ -137,13 +139,12 @@ impl Model {
                     self.live(l, e, o, self.now) && o.sealing.digest() == d.sealing
                 };
                 check(listed.is_some_and(good), Rule::RecipientKey);
-                let theirs = listed.is_some_and(|(_, _, o)| scope.inside.contains(&o.subject) || scope.outside.contains(&o.subject));
-                check(!theirs, Rule::RecipientInScope);
+                check(!listed.is_some_and(|(_, _, o)| scope.inside.contains(&o.subject)), Rule::RecipientInScope);
             }
         }
         let (on, filter) = self.on_case(&r.matter);
         if let Recipient::FilterTeam(p) = &r.recipient {
-            check(self.person_now(&p.id).is_some_and(|p| p.has_role("filter-team")), Rule::RecipientKey);
+            check(self.person_now(&p.id).is_some_and(|p| p.has_role("filter-team")), Rule::NotEntitled);
             check(!on.contains(&p.id), Rule::FilterTeamOnCase);
         }
         if let Recipient::Person(p) = &r.recipient {
@@ -162,11 +163,7 @@ impl Model {
         }
         let deals: Vec<&Deal> = r.items.iter().filter_map(|i| self.item(i)).map(|(d, _)| d).collect();
         check(deals.iter().all(|d| d.depositor == r.subject), Rule::RecoveryNotOwn);
-        let vetoed = all!(self, Veto).filter(|(_, v)| v.recovery == l.said.digest).any(|(_, v)| match &v.by {
-            Caller::Person(_) => true,
-            Caller::Device(key) => self.devices().iter().any(|(_, _, d)| d.key == *key && d.subject == r.subject),
-        });
-        check(!vetoed, Rule::RecoveryVetoed);
+        check(!self.vetoed(&l.said.digest, r), Rule::RecoveryVetoed);
         let device = self.devices().into_iter().find(|(l, _, d)| l.said.digest == r.enrolment && d.key == r.key);
         let Some((enrolled, e, d)) = device else {
             check(false, Rule::NotEnrolled);
@@ -178,6 +175,14 @@ impl Model {
         let delay = i64::try_from(self.in_force().1.limits.recovery_delay_s).unwrap();
         check(self.now >= enrolled.at.plus_seconds(delay), Rule::RecoveryDelay);
         broken
+    }
+
+    /// By a device of the subject, whose ever it was when it said so, or by the subject-rights role.
+    fn vetoed(&self, recovery: &Digest, r: &SelfRecovery) -> bool {
+        all!(self, Veto).filter(|(_, v)| v.recovery == *recovery).any(|(_, v)| match &v.by {
+            Caller::Person(_) => true,
+            Caller::Device(key) => self.devices().iter().any(|(_, _, d)| d.key == *key && d.subject == r.subject),
+        })
     }
 
     fn broken_by_items(&self, items: &[ItemId], policy: &Code) -> Vec<Rule> {
@@ -211,7 +216,7 @@ impl Model {
     }
 
     /// Nobody decides about their own request, reading, messages or enrolment.
-    fn excluded(&self, case: &Logged, p: &Person) -> bool {
+    pub(super) fn excluded(&self, case: &Logged, p: &Person) -> bool {
         match &case.said.act {
             Act::Request(r) => {
                 let device = if let Recipient::Device(d) = &r.recipient { Some(d) } else { None };
@@ -223,11 +228,13 @@ impl Model {
                     || self.on_case(&r.matter).1.contains(&p.id)
             }
             Act::Recovery(r) => {
-                let enrolment = all!(self, Enrolment).find(|(l, _)| l.said.digest == r.enrolment);
+                // Every enrolment of the device: the one it names is its own choice.
+                let enrolments = self.devices().into_iter().filter(|(_, _, d)| d.key == r.key);
+                let mut signers = enrolments.flat_map(|(l, _, _)| &l.said.signers);
                 let signed = |key: &PublicKey| {
                     all!(self, Charter).any(|(_, c)| c.people.iter().any(|o| o.id == p.id && o.keys.iter().any(|k| k.key == *key)))
                 };
-                self.in_scope(p, &self.scope(&r.items)) || enrolment.is_some_and(|(l, _)| l.said.signers.iter().any(signed))
+                self.in_scope(p, &self.scope(&r.items)) || signers.any(signed)
             }
             _ => true,
         }
@@ -308,7 +315,9 @@ impl Model {
             };
             if theirs.iter().any(|i| items.contains(i)) {
                 let of = &other.said.digest;
-                denials += u64::from(all!(self, Decision).any(|(_, d)| d.request == *of && d.choice == Choice::Deny));
+                let denied = all!(self, Decision).any(|(_, d)| d.request == *of && d.choice == Choice::Deny);
+                let vetoed = matches!(&other.said.act, Act::Recovery(r) if self.vetoed(of, r));
+                denials += u64::from(denied || vetoed);
                 releases += u64::from(self.delivered(of) > 0);
             }
         }
@@ -331,20 +340,22 @@ impl Model {
                 continue;
             }
             seen.push(p);
-            let covers = |digest: &Digest| {
+            // Their own consent, for this purpose, for every requested item that they are in.
+            let covers = |digest: &Digest, a: &About| {
                 let Ok(c) = self.live_consent(digest) else { return false };
                 let own = c.subject == p.token && c.basis == Basis::Consent && c.purposes.contains(&r.purpose);
-                own && abouts.iter().filter(|a| a.participants.contains(p)).all(|a| {
-                    let thread = match &c.coverage {
-                        Coverage::Workspace => true,
-                        Coverage::Threads(t) => t.contains(&a.thread),
-                    };
-                    thread && c.from <= a.from && a.to <= c.to && c.epochs.is_none_or(|e| e.first <= a.epoch && a.epoch <= e.last)
-                })
+                let thread = match &c.coverage {
+                    Coverage::Workspace => true,
+                    Coverage::Threads(t) => t.contains(&a.thread),
+                };
+                let epoch = c.epochs.is_none_or(|e| e.first <= a.epoch && a.epoch <= e.last);
+                own && thread && epoch && c.from <= a.from && a.to <= c.to
             };
+            let mut theirs = abouts.iter().filter(|a| a.participants.iter().any(|q| q.token == p.token));
+            let all = theirs.all(|a| all!(self, Consent).any(|(l, _)| covers(&l.said.digest, a)));
             match p.inside {
                 false => outside += 1,
-                true if all!(self, Consent).any(|(l, _)| covers(&l.said.digest)) => consented += 1,
+                true if all => consented += 1,
                 true => informed += 1,
             }
         }
