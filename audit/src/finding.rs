@@ -148,6 +148,8 @@ pub struct Counts {
     pub charters: u64,
     /// Distinct requests in the logs.
     pub requests: u64,
+    /// Distinct self-recoveries in the logs.
+    pub recoveries: u64,
     /// Verdict entries by outcome.
     pub verdicts: BTreeMap<&'static str, u64>,
     /// `release.authorized` entries.

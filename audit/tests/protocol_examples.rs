@@ -230,6 +230,24 @@ fn context_example() -> String {
     out
 }
 
+fn recover_context_example() -> String {
+    let by_hand = r#"{"approvals":{"dpo":1,"legal":1},"approvers":2,"device_age_seconds":262800,"earlier_denials":0,"earlier_releases":1,"hold":false,"items":12,"other_devices":1,"threads":1,"waited_seconds":3600}"#;
+    let circumstances = Circumstances::Recover(context::Recover {
+        org: w("acme.example"),
+        device: "8461cd240de5f382".to_owned(),
+        device_age_before: 259_200,
+        earlier_denials: 0,
+        earlier_releases: 1,
+        items: 12,
+        other_devices: 1,
+        threads: 1,
+    });
+    let approvals: BTreeMap<Role, u64> = [(w("dpo"), 1), (w("legal"), 1)].into();
+    let counters = Counters { approvals, approvers: 2, waited_seconds: 3_600 };
+    assert_eq!(text(&bytes(&circumstances, &counters)), by_hand);
+    format!("context = {by_hand}\ncontext digest = {}\n", context::digest(by_hand.as_bytes()))
+}
+
 fn index() -> Index {
     Index {
         schema: escrow_audit::bundle::SCHEMA.into(),
@@ -259,6 +277,7 @@ fn examples() -> Vec<(&'static str, String)> {
         ("log-proof", proof_example()),
         ("log-add-checkpoint", add_checkpoint_example()),
         ("log-context", context_example()),
+        ("log-context-recover", recover_context_example()),
         ("log-bundle-index", String::from_utf8(index().encode()).unwrap()),
         ("log-bundle-readme", index().readme()),
         ("log-bag-info", bag_info_example()),

@@ -16,6 +16,7 @@ use escrow_core::request::Request;
 use escrow_core::verdict::Outcome;
 use escrow_core::{Digest, Envelope, Kind, Nonce};
 use escrow_policy::Event;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 fn settled() -> Cluster {
@@ -331,6 +332,112 @@ fn violation_delivered_after_a_withdrawal() {
     let f = &report.findings[0];
     assert_eq!((f.file.as_str(), f.entry, f.seat), ("data/logs/1/entries.jsonl", Some(seq), Some(seat_index(1))));
     assert_eq!(report.exit_code(), 6);
+}
+
+/// A self-recovery up to the permits, after the device was enrolled for this long.
+fn recovering(after_s: i64) -> (Cluster, Vec<Envelope>, Envelope) {
+    let mut c = Cluster::new();
+    c.recover(after_s);
+    let permits = (0..3).map(|n| c.verdict(n, |_| {})).collect();
+    let call = c.call();
+    (c, permits, call)
+}
+
+#[test]
+fn a_self_recovery_is_judged_as_requests_are() {
+    let (mut c, permits, call) = recovering(86_400);
+    c.release(0, 1, &call, &permits[1]);
+    c.release(1, 2, &call, &permits[0]);
+    assert_eq!(c.refusals, Vec::<String>::new());
+    c.settle();
+    let files = c.full();
+    let report = verify(&files, &c.genesis);
+    assert_eq!((report.verdict, report.findings), (Class::Ok, vec![]));
+    assert_eq!((report.counts.requests, report.counts.recoveries, report.counts.delivered), (1, 1, 2));
+    assert_eq!(report.counts.verdicts["permit"], 3);
+    let tablet = c.tablet_sealing.public().digest();
+    assert!(report.releases.iter().all(|r| r.request == c.request_digest() && r.recipient == tablet));
+    assert_eq!(report.releases.len(), 2);
+    // It belongs to no matter, so the bag is named after the organisation.
+    let info = String::from_utf8(files["bag-info.txt"].clone()).unwrap();
+    assert!(info.contains("External-Identifier: acme\n"), "{info}");
+
+    // Sealed to another key, or other items: as with a request.
+    for bend in [(|r: &mut escrow_core::release::Release| r.recipient = Digest::of(b"x")) as fn(&mut _), |r| {
+        drop(r.items.pop())
+    }] {
+        let (mut c, permits, call) = recovering(86_400);
+        let answer = c.answer(1, 0);
+        let authorized = c.authorise(0, &call, &[&permits[1]], &[&answer]);
+        let note = c.cosigned(0, &[1]);
+        c.deliver(0, authorized, &note, bend);
+        expect(&judged(c), Class::Violation, &["release-scope"]);
+    }
+}
+
+#[test]
+fn violation_a_self_recovery_delivered_too_early() {
+    // An honest node says so in its verdict, and nothing is wrong with that.
+    let (c, ..) = recovering(86_000);
+    assert_eq!(c.refusals, Vec::<String>::new());
+    expect(&judged(c), Class::Ok, &[]);
+
+    // The others are late enough; the first node delivers what its own log does not allow.
+    let (mut c, _, call) = recovering(86_000);
+    let mut permit = c.verdict(1, |_| {}).decode::<escrow_core::verdict::Verdict>().unwrap();
+    assert_eq!(permit.outcome, Outcome::Refuse);
+    assert_eq!(permit.reasons, ["recovery-delay".parse().unwrap()]);
+    (permit.outcome, permit.reasons, permit.nonce) = (Outcome::Permit, vec![], Nonce::random());
+    permit.valid_until = permit.decided.plus_seconds(60);
+    let permit = Envelope::sign(&permit, &[&c.nodes[1].statement]).unwrap();
+    c.log(1, &Event::Statement {}, Some(&permit));
+    let answer = c.answer(1, 0);
+    let authorized = c.authorise(0, &call, &[&permit], &[&answer]);
+    let note = c.cosigned(0, &[1]);
+    let seq = c.deliver(0, authorized, &note, |_| {});
+    c.settle();
+    for replay in [true, false] {
+        let report = verify_with(&c.full(), &c.genesis, Options { policy_replay: replay });
+        expect(&report, Class::Violation, &["recovery-delay", "verdict-floor"]);
+        let first = report.findings.iter().filter(|f| f.rule == "recovery-delay" && f.seat == Some(seat_index(1)));
+        assert_eq!(first.map(|f| f.entry).collect::<BTreeSet<_>>(), [Some(authorized), Some(seq)].into());
+    }
+}
+
+#[test]
+fn violation_delivered_after_a_veto() {
+    let (mut c, permits, call) = recovering(86_400);
+    let answer = c.answer(1, 0);
+    let authorized = c.authorise(0, &call, &[&permits[1]], &[&answer]);
+    let note = c.cosigned(0, &[1]);
+    c.veto(&[0]);
+    let seq = c.deliver(0, authorized, &note, |_| {});
+    let report = judged(c);
+    expect(&report, Class::Violation, &["recovery-vetoed"]);
+    assert_eq!((report.findings[0].entry, report.findings[0].seat), (Some(seq), Some(seat_index(1))));
+    assert_eq!(report.counts.restrictions, 1);
+
+    // Named by an answer that the node relied on, and not in its own log: it never looked.
+    let (mut c, permits, call) = recovering(86_400);
+    c.veto(&[1]);
+    let answer = c.answer(1, 0);
+    c.authorise(0, &call, &[&permits[1]], &[&answer]);
+    expect(&judged(c), Class::Violation, &["answer-invalid"]);
+}
+
+#[test]
+fn violation_an_answer_that_leaves_out_matter_or_consent() {
+    type Bend = fn(&mut escrow_core::restriction::RestrictionAnswer);
+    let cases: [Bend; 3] = [|a| a.matter = None, |a| a.consents.clear(), |a| a.matter = Some("MAT-2".parse().unwrap())];
+    for bend in cases {
+        let (mut c, permits, call) = permitted();
+        let mut answer = c.answer(1, 0).decode::<escrow_core::restriction::RestrictionAnswer>().unwrap();
+        bend(&mut answer);
+        let answer = Envelope::sign(&answer, &[&c.nodes[1].statement]).unwrap();
+        c.statements.push(answer.clone());
+        c.authorise(0, &call, &[&permits[1]], &[&answer]);
+        expect(&judged(c), Class::Violation, &["answer-invalid"]);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{archive, audit, charter, consent, context, decide, deposit, enrol, keygen, matter, my, node};
-use crate::commands::{release, request, revoke, verify};
+use crate::commands::{recover, release, request, revoke, verify};
 use crate::session::Global;
 use clap::{Parser, Subcommand};
 
@@ -62,6 +62,9 @@ pub enum Command {
     Deny(decide::Deny),
     /// Step aside from a request
     Recuse(decide::Recuse),
+    /// Get a subject's own messages back on a new device
+    #[command(subcommand)]
+    Recover(recover::Command),
     /// Collect released replies
     #[command(subcommand)]
     Release(release::Command),

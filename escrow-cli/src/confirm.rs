@@ -33,8 +33,24 @@ pub fn confirm(consent: &Consent, request: &Digest, word: &str, what: &str) -> R
     if !io::stdin().is_terminal() {
         return Err(Failure::usage("nobody can be asked here").next(format!("add --yes --request-hash {request}")));
     }
+    typed(&format!("{what} Type {word} to go on: "), word)
+}
+
+/// Lets a person on a terminal type `word`. Without a terminal nothing is asked: what only protects
+/// the person who acts must not be harder for a script than its opposite.
+///
+/// # Errors
+/// Usage, if something else was typed.
+pub fn ask_on_terminal(yes: bool, word: &str) -> Result<(), Failure> {
+    if yes || !io::stdin().is_terminal() {
+        return Ok(());
+    }
+    typed(&format!("Type {word} to go on: "), word)
+}
+
+fn typed(prompt: &str, word: &str) -> Result<(), Failure> {
     let mut err = io::stderr().lock();
-    let _ = write!(err, "{what} Type {word} to go on: ");
+    let _ = write!(err, "{prompt}");
     let _ = err.flush();
     drop(err);
     let mut line = String::new();

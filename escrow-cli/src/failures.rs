@@ -5,7 +5,7 @@ use escrow_client::archive::{DirectoryError, FileError, RingError, SealArchiveEr
 use escrow_client::export::ExportError;
 use escrow_client::{
     ChartersError, ConsentError, DecisionError, DepositError, DraftError, KeyFileError, MatterError, NodeError,
-    OpenError, OutboxError, ReleaseError, RepliesError, SubmitError,
+    OpenError, OutboxError, RecoveryError, ReleaseError, RepliesError, SubmitError,
 };
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::verdict::Outcome;
@@ -132,6 +132,24 @@ impl From<DraftError> for Failure {
             DraftError::NothingThere => Self::new(Exit::Denied, "item-unknown", e.to_string()),
             DraftError::MixedGenerations(_) => Self::new(Exit::Usage, "mixed-generations", e.to_string()),
             DraftError::Recipient(_) => Self::new(Exit::Usage, "recipient-key", e.to_string()),
+            other => Self::unexpected(other.to_string()),
+        }
+    }
+}
+
+impl From<RecoveryError> for Failure {
+    fn from(e: RecoveryError) -> Self {
+        match e {
+            RecoveryError::Identity(e) => e.into(),
+            RecoveryError::Statement(e) => e.into(),
+            RecoveryError::BelowThreshold { answered, need, outcomes } => {
+                let reason = format!("{answered} nodes answered, {need} are needed to know what can be recovered");
+                let (exit, rule) = of_nodes(&outcomes, need);
+                Self::new(exit, rule, reason).nodes(&outcomes)
+            }
+            RecoveryError::NothingThere(_) => Self::new(Exit::Denied, "item-unknown", e.to_string()),
+            RecoveryError::NotEnrolled => Self::new(Exit::Key, "not-enrolled", e.to_string()),
+            RecoveryError::MixedGenerations(_) => Self::new(Exit::Usage, "mixed-generations", e.to_string()),
             other => Self::unexpected(other.to_string()),
         }
     }

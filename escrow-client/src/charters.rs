@@ -4,8 +4,9 @@ use crate::archive::FileError;
 use crate::files;
 use escrow_core::charter::{Charter, Generation, Seat};
 use escrow_core::envelope::EnvelopeError;
-use escrow_core::{Blob, Digest, Envelope, SeatIndex};
+use escrow_core::{Blob, Digest, Envelope, KeyId, PersonId, SeatIndex};
 use escrow_policy::charter::{Chain, CharterError, VerifiedCharter, verify_successor};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const FILE_MAX: u64 = 256 * 1024 * 1024;
@@ -108,6 +109,17 @@ impl Charters {
     /// A verified version by digest.
     pub fn version(&self, digest: &Digest) -> Option<&Charter> {
         self.chain.versions().iter().find(|v| v.digest() == *digest).map(VerifiedCharter::charter)
+    }
+
+    /// True if every signature of the envelope is by a key that some version of the chain lists for
+    /// this person, and there is one.
+    pub fn signed_by(&self, envelope: &Envelope, person: &PersonId) -> bool {
+        let people = || self.chain.versions().iter().filter_map(|v| v.charter().person(person));
+        let keys = |id: &KeyId| {
+            let listed = people().flat_map(|p| &p.keys).map(|k| &k.key).filter(|k| k.id() == *id);
+            listed.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+        };
+        envelope.signers(keys).is_ok()
     }
 
     /// A seat of the version acted under.

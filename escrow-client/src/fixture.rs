@@ -9,7 +9,7 @@ use escrow_audit::note::NoteSigner;
 use escrow_audit::proof::TlogProof;
 use escrow_audit::tree::{Tree, leaf_hash};
 use escrow_core::charter::{Basis, Charter, Generation, Limits, Person, PersonKey, Policy, Seat, Subject};
-use escrow_core::consent::{Consent, Coverage, Floor, NoticeText, PolicyRef, Record};
+use escrow_core::consent::{Consent, Coverage, Floor, NoticeText, Party, PolicyRef, Record};
 use escrow_core::deal::{About, KeySource, Participant};
 use escrow_core::receipt::Receipt;
 use escrow_core::request::Notice;

@@ -36,6 +36,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))] // a test that panics has failed
 
 pub mod archive;
+mod case;
 mod charters;
 mod client;
 mod clock;
@@ -52,6 +53,7 @@ mod matter;
 mod open;
 mod outbox;
 mod outcome;
+mod recovery;
 mod release;
 mod replies;
 mod request;
@@ -60,6 +62,7 @@ mod submit;
 mod transport;
 mod verdict;
 
+pub use case::Case;
 pub use charters::{Charters, ChartersError, read_envelopes};
 pub use client::{Client, Refreshed};
 pub use clock::now;
@@ -72,6 +75,7 @@ pub use matter::{MatterError, title_commitment};
 pub use open::{ItemError, OpenError, Opened, OpenedKey, ReplyFault, open_replies};
 pub use outbox::{Outbox, OutboxError, Pending, Progress, SealedDeposit};
 pub use outcome::{NodeError, Outcomes};
+pub use recovery::{KnownRecovery, RecoveryDraft, RecoveryError};
 pub use release::{Collected, ReleaseError, Wanted};
 pub use replies::{Replies, RepliesError, Reply};
 pub use request::{Ask, Draft, DraftError, Held, KnownRequest, People};

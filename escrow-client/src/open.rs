@@ -1,17 +1,16 @@
 //! Opening a release as its recipient: verify who signed, open each reply, verify every share,
 //! combine, check the key check, unwrap. In memory only; whoever cheated is named.
 
+use crate::case::Case;
 use crate::charters::Charters;
 use crate::release::check_release;
 use crate::replies::{Replies, Reply};
-use crate::request::KnownRequest;
 use crate::seat::verify_seat_statement;
 use escrow_core::deal::{About, OpenedDeal};
 use escrow_core::deposit::Deposit;
 use escrow_core::open::open_item;
 use escrow_core::release::Release;
 use escrow_core::reply::{ReplyContext, ReplyError, open_reply};
-use escrow_core::request::Request;
 use escrow_core::sealing::SealingSecret;
 use escrow_core::sharing::Share;
 use escrow_core::{Digest, Envelope, ItemId, SeatIndex, ThreadKey};
@@ -88,9 +87,9 @@ pub struct OpenedKey {
 #[derive(Debug)]
 #[must_use]
 pub struct Opened {
-    /// The request.
-    pub request: Request,
-    /// Items that opened, in request order.
+    /// The items asked for.
+    pub items: Vec<ItemId>,
+    /// Items that opened, in the order asked.
     pub keys: Vec<OpenedKey>,
     /// Items that did not.
     pub failed: BTreeMap<ItemId, ItemError>,
@@ -115,9 +114,9 @@ pub fn open_replies(charters: &Charters, file: &Replies, key: &SealingSecret) ->
         return Err(OpenError::OtherEscrow { found: file.genesis, pinned: charters.genesis() });
     }
     let envelope = Envelope::parse(&file.request.0).map_err(|e| malformed(e.to_string()))?;
-    let request: Request = envelope.decode().map_err(|e| malformed(e.to_string()))?;
-    if *request.recipient.sealing() != key.public().digest() {
-        return Err(OpenError::NotRecipient(*request.recipient.sealing()));
+    let known = Case::read(envelope).map_err(|e| malformed(e.to_string()))?;
+    if known.recipient != key.public().digest() {
+        return Err(OpenError::NotRecipient(known.recipient));
     }
     let deposits: Vec<Envelope> = file
         .deposits
@@ -126,9 +125,13 @@ pub fn open_replies(charters: &Charters, file: &Replies, key: &SealingSecret) ->
         .collect::<Result<_, _>>()?;
     let deals = deals(deposits.iter()).map_err(malformed)?;
     let items = locate(&deals);
-    let known = known(&request, envelope);
-    let mut opened =
-        Opened { request, keys: vec![], failed: BTreeMap::new(), culprits: BTreeMap::new(), unsigned: BTreeMap::new() };
+    let mut opened = Opened {
+        items: known.items.clone(),
+        keys: vec![],
+        failed: BTreeMap::new(),
+        culprits: BTreeMap::new(),
+        unsigned: BTreeMap::new(),
+    };
     let mut shares: BTreeMap<SeatIndex, Vec<Share>> = BTreeMap::new();
     for reply in &file.replies {
         if let Err(why) = signed(charters, &known, reply) {
@@ -161,7 +164,7 @@ const fn below_threshold(e: &ItemError) -> bool {
 }
 
 fn combine(items: &BTreeMap<ItemId, Located<'_>>, shares: &BTreeMap<SeatIndex, Vec<Share>>, opened: &mut Opened) {
-    for (at, item) in opened.request.items.iter().enumerate() {
+    for (at, item) in opened.items.iter().enumerate() {
         let Some(found) = items.get(item) else {
             opened.failed.insert(*item, ItemError::NoDeposit);
             continue;
@@ -193,7 +196,7 @@ fn combine(items: &BTreeMap<ItemId, Located<'_>>, shares: &BTreeMap<SeatIndex, V
 /// noticed while other nodes can still be asked.
 pub(crate) fn check_shares<'a>(
     genesis: Digest,
-    request: &KnownRequest,
+    request: &Case,
     reply: &Reply,
     key: &SealingSecret,
     deposits: impl Iterator<Item = &'a Envelope>,
@@ -203,7 +206,6 @@ pub(crate) fn check_shares<'a>(
     let Ok(deals) = deals(deposits) else { return Ok(()) };
     let items = locate(&deals);
     let wrong: BTreeSet<ItemId> = request
-        .request
         .items
         .iter()
         .zip(&shares)
@@ -216,12 +218,7 @@ pub(crate) fn check_shares<'a>(
     if wrong.is_empty() { Ok(()) } else { Err(ReplyFault::WrongShares(wrong)) }
 }
 
-fn open_one(
-    genesis: Digest,
-    request: &KnownRequest,
-    reply: &Reply,
-    key: &SealingSecret,
-) -> Result<Vec<Share>, ReplyError> {
+fn open_one(genesis: Digest, request: &Case, reply: &Reply, key: &SealingSecret) -> Result<Vec<Share>, ReplyError> {
     let release = Envelope::parse(&reply.release.0).and_then(|e| e.decode::<Release>());
     let context = ReplyContext {
         genesis,
@@ -231,26 +228,13 @@ fn open_one(
         generation: release.map_or(0, |r| r.generation),
         recipient: key.public().digest(),
     };
-    open_reply(&context, key, &reply.reply.0, request.request.items.len())
+    open_reply(&context, key, &reply.reply.0, request.items.len())
 }
 
-fn signed(charters: &Charters, request: &KnownRequest, reply: &Reply) -> Result<(), String> {
+fn signed(charters: &Charters, request: &Case, reply: &Reply) -> Result<(), String> {
     let envelope = Envelope::parse(&reply.release.0).map_err(|e| e.to_string())?;
     let release: Release = verify_seat_statement(charters, &envelope, reply.seat).map_err(|e| e.to_string())?;
     check_release(&release, request, &reply.reply.0).map_err(str::to_owned)
-}
-
-fn known(request: &Request, envelope: Envelope) -> KnownRequest {
-    KnownRequest {
-        digest: envelope.digest(),
-        logged: request.created,
-        request: request.clone(),
-        envelope,
-        nodes: 0,
-        decisions: vec![],
-        cancelled: false,
-        deliveries: 0,
-    }
 }
 
 fn deals<'a>(deposits: impl Iterator<Item = &'a Envelope>) -> Result<Vec<OpenedDeal>, String> {

@@ -5,15 +5,15 @@ use escrow_core::request::{Counts, Scope};
 use escrow_core::{Blob, Kind, Nonce, SigningKey};
 
 /// A deposit of two items, a request for both, and each node's shares.
-struct Case {
+struct Story {
     world: World,
-    request: KnownRequest,
+    request: Case,
     deposit: Envelope,
     deal: OpenedDeal,
     blobs: Vec<Vec<u8>>,
 }
 
-impl Case {
+impl Story {
     fn new() -> Self {
         let world = World::new();
         let (digest, consent) = world.consent();
@@ -43,7 +43,7 @@ impl Case {
             expires: crate::clock::now().plus_seconds(600),
         };
         let envelope = client.sign(&request).unwrap();
-        let request = known(&request, envelope);
+        let request = Case::read(envelope).unwrap();
         let blobs = sealed[0].blobs.iter().map(|(_, b)| b.clone()).collect();
         Self { request, deposit, deal, blobs, world }
     }
@@ -57,7 +57,7 @@ impl Case {
             .into_iter()
             .zip(self.deal.verify_blob(seat(n), &self.world.keys(n).sealing, blob).unwrap())
             .collect();
-        self.request.request.items.iter().map(|i| by_id.remove(i).unwrap()).collect()
+        self.request.items.iter().map(|i| by_id.remove(i).unwrap()).collect()
     }
 
     fn reply_of(&self, n: u8, shares: &[Share], signer: &SigningKey) -> Reply {
@@ -78,7 +78,7 @@ impl Case {
             seat: seat(n),
             generation: 1,
             request: self.request.digest,
-            items: self.request.request.items.clone(),
+            items: self.request.items.clone(),
             recipient: recipient.digest(),
             reply: Digest::of(&reply),
             attempt: 1,
@@ -113,7 +113,7 @@ fn keys(opened: &Opened) -> BTreeSet<u8> {
 
 #[test]
 fn any_three_of_five_open_and_a_liar_is_named() {
-    let case = Case::new();
+    let case = Story::new();
     let opened = case.open(vec![case.reply(5), case.reply(1), case.reply(3)]).unwrap();
     assert_eq!(keys(&opened), BTreeSet::from([0, 1]));
     assert!(opened.culprits.is_empty() && opened.failed.is_empty() && opened.unsigned.is_empty());
@@ -123,13 +123,13 @@ fn any_three_of_five_open_and_a_liar_is_named() {
 
     let opened = case.open(vec![case.reply(1), case.lie(2), case.reply(3), case.reply(4)]).unwrap();
     assert_eq!(keys(&opened), BTreeSet::from([0, 1]));
-    let wrong = case.request.request.items.iter().copied().collect();
+    let wrong = case.request.items.iter().copied().collect();
     assert_eq!(opened.culprits, BTreeMap::from([(seat(2), ReplyFault::WrongShares(wrong))]));
 }
 
 #[test]
 fn below_the_threshold_nothing_opens_and_the_liar_is_still_named() {
-    let case = Case::new();
+    let case = Story::new();
     match case.open(vec![case.reply(1), case.lie(2), case.reply(3)]) {
         Err(OpenError::BelowThreshold { have: 2, need: 3, culprits }) => {
             assert_eq!(culprits.keys().collect::<Vec<_>>(), [&seat(2)]);
@@ -144,7 +144,7 @@ fn below_the_threshold_nothing_opens_and_the_liar_is_still_named() {
 
 #[test]
 fn what_nobody_signed_blames_nobody() {
-    let case = Case::new();
+    let case = Story::new();
     let mut altered = case.reply(2);
     altered.reply.0[40] ^= 1;
     let forged = case.reply_of(4, &case.shares(4), &case.world.keys(5).statement);
@@ -164,7 +164,7 @@ fn what_nobody_signed_blames_nobody() {
 
 #[test]
 fn only_the_recipient_of_this_escrow_opens() {
-    let case = Case::new();
+    let case = Story::new();
     let file = case.file((1..=3).map(|n| case.reply(n)).collect());
     let stranger = escrow_core::sealing::SealingSecret::generate(escrow_core::sealing::Suite::XWing);
     assert!(matches!(open_replies(&case.world.charters, &file, &stranger), Err(OpenError::NotRecipient(_))));
@@ -182,7 +182,7 @@ fn only_the_recipient_of_this_escrow_opens() {
 
 #[test]
 fn the_recipient_notices_a_liar_while_collecting() {
-    let case = Case::new();
+    let case = Story::new();
     let key = case.world.recipient.sealing().unwrap();
     let check =
         |r: &Reply| check_shares(case.world.charters.genesis(), &case.request, r, key, std::iter::once(&case.deposit));

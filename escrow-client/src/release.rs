@@ -1,12 +1,12 @@
 //! The release round as a client drives it: fresh permits from all nodes, then replies, each
 //! sealed to the one recipient. Nothing here can read a reply without the recipient's key.
 
+use crate::case::Case;
 use crate::client::Client;
 use crate::clock::now;
 use crate::open::{ReplyFault, check_shares};
 use crate::outcome::{NodeError, Outcomes};
 use crate::replies::{Replies, Reply};
-use crate::request::KnownRequest;
 use crate::seat::{verify_entry, verify_seat_statement};
 use crate::transport::Node;
 use crate::verdict::{Assessment, VerifiedVerdict};
@@ -104,8 +104,9 @@ impl Client {
     ///
     /// # Errors
     /// [`ReleaseError`], with every node's own word.
-    pub async fn collect(&self, request: &KnownRequest, wanted: Wanted) -> Result<Collected, ReleaseError> {
-        let own_key = self.identity().sealing().filter(|k| k.public().digest() == *request.request.recipient.sealing());
+    pub async fn collect(&self, case: impl Into<Case>, wanted: Wanted) -> Result<Collected, ReleaseError> {
+        let request = &case.into();
+        let own_key = self.identity().sealing().filter(|k| k.public().digest() == request.recipient);
         let t = self.t();
         let want = if wanted == Wanted::All || own_key.is_none() { usize::MAX } else { t };
         let mut round = Round {
@@ -149,7 +150,7 @@ impl Client {
 
     async fn call_nodes(
         &self,
-        request: &KnownRequest,
+        request: &Case,
         verdicts: &Outcomes<VerifiedVerdict>,
         want: usize,
         round: &mut Round,
@@ -199,7 +200,7 @@ impl Client {
         &self,
         tasks: &mut JoinSet<(SeatIndex, Result<Answer, NodeError>)>,
         node: Node,
-        request: &KnownRequest,
+        request: &Case,
         call: &Envelope,
         permits: &[(SeatIndex, Envelope)],
     ) {
@@ -207,7 +208,7 @@ impl Client {
         let body = ReleaseBody {
             call: blob(call),
             request: blob(&request.envelope),
-            decisions: request.decisions.iter().map(|(_, e)| blob(e)).collect(),
+            decisions: request.decisions.iter().map(blob).collect(),
             permits: permits.iter().filter(|(s, _)| *s != node.seat()).map(|(_, e)| blob(e)).collect(),
         };
         let (client, request) = (self.clone(), request.clone());
@@ -218,7 +219,7 @@ impl Client {
     }
 
     /// Files one answer. As the recipient, a reply counts only if its shares fit.
-    fn take(&self, request: &KnownRequest, seat: SeatIndex, result: Result<Answer, NodeError>, round: &mut Round) {
+    fn take(&self, request: &Case, seat: SeatIndex, result: Result<Answer, NodeError>, round: &mut Round) {
         let answer = match result {
             Ok(answer) => answer,
             Err(e) => {
@@ -231,7 +232,7 @@ impl Client {
             round.deposits.insert(d.digest(), d);
         }
         round.failed.0.remove(&seat);
-        let own = self.identity().sealing().filter(|k| k.public().digest() == *request.request.recipient.sealing());
+        let own = self.identity().sealing().filter(|k| k.public().digest() == request.recipient);
         let checked = own.map_or(Ok(()), |key| {
             check_shares(self.charters().genesis(), request, &answer.reply, key, round.deposits.values())
         });
@@ -289,7 +290,7 @@ struct Answer {
 
 /// The node's signed statement about SHA-256 of the reply comes first: what fails here is a fault
 /// of the way, and no reason to say that the node lied about a share.
-fn verify_released(client: &Client, request: &KnownRequest, seat: SeatIndex, r: Released) -> Result<Answer, NodeError> {
+fn verify_released(client: &Client, request: &Case, seat: SeatIndex, r: Released) -> Result<Answer, NodeError> {
     let bad = |why: &str| NodeError::Protocol(format!("transport fault: {why}"));
     let envelope = crate::transport::envelope(&r.release, "release statement")?;
     let release: Release = verify_seat_statement(client.charters(), &envelope, seat)?;
@@ -297,7 +298,7 @@ fn verify_released(client: &Client, request: &KnownRequest, seat: SeatIndex, r: 
     verify_entry(client.charters(), &release.charter, seat, &envelope.digest(), &r.entry.0, &r.proof)?;
     let deposits: Vec<Envelope> =
         r.deposits.iter().map(|d| crate::transport::envelope(d, "deposit")).collect::<Result<_, _>>()?;
-    let mut wanted: BTreeSet<ItemId> = request.request.items.iter().copied().collect();
+    let mut wanted: BTreeSet<ItemId> = request.items.iter().copied().collect();
     for d in &deposits {
         let deposit: Deposit = d.decode().map_err(|e| NodeError::Protocol(e.to_string()))?;
         let deal = OpenedDeal::parse(&deposit.deal.0).map_err(|e| NodeError::Protocol(e.to_string()))?;
@@ -312,14 +313,14 @@ fn verify_released(client: &Client, request: &KnownRequest, seat: SeatIndex, r: 
 }
 
 /// What a release statement must say about the reply it comes with.
-pub(crate) fn check_release(release: &Release, request: &KnownRequest, reply: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn check_release(release: &Release, request: &Case, reply: &[u8]) -> Result<(), &'static str> {
     if release.reply != Digest::of(reply) {
         return Err("the reply is not the one that the node signed");
     }
-    if release.request != request.digest || release.items != request.request.items {
+    if release.request != request.digest || release.items != request.items {
         return Err("the reply is for another request");
     }
-    if release.recipient != *request.request.recipient.sealing() {
+    if release.recipient != request.recipient {
         return Err("the reply is sealed to another key");
     }
     Ok(())

@@ -11,7 +11,7 @@ use escrow_core::decision::{Choice, Decision};
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::query::Question;
 use escrow_core::request::{Cancellation, Counts, Notice, Recipient, RecipientPerson, Request, Scope};
-use escrow_core::wire::{ItemInfo, RequestInfo};
+use escrow_core::wire::{ItemInfo, PreviewAnswer, RequestInfo};
 use escrow_core::{Code, Digest, Envelope, ItemId, Kind, MatterId, Nonce, PersonId, Timestamp, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,7 +148,9 @@ pub struct KnownRequest {
     pub logged: Timestamp,
     /// Decisions of all nodes, each once.
     pub decisions: Vec<(Decision, Envelope)>,
-    /// True if any node knows a cancellation by its requestor.
+    /// What nodes show as cancellations by its requestor.
+    pub cancellations: Vec<Envelope>,
+    /// True if any node knows a cancellation that its requestor signed.
     pub cancelled: bool,
     /// Replies delivered by all nodes together.
     pub deliveries: u64,
@@ -157,14 +159,7 @@ pub struct KnownRequest {
 impl KnownRequest {
     /// The strongest choice of each person.
     pub fn choices(&self) -> BTreeMap<&PersonId, (Choice, &Decision)> {
-        let mut out: BTreeMap<&PersonId, (Choice, &Decision)> = BTreeMap::new();
-        for (d, _) in &self.decisions {
-            let slot = out.entry(&d.by).or_insert((d.choice, d));
-            if d.choice > slot.0 {
-                *slot = (d.choice, d);
-            }
-        }
-        out
+        strongest(&self.decisions)
     }
 
     /// `open`, `denied`, `cancelled` or `expired`; what the policy says, only verdicts tell.
@@ -187,9 +182,21 @@ impl Client {
     /// # Errors
     /// [`DraftError::Recipient`].
     pub fn recipient(&self, person: &PersonId) -> Result<Recipient, DraftError> {
+        Ok(Recipient::Person(self.recipient_person(person)?))
+    }
+
+    /// The same person as a filter team, who must have no other part in the matter.
+    ///
+    /// # Errors
+    /// [`DraftError::Recipient`].
+    pub fn filter_team(&self, person: &PersonId) -> Result<Recipient, DraftError> {
+        Ok(Recipient::FilterTeam(self.recipient_person(person)?))
+    }
+
+    fn recipient_person(&self, person: &PersonId) -> Result<RecipientPerson, DraftError> {
         let sealing = self.charters().current().person(person).and_then(|p| p.sealing.as_ref());
         let sealing = sealing.ok_or_else(|| DraftError::Recipient(person.clone()))?.digest();
-        Ok(Recipient::Person(RecipientPerson { id: person.clone(), sealing }))
+        Ok(RecipientPerson { id: person.clone(), sealing })
     }
 
     /// Asks every node what it holds for a scope, and takes the items that at least t nodes hold
@@ -274,6 +281,11 @@ impl Client {
         Ok(Draft { request, items, left_out, empty_threads, outcomes })
     }
 
+    /// What every node would say to a drafted request, before anybody is asked.
+    pub async fn preview(&self, request: &Request) -> Outcomes<PreviewAnswer> {
+        self.ask_all(Question::Preview(Box::new(request.clone()))).await
+    }
+
     /// Signs the cancellation of a request of one's own.
     ///
     /// # Errors
@@ -302,6 +314,11 @@ impl Client {
             Ok(seen)
         });
         let mut list: Vec<_> = known.into_values().collect();
+        for r in &mut list {
+            // A node could show what nobody signed; it would not stop other nodes, only mislead people.
+            r.decisions.retain(|(d, e)| self.charters().signed_by(e, &d.by));
+            r.cancelled = r.cancellations.iter().any(|e| self.charters().signed_by(e, &r.request.by));
+        }
         list.sort_by_key(|r| (r.logged, r.digest));
         Outcomed { value: list, outcomes }
     }
@@ -314,12 +331,26 @@ impl Client {
             && request.request.by != *me
             && !recipient
             && !request.choices().contains_key(me)
-            && self
-                .charters()
-                .current()
-                .person(me)
-                .is_some_and(|p| p.roles.iter().any(|r| self.charters().current().approver_roles.contains(r)))
+            && self.approves(me)
     }
+
+    /// True if the charter gives this person an approver role.
+    pub(crate) fn approves(&self, person: &PersonId) -> bool {
+        let charter = self.charters().current();
+        charter.person(person).is_some_and(|p| p.roles.iter().any(|r| charter.approver_roles.contains(r)))
+    }
+}
+
+/// The strongest choice of each person.
+pub(crate) fn strongest(decisions: &[(Decision, Envelope)]) -> BTreeMap<&PersonId, (Choice, &Decision)> {
+    let mut out: BTreeMap<&PersonId, (Choice, &Decision)> = BTreeMap::new();
+    for (d, _) in decisions {
+        let slot = out.entry(&d.by).or_insert((d.choice, d));
+        if d.choice > slot.0 {
+            *slot = (d.choice, d);
+        }
+    }
+    out
 }
 
 fn merge(known: &mut BTreeMap<Digest, KnownRequest>, info: RequestInfo) -> Result<(), NodeError> {
@@ -334,6 +365,7 @@ fn merge(known: &mut BTreeMap<Digest, KnownRequest>, info: RequestInfo) -> Resul
         nodes: 0,
         logged: info.logged,
         decisions: vec![],
+        cancellations: vec![],
         cancelled: false,
         deliveries: 0,
     });
@@ -341,8 +373,11 @@ fn merge(known: &mut BTreeMap<Digest, KnownRequest>, info: RequestInfo) -> Resul
     k.logged = k.logged.min(info.logged);
     k.deliveries += info.deliveries;
     if let Some(blob) = &info.cancellation {
-        let c: Cancellation = crate::transport::envelope(blob, "cancellation")?.decode().map_err(protocol)?;
-        k.cancelled |= c.request == digest && c.by == k.request.by;
+        let envelope = crate::transport::envelope(blob, "cancellation")?;
+        let c: Cancellation = envelope.decode().map_err(protocol)?;
+        if c.request == digest && c.by == k.request.by {
+            k.cancellations.push(envelope);
+        }
     }
     for blob in &info.decisions {
         let envelope = crate::transport::envelope(blob, "decision")?;

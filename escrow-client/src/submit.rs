@@ -84,7 +84,7 @@ impl Submitted {
 /// True for statements that take permission away: they count at any node, from the first on.
 pub fn is_restriction(statement: &Envelope) -> bool {
     match statement.kind() {
-        Kind::Revocation | Kind::Withdrawal | Kind::Cancellation => true,
+        Kind::Revocation | Kind::Withdrawal | Kind::Cancellation | Kind::Veto => true,
         Kind::Decision => statement.decode::<Decision>().is_ok_and(|d| d.choice != Choice::Approve),
         Kind::Matter => statement.decode::<Matter>().is_ok_and(|m| m.action == MatterAction::Close),
         _ => false,

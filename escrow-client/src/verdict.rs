@@ -18,6 +18,8 @@ pub struct VerifiedVerdict {
     pub verdict: Verdict,
     /// As it was signed; a permit is presented in this form.
     pub envelope: Envelope,
+    /// What the policies saw, if the node handed over exactly the bytes that its verdict names.
+    pub context: Option<serde_json::Value>,
 }
 
 /// What the verdicts of all nodes come to.
@@ -62,7 +64,9 @@ impl Client {
         }
         let digest = envelope.digest();
         verify_entry(self.charters(), &verdict.charter, node.seat(), &digest, &answer.entry.0, &answer.proof)?;
-        Ok(VerifiedVerdict { verdict, envelope })
+        let bytes = answer.context.filter(|b| Some(Digest::of(&b.0)) == verdict.context);
+        let context = bytes.and_then(|b| serde_json::from_slice(&b.0).ok());
+        Ok(VerifiedVerdict { verdict, envelope, context })
     }
 
     /// What verdicts come to for the current node set.

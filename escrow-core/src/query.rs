@@ -32,7 +32,10 @@ pub struct Query {
 
 statement!(Query, Query, limits::PAYLOAD_LARGE, |q| {
     match &q.what {
-        Question::Preview(request) => request.check(),
+        Question::Preview(request) => {
+            rule(request.kind == Kind::Request, "what is tried out is a request")?;
+            request.check()
+        }
         Question::Entries(e) => rule(e.count >= 1 && e.count <= ENTRIES_PER_ANSWER, "1 to 1000 entries an answer"),
         Question::Items(scope) => {
             rule(scope.from < scope.to, "covers no time")?;
@@ -62,6 +65,8 @@ pub enum Question {
     Requests,
     /// All self-recoveries; for a device those of its own subject.
     Recoveries,
+    /// What the asking device's subject has deposited, and the device's own enrolments.
+    Own,
     /// The asker's own devices: which requests and releases touched their threads.
     Activity,
     /// Items of threads within a time range, to draft a request.
@@ -83,6 +88,7 @@ impl Question {
             Self::Matters => "matters",
             Self::Requests => "requests",
             Self::Recoveries => "recoveries",
+            Self::Own => "own",
             Self::Activity => "activity",
             Self::Items(_) => "items",
             Self::Consents => "consents",

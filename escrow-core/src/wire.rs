@@ -157,6 +157,26 @@ pub struct ItemInfo {
     pub about: About,
 }
 
+/// Answer to [`crate::query::Question::Own`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OwnAnswer {
+    /// Live enrolments of the asking device: digest, and when the node first logged it.
+    pub enrolments: Vec<OwnEnrolment>,
+    /// Other live devices of the subject; each of them can veto a recovery.
+    pub other_devices: u64,
+    /// Items that the subject has deposited.
+    pub items: Vec<ItemInfo>,
+}
+
+/// A live enrolment of the asking device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnEnrolment {
+    /// Digest of the enrolment statement.
+    pub enrolment: Digest,
+    /// When the node first logged it.
+    pub logged: Timestamp,
+}
+
 /// One consent, in answers to [`crate::query::Question::Consents`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConsentInfo {

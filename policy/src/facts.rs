@@ -7,7 +7,7 @@
 use crate::admit::{Admitted, Verified};
 use crate::charter::VerifiedCharter;
 use crate::refusal::{Refusal, Rule};
-use escrow_core::charter::{Charter, Policy, SealingKey};
+use escrow_core::charter::{Charter, Policy, SealingKey, Subject};
 use escrow_core::consent::{Consent, PolicyRef, Withdrawal};
 use escrow_core::deal::About;
 use escrow_core::decision::{Choice, Decision};
@@ -465,7 +465,7 @@ impl Facts {
     }
 
     /// Live devices of a subject, other than the one with this key.
-    pub(crate) fn other_devices(&self, subject: &Token, key: &PublicKey, at: Timestamp) -> u64 {
+    pub fn other_devices(&self, subject: &Token, key: &PublicKey, at: Timestamp) -> u64 {
         let live = self.devices.values().flatten().filter(|d| d.subject == *subject && self.device_live(d, at));
         let keys: BTreeSet<&PublicKey> = live.map(|d| &d.key).filter(|k| *k != key).collect();
         keys.len() as u64
@@ -632,8 +632,12 @@ impl Facts {
             }
             Admitted::Enrolment(v, by) => self.apply_enrolment(&v, &by, logged),
             Admitted::Revocation(v) => {
+                let of = v.statement().revokes.clone();
+                if self.revoked.contains_key(&of) {
+                    return;
+                }
                 self.restrictions.insert(logged.seq, v.digest());
-                self.revoked.entry(v.statement().revokes.clone()).or_insert(v.digest());
+                self.revoked.insert(of, v.digest());
             }
             Admitted::Consent(v) => {
                 self.consents.insert(v.digest(), fact(v, logged));
@@ -772,8 +776,9 @@ impl Facts {
         let mut matters: BTreeSet<&MatterId> = matter.into_iter().collect();
         if let Some(fact) = self.requests.get(request) {
             let asked = fact.request.as_ref().map(|(r, _)| &r.statement);
-            // Until the request is known, whose cancellation counts is not known either.
-            let own = |who: &PersonId| asked.is_none_or(|a| a.by == *who);
+            // Until the request is known, whose cancellation counts is not known either; a self-recovery
+            // has none.
+            let own = |who: &PersonId| asked.map_or(fact.recovery.is_none(), |a| a.by == *who);
             out.extend(fact.cancelled.iter().filter(|(who, _)| own(who)).map(|(_, d)| *d));
             let against = fact.decisions.iter().filter(|d| d.fact.statement.choice != Choice::Approve);
             out.extend(against.map(|d| d.fact.digest));
@@ -857,11 +862,23 @@ impl Facts {
                     .filter(|d| d.fact.statement.choice != Choice::Recuse)
                     .map(|d| &d.fact.statement.by),
             );
-            if let Recipient::Person(p) = &r.statement.recipient {
-                out.insert(&p.id);
+            match &r.statement.recipient {
+                Recipient::Person(p) => out.extend([&p.id]),
+                Recipient::Device(d) => out.extend(self.owner(&d.key)),
+                Recipient::FilterTeam(_) => {}
             }
         }
         out
+    }
+
+    /// The person of the charter in force whose device this is, under whatever enrolment.
+    fn owner(&self, key: &PublicKey) -> Option<&PersonId> {
+        let id = key.id();
+        let mut subjects = self.devices(&id).iter().filter(|d| d.key == *key).map(|d| d.subject);
+        let people = &self.charter()?.charter().people;
+        subjects
+            .find_map(|s| people.iter().find(|p| matches!(&p.subject, Subject::Tokens(t) if t.contains(&s))))
+            .map(|p| &p.id)
     }
 }
 

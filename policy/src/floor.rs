@@ -355,7 +355,9 @@ fn recipient<'a>(
                 require(person.has_role("filter-team"), Rule::NotEntitled, || {
                     format!("{} does not hold the role filter-team", p.id)
                 })?;
-                require(!facts.on_case(&r.matter).contains(&p.id), Rule::FilterTeamOnCase, || {
+                // A request that is only tried out is not among the facts; its requestor is on the case too.
+                let on_case = r.by == p.id || facts.on_case(&r.matter).contains(&p.id);
+                require(!on_case, Rule::FilterTeamOnCase, || {
                     format!("{} has another part in this matter; the filter team must have none", p.id)
                 })?;
             }

@@ -14,6 +14,7 @@ use escrow_core::enrolment::{Enrolment, Revoked};
 use escrow_core::matter::MatterAction::{Close, Open, Reopen};
 use escrow_core::query::{EntryRange, Query, Question};
 use escrow_core::receipt::Receipt;
+use escrow_core::recovery::SelfRecovery;
 use escrow_core::release::{Caller, Release};
 use escrow_core::request::{Counts, DelayedNotice, Notice, Recipient, RecipientDevice, RecipientPerson, Request};
 use escrow_core::view::View;
@@ -25,6 +26,7 @@ use std::collections::BTreeSet;
 const REGISTRARS: &[&str] = &["rita", "rolf"];
 const MARIA: &[&str] = &["device of maria"];
 const MAX: &[&str] = &["device of max"];
+const TABLET: &[&str] = &["device of tablet"];
 
 // ---- Statements with one change, signed by whoever should sign them -------------------------
 
@@ -102,6 +104,21 @@ fn flip(e: &Envelope) -> Envelope {
     sig.0[5] ^= 1;
     json["signatures"][0]["sig"] = serde_json::to_value(sig).unwrap();
     Envelope::parse(&serde_json::to_vec(&json).unwrap()).unwrap()
+}
+
+/// A self-recovery of maria's items to her first device, with one change.
+fn recovery(c: &Case, change: impl FnOnce(&mut SelfRecovery)) -> Envelope {
+    let mut r = c.node.self_recovery("maria", "maria", c.enrolment, &c.items);
+    change(&mut r);
+    sign(&r, MARIA)
+}
+
+/// A case in which maria has a second device.
+fn with_tablet() -> Case {
+    let mut c = Case::new();
+    let e = sign(&c.node.further_device("maria", "tablet"), REGISTRARS);
+    c.node.log(&e);
+    c
 }
 
 /// The device of maria at a case where the recipient is ida's colleague with an office.
@@ -656,6 +673,157 @@ const TABLE: &[Row] = &[
         || Case::with(|c| of(c, "lena").subject = Subject::Tokens(vec![subject("maria")])),
         |c| c.node.decide(c.request, "lena", "legal", Approve),
     ),
+    (
+        "whoever was the filter team of a release approves in its matter",
+        Rule::FilterTeamOnCase,
+        || {
+            let mut c = Case::with(|x| of(x, "lena").roles.push(w("filter-team")));
+            let filtered = c.ask(|r| r.recipient = to_filter("lena"));
+            c.node.delivered(filtered);
+            c
+        },
+        |c| c.node.decide(c.request, "lena", "legal", Approve),
+    ),
+    ("whoever enrolled the device approves its self-recovery", Rule::ApproverInScope, Case::new, |c| {
+        let e = sign(&c.node.further_device("maria", "tablet"), &["rita", "rolf", "lena"]);
+        let enrolment = c.node.log(&e);
+        let r = sign(&c.node.self_recovery("maria", "tablet", enrolment, &c.items), TABLET);
+        let recovery = c.node.log(&r);
+        c.node.decide(recovery, "lena", "legal", Approve)
+    }),
+    (
+        "the subject approves their own self-recovery",
+        Rule::ApproverInScope,
+        || Case::with(|c| of(c, "lena").subject = Subject::Tokens(vec![subject("maria")])),
+        |c| {
+            let r = sign(&c.node.self_recovery("maria", "maria", c.enrolment, &c.items), MARIA);
+            let recovery = c.node.log(&r);
+            c.node.decide(recovery, "lena", "legal", Approve)
+        },
+    ),
+    // Limits of 30 days.
+    (
+        "one request more than a requestor may make in 30 days",
+        Rule::RequestorLimits,
+        || Case::with(|c| c.limits.requests_per_requestor_month = 1),
+        |c| request(c, |_| {}),
+    ),
+    (
+        "one item more than a requestor may ask for in 30 days",
+        Rule::RequestorLimits,
+        || Case::with(|c| c.limits.items_per_requestor_month = 3),
+        |c| request(c, |_| {}),
+    ),
+    (
+        "one self-recovery more than a subject may ask for in 30 days",
+        Rule::RequestorLimits,
+        || Case::with(|c| c.limits.requests_per_requestor_month = 1),
+        |c| {
+            let [first, second] = [0, 1].map(|_| recovery(c, |_| {}));
+            c.node.log(&first);
+            second
+        },
+    ),
+    ("a withdrawal of yet another consent that nobody knows", Rule::EarlyWithdrawals, Case::new, |c| {
+        for n in 0..64u8 {
+            let e = sign(&c.node.withdrawal(Digest::of(&[n]), "maria"), MARIA);
+            c.node.log(&e);
+        }
+        sign(&c.node.withdrawal(Digest::of(b"one more"), "maria"), MARIA)
+    }),
+    // Consent records.
+    ("a consent that names a controller whom the charter does not list", Rule::ConsentScope, Case::new, |c| {
+        consent(c, |x| x.record.controllers[0].contact = w("somebody else"))
+    }),
+    ("a consent without a place of storage", Rule::Malformed, Case::new, |c| {
+        resign(&consent(c, |_| {}), MARIA, |j| j["record"]["storage_locations"] = serde_json::json!([]))
+    }),
+    // Self-recoveries and vetoes.
+    ("a self-recovery by another device of the subject", Rule::WrongSigner, with_tablet, |c| {
+        sign(&c.node.self_recovery("maria", "maria", c.enrolment, &c.items), TABLET)
+    }),
+    ("a self-recovery by another subject's device", Rule::WrongSigner, Case::new, |c| {
+        sign(&c.node.self_recovery("maria", "max", c.enrolment, &c.items), MAX)
+    }),
+    ("a self-recovery by an officer", Rule::NotEnrolled, Case::new, |c| {
+        sign(&c.node.self_recovery("maria", "maria", c.enrolment, &c.items), &["ida"])
+    }),
+    ("a self-recovery by a device that is not enrolled", Rule::NotEnrolled, Case::new, |c| {
+        sign(&c.node.self_recovery("maria", "zoe", c.enrolment, &c.items), &["device of zoe"])
+    }),
+    ("a self-recovery by a revoked device", Rule::KeyRevoked, Case::new, |c| {
+        c.node.revoke("device of maria");
+        recovery(c, |_| {})
+    }),
+    (
+        "a self-recovery under an older charter",
+        Rule::CharterStale,
+        || moved_on(|_| {}),
+        |c| saw_version_1!(c, c.node.self_recovery("maria", "maria", c.enrolment, &c.items), MARIA),
+    ),
+    ("a self-recovery from the future", Rule::ClockSkew, Case::new, |c| {
+        recovery(c, |r| r.created = r.created.plus_seconds(302))
+    }),
+    ("a self-recovery that lives too long", Rule::RequestLimits, Case::new, |c| {
+        recovery(c, |r| r.expires = r.created.plus_seconds(14 * DAY + 1))
+    }),
+    ("a self-recovery of more items than allowed", Rule::RequestLimits, Case::new, |c| {
+        recovery(c, |r| r.items = sorted((0..4u8).map(|n| Digest::of(&[n])).collect()))
+    }),
+    ("a self-recovery that has ended", Rule::RequestExpired, Case::new, |c| {
+        recovery(c, |r| (r.created, r.expires) = (r.created.plus_seconds(-60), r.created))
+    }),
+    ("a veto by an officer without the office", Rule::NotEntitled, Case::new, |c| {
+        sign(&c.node.veto(Digest::of(b"x"), by_person("leo")), &["leo"])
+    }),
+    ("a veto in another's name", Rule::WrongSigner, Case::new, |c| {
+        sign(&c.node.veto(Digest::of(b"x"), by_person("sara")), &["leo"])
+    }),
+    ("a veto by a device that is not enrolled", Rule::NotEnrolled, Case::new, |c| {
+        sign(&c.node.veto(Digest::of(b"x"), by_device("zoe")), &["device of zoe"])
+    }),
+    ("a veto in another device's name", Rule::NotEnrolled, Case::new, |c| {
+        sign(&c.node.veto(Digest::of(b"x"), by_device("max")), MARIA)
+    }),
+    ("a veto by a revoked device", Rule::KeyRevoked, Case::new, |c| {
+        c.node.revoke("device of maria");
+        sign(&c.node.veto(Digest::of(b"x"), by_device("maria")), MARIA)
+    }),
+    ("a veto after the enrolment's end", Rule::NotEnrolled, Case::new, |c| {
+        c.node.wait(300 * DAY);
+        sign(&c.node.veto(Digest::of(b"x"), by_device("maria")), MARIA)
+    }),
+    ("a veto before the enrolment's begin", Rule::NotEnrolled, Case::new, |c| {
+        let e = enrolment(c, |e| e.from = days(1));
+        c.node.log(&e);
+        sign(&c.node.veto(Digest::of(b"x"), by_device("new")), &["device of new"])
+    }),
+    ("a veto under an unknown charter", Rule::CharterUnknown, Case::new, |c| {
+        let mut v = c.node.veto(Digest::of(b"x"), by_device("maria"));
+        v.charter = Digest::of(b"x");
+        sign(&v, MARIA)
+    }),
+    // Requests that are only tried out.
+    ("another requestor tries a request out", Rule::NotEntitled, Case::new, |c| {
+        let r = c.node.request(&c.items);
+        sign(&query(c, |q| (q.by, q.what) = (by_person("ivan"), Question::Preview(Box::new(r)))), &["ivan"])
+    }),
+    ("a device tries a request out", Rule::NotEntitled, Case::new, |c| {
+        let r = c.node.request(&c.items);
+        sign(&query(c, |q| (q.by, q.what) = (by_device("maria"), Question::Preview(Box::new(r)))), MARIA)
+    }),
+    ("a request under another charter tried out", Rule::CharterStale, Case::new, |c| {
+        let r = Request { charter: Digest::of(b"x"), ..c.node.request(&c.items) };
+        sign(&query(c, |q| (q.by, q.what) = (by_person("ida"), Question::Preview(Box::new(r)))), &["ida"])
+    }),
+    ("another organisation's request tried out", Rule::CharterStale, Case::new, |c| {
+        let r = Request { org: w("other.example"), ..c.node.request(&c.items) };
+        sign(&query(c, |q| (q.by, q.what) = (by_person("ida"), Question::Preview(Box::new(r)))), &["ida"])
+    }),
+    ("a device asks about another subject's request", Rule::NotEntitled, Case::new, |c| {
+        let what = Question::Evaluate(c.request);
+        sign(&query(c, |q| (q.by, q.what) = (by_device("max"), what)), MAX)
+    }),
     // Kinds that are not submitted.
     ("a release-call", Rule::NotSubmittable, Case::new, |c| sign(&c.node.call(c.request, by_person("ida")), &["ida"])),
     ("an answer about restrictions", Rule::NotSubmittable, Case::new, |c| {
@@ -724,7 +892,7 @@ fn changed_deal(c: &Case, change: impl FnOnce(&mut serde_json::Value)) -> Envelo
     sign(&d, MARIA)
 }
 
-/// Rules that no statement can break on its way in: the gate's, tested in `gate.rs`, the node's, and
+/// Rules that no statement can break on its way in: the gate's, tested in `gate.rs` and `recovery.rs`, the node's, and
 /// a charter's state, tested in `charter.rs`.
 const NOT_HERE: &[Rule] = &[
     Rule::CharterUnaccepted,
@@ -744,6 +912,9 @@ const NOT_HERE: &[Rule] = &[
     Rule::RequestorOperatesSeat,
     Rule::RecipientIsRequestor,
     Rule::RecipientKey,
+    Rule::RecoveryNotOwn,
+    Rule::RecoveryDelay,
+    Rule::RecoveryVetoed,
     Rule::PermitsMissing,
     Rule::PermitInvalid,
     Rule::Pending,
@@ -792,6 +963,7 @@ fn every_kind_is_accepted_when_nothing_is_wrong_also_at_the_edges() {
         e.floor = Floor { t: 3, n: 5 };
     };
     let consented = consent(&c, edge);
+    let tried = Question::Preview(Box::new(c.node.request(&c.items)));
     let good = [
         enrolment(&c, |_| {}),
         sign(&node.enrolment(&["more"]), &["rolf", "ada", "rita 2"]),
@@ -812,6 +984,12 @@ fn every_kind_is_accepted_when_nothing_is_wrong_also_at_the_edges() {
         c.node.matter_act(Close, Some(c.opening)),
         sign(&query(&c, |_| {}), &["leo"]),
         sign(&query(&c, |q| (q.by, q.what) = (by_device("maria"), Question::Activity)), MARIA),
+        sign(&query(&c, |q| (q.by, q.what) = (by_person("ida"), tried)), &["ida"]),
+        recovery(&c, |r| {
+            (r.created, r.expires) = (c.node.now.plus_seconds(300), c.node.now.plus_seconds(300 + 14 * DAY))
+        }),
+        sign(&c.node.veto(c.request, by_person("sara")), &["sara"]),
+        sign(&c.node.veto(c.request, by_device("max")), MAX),
         sign(&c.node.verdict(1, c.request), &["seat1"]),
         sign(&c.node.revocation(Revoked::Key(public("sam"))), &["ada", "abe"]),
         sign(&c.node.revocation(Revoked::Key(public("device of max"))), &["rita", "rolf"]),
@@ -880,6 +1058,7 @@ fn a_device_may_ask_about_its_own_and_for_nothing_else() {
     for (what, allowed) in [
         (Question::Activity, true),
         (Question::Consents, true),
+        (Question::Recoveries, true),
         (Question::Evaluate(c.request), true),
         (Question::Matters, false),
         (Question::Requests, false),

@@ -6,6 +6,7 @@ mod common;
 
 use common::*;
 use escrow_core::charter::{Basis, BasisSigners, Charter, Subject};
+use escrow_core::consent::Party;
 use escrow_core::decision::Choice;
 use escrow_core::{Digest, Envelope, Kind, SeatIndex};
 use escrow_policy::Rule;
@@ -278,6 +279,12 @@ const ONE_VERSION: &[Row] = &[
     ),
     ("no approver role", |c| c.approver_roles.clear(), "no approver role", Same),
     ("approver role twice", |c| c.approver_roles.push(w("legal")), "an approver role appears twice", Same),
+    (
+        "the filter team approves",
+        |c| c.approver_roles.push(w("filter-team")),
+        "role filter-team cannot be an approver role",
+        Same,
+    ),
     ("admins approve", |c| c.approver_roles.push(w("admin")), "role admin cannot be an approver role", Same),
     (
         "registrars approve",
@@ -318,6 +325,33 @@ const ONE_VERSION: &[Row] = &[
     ("request life over", |c| c.limits.request_life_s = 366 * 86_400 + 1, "limit request_life_s is", Same),
     ("items zero", |c| c.limits.items_per_request = 0, "limit items_per_request is 0", Same),
     ("items over", |c| c.limits.items_per_request = 10_001, "limit items_per_request is 10001", Same),
+    (
+        "requests a month zero",
+        |c| c.limits.requests_per_requestor_month = 0,
+        "limit requests_per_requestor_month is 0",
+        Same,
+    ),
+    (
+        "requests a month over",
+        |c| c.limits.requests_per_requestor_month = 1_000_001,
+        "limit requests_per_requestor_month is 1000001",
+        Same,
+    ),
+    ("items a month zero", |c| c.limits.items_per_requestor_month = 0, "limit items_per_requestor_month is 0", Same),
+    (
+        "items a month over",
+        |c| c.limits.items_per_requestor_month = 1_000_000_001,
+        "limit items_per_requestor_month is 1000000001",
+        Same,
+    ),
+    ("no controller", |c| c.controllers.clear(), "1 to 16 controllers", Same),
+    (
+        "too many controllers",
+        |c| c.controllers = (0..17).map(|n| Party { id: w(&format!("c{n}")), ..controller() }).collect(),
+        "1 to 16 controllers",
+        Same,
+    ),
+    ("one controller twice", |c| c.controllers = vec![controller(); 2], "a controller's id", Same),
     ("permit life zero", |c| c.limits.permit_life_s = 0, "limit permit_life_s is 0", Same),
     ("permit life over a minute", |c| c.limits.permit_life_s = 61, "limit permit_life_s is 61; 1 to 60", Same),
     ("notice delay zero", |c| c.limits.notice_delay_days = 0, "limit notice_delay_days is 0", Same),
@@ -417,7 +451,7 @@ fn every_limit_must_be_there() {
     let good = genesis();
     let members =
         serde_json::to_value(charter().limits).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(members.len(), 8);
+    assert_eq!(members.len(), 10);
     for name in members {
         let e = resign(&good, ADMINS, |json| {
             json["limits"].as_object_mut().unwrap().remove(&name).unwrap();

@@ -659,7 +659,7 @@ fn a_denial_in_one_office_outweighs_an_approval_in_another() {
 // ---- Policies -------------------------------------------------------------------------------
 
 fn permit_when(condition: &str) -> String {
-    format!("permit (principal, action, resource) when {{ {condition} }};")
+    format!("permit (principal, action == Escrow::Action::\"release\", resource) when {{ {condition} }};")
 }
 
 fn under(text: &str) -> Case {
@@ -683,7 +683,8 @@ fn what_a_policy_sees() {
         "context.waited_seconds >= 3600 && context.waited_seconds < 3700",
         "context.basis == \"consent\" && !context.authority && context.consent_bases == [\"consent\"]",
         "context.consents.consented == 0 && context.consents.informed == 1 && context.consents.outside == 1",
-        "context.depositor_consent == \"live\" && !context.hold && context.earlier_denials == 0",
+        "context.depositor_consent == \"live\" && !context.hold && context.earlier_denials == 0 && context.earlier_releases == 0",
+        "context.recipient == \"person\" && context.notice_days == 0",
         "context.items == 2 && context.threads == 2 && context.span_days == 30 && context.notice == \"immediate\"",
         "context.purpose == \"investigation\" && context.matter == \"MAT-1\" && context.requestor == \"ida\"",
         "!context.recipient_is_requestor && principal == Escrow::Person::\"ida\" && resource == Escrow::Matter::\"MAT-1\"",
@@ -720,6 +721,31 @@ fn circumstances_follow_the_facts() {
     let e = c.node.decide(other, "sam", "security", Deny);
     c.node.log(&e);
     assert_eq!(c.says(), "refuse: policy-denies");
+
+    // A reply to another request for one of the items has gone out; one's own counts for nothing.
+    let mut c = under(&permit_when("context.earlier_releases == 0"));
+    c.approve("lena", "legal");
+    c.approve("dora", "dpo");
+    let other = c.ask(|r| {
+        r.items.pop();
+        r.counts.items = 1
+    });
+    c.node.delivered(c.request);
+    assert_eq!(c.says(), "permit");
+    c.node.delivered(other);
+    assert_eq!(c.says(), "refuse: policy-denies");
+    c.node.delivered(other);
+    assert_eq!(c.says(), "refuse: policy-denies", "a retry is the same release");
+
+    // Days of delay, begun ones whole.
+    for (seconds, days) in [(1, 1), (DAY, 1), (DAY + 1, 2), (80 * DAY, 80)] {
+        let text = permit_when(&format!("context.notice == \"delayed\" && context.notice_days == {days}"));
+        let delay = |r: &mut Request| {
+            r.notice = Notice::Delayed(DelayedNotice { order: w("O-1"), until: r.created.plus_seconds(seconds) })
+        };
+        let c = approved(move |c| c.policies[0].text = text, |_| {}, delay);
+        assert_eq!(c.says(), "permit", "{seconds} s");
+    }
 }
 
 #[test]
@@ -1109,6 +1135,15 @@ fn answers_of_t_minus_1_peers_to_this_very_question_are_needed() {
         ("to another asker", answers(&c, &[2, 3], |a| a.asker = seat_index(4)), invalid),
         ("about another request", answers(&c, &[2, 3], |a| a.request = Some(Digest::of(b"x"))), invalid),
         ("about everything", answers(&c, &[2, 3], |a| a.request = None), invalid),
+        ("without the matter", answers(&c, &[2, 3], |a| a.matter = None), invalid),
+        ("about another matter", answers(&c, &[2, 3], |a| a.matter = Some(w("MAT-2"))), invalid),
+        ("without the consent", answers(&c, &[2, 3], |a| a.consents.clear()), invalid),
+        ("about another consent instead", answers(&c, &[2, 3], |a| a.consents = vec![Digest::of(b"x")]), invalid),
+        (
+            "about another consent besides",
+            answers(&c, &[2, 3], |a| a.consents = sorted([&a.consents[..], &[Digest::of(b"x")]].concat())),
+            Ok(()),
+        ),
         (
             "a restriction that is unknown here",
             answers(&c, &[2, 3], |a| a.restrictions = vec![Digest::of(b"x")]),

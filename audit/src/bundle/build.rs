@@ -211,9 +211,13 @@ impl BundleBuilder {
     fn matters(&self, requests: &BTreeSet<Digest>) -> Result<BTreeSet<MatterId>, BuildError> {
         let mut matters = BTreeSet::new();
         for digest in requests {
-            let envelope = self.statements.values().find(|e| e.kind() == Kind::Request && e.digest() == *digest);
+            let asks = |e: &&Envelope| matches!(e.kind(), Kind::Request | Kind::SelfRecovery);
+            let envelope = self.statements.values().filter(asks).find(|e| e.digest() == *digest);
             let envelope = envelope.ok_or(BuildError::UnknownRequest(*digest))?;
-            matters.insert(envelope.decode::<Request>()?.matter);
+            // A self-recovery belongs to no matter.
+            if envelope.kind() == Kind::Request {
+                matters.insert(envelope.decode::<Request>()?.matter);
+            }
         }
         Ok(matters)
     }

@@ -9,6 +9,7 @@ use crate::record;
 use escrow_core::charter::Charter;
 use escrow_core::verdict::{Outcome, Verdict};
 use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
+use escrow_policy::facts::RequestFact;
 use escrow_policy::{Event, Facts, Record, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -236,10 +237,14 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
     out
 }
 
-/// Distinct requests and restrictions over all logs.
+/// Distinct requests, self-recoveries and restrictions over all logs.
 pub(super) fn count(stories: &[Story<'_>], report: &mut Report) {
-    let requests = stories.iter().flat_map(|s| s.facts.requests()).filter(|(_, f)| f.request.is_some());
-    report.counts.requests = requests.map(|(d, _)| *d).collect::<BTreeSet<Digest>>().len() as u64;
+    let cases = || stories.iter().flat_map(|s| s.facts.requests());
+    let distinct = |wanted: &dyn Fn(&RequestFact) -> bool| {
+        cases().filter(|(_, f)| wanted(f)).map(|(d, _)| *d).collect::<BTreeSet<Digest>>().len() as u64
+    };
+    report.counts.requests = distinct(&|f| f.request.is_some());
+    report.counts.recoveries = distinct(&|f| f.recovery.is_some());
     let restrictions = stories.iter().flat_map(|s| s.facts.restrictions());
     report.counts.restrictions = restrictions.collect::<BTreeSet<_>>().len() as u64;
     for outcome in [Outcome::Permit, Outcome::Pending, Outcome::Refuse] {

@@ -14,6 +14,7 @@ use crate::entry::{Chain, ChainError, Entry, NO_PREV};
 use crate::finding::{Class, Finding};
 use crate::note::Note;
 use crate::tree::{Tree, leaf_hash};
+use escrow_core::recovery::SelfRecovery;
 use escrow_core::request::Request;
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::verdict::Verdict;
@@ -364,10 +365,13 @@ fn follows(evidence: &Evidence<'_>, index: &Index, files: &Files, out: &mut Vec<
     }
     let mut matters = BTreeSet::new();
     for digest in &index.requests {
-        match evidence.pool.named(digest).find_map(|s| s.envelope.decode::<Request>().ok()) {
-            Some(r) => {
-                matters.insert(r.matter);
-            }
+        // A self-recovery belongs to no matter.
+        let asks = |e: &Envelope| match e.kind() {
+            Kind::SelfRecovery => e.decode::<SelfRecovery>().ok().map(|_| None),
+            _ => e.decode::<Request>().ok().map(|r| Some(r.matter)),
+        };
+        match evidence.pool.named(digest).find_map(|s| asks(&s.envelope)) {
+            Some(matter) => matters.extend(matter),
             None => out.push(tampered(INDEX, "request", format!("request {digest} is not in the bundle"))),
         }
     }

@@ -15,6 +15,7 @@ use escrow_core::decision::{Choice, Decision};
 use escrow_core::deposit::{Deposit, SeatBlob};
 use escrow_core::enrolment::{Device, Enrolment};
 use escrow_core::matter::{Matter, MatterAction};
+use escrow_core::recovery::{SelfRecovery, Veto};
 use escrow_core::release::{Caller, Release, ReleaseCall};
 use escrow_core::request::*;
 use escrow_core::restriction::RestrictionAnswer;
@@ -89,6 +90,9 @@ pub(crate) struct Cluster {
     pub(crate) officer: SealingSecret,
     pub(crate) device: SigningKey,
     pub(crate) device_sealing: SealingSecret,
+    /// The same subject's second device, to which a self-recovery goes.
+    pub(crate) tablet: SigningKey,
+    pub(crate) tablet_sealing: SealingSecret,
     pub(crate) tokens: TokenKey,
     pub(crate) charter: Charter,
     pub(crate) genesis: Digest,
@@ -189,6 +193,8 @@ impl Cluster {
             officer,
             device: SigningKey::generate_ed25519(),
             device_sealing: SealingSecret::generate(Suite::XWing),
+            tablet: SigningKey::generate_ed25519(),
+            tablet_sealing: SealingSecret::generate(Suite::XWing),
             tokens: TokenKey::generate(1),
             charter,
             genesis: Digest([0; 32]),
@@ -493,16 +499,77 @@ impl Cluster {
     }
 
     pub(crate) fn call(&self) -> Envelope {
+        let recovers = self.recovers();
         let call = ReleaseCall {
             kind: Kind::ReleaseCall,
             org: self.charter.org.clone(),
             nonce: Nonce::random(),
             charter: self.genesis,
             request: self.request_digest(),
-            by: Caller::Person(w("req")),
+            by: if recovers { Caller::Device(self.tablet.public()) } else { Caller::Person(w("req")) },
             at: self.now,
         };
-        self.signed(&call, &["req"])
+        if recovers { Envelope::sign(&call, &[&self.tablet]).unwrap() } else { self.signed(&call, &["req"]) }
+    }
+
+    /// True if what is asked is a self-recovery.
+    fn recovers(&self) -> bool {
+        self.request.as_ref().is_some_and(|r| r.kind() == Kind::SelfRecovery)
+    }
+
+    /// The subject's second device is enrolled, and after some time asks for what the first deposited.
+    pub(crate) fn recover(&mut self, after_s: i64) {
+        self.ask();
+        let (org, charter) = (self.charter.org.clone(), self.genesis);
+        let subject = self.tokens.subject("sam");
+        let device = Device { subject, key: self.tablet.public(), sealing: self.tablet_sealing.public().clone() };
+        let enrolment = Enrolment {
+            kind: Kind::Enrolment,
+            org: org.clone(),
+            nonce: Nonce::random(),
+            charter,
+            devices: vec![device],
+            from: Timestamp::EPOCH,
+            until: Timestamp::MAX,
+        };
+        let enrolment = self.signed(&enrolment, &["ann", "bob"]);
+        self.submit(&enrolment);
+        self.tick(after_s);
+        let recovery = SelfRecovery {
+            kind: Kind::SelfRecovery,
+            org,
+            nonce: Nonce::random(),
+            charter,
+            subject,
+            enrolment: enrolment.digest(),
+            key: self.tablet.public(),
+            sealing: self.tablet_sealing.public().digest(),
+            items: self.items.clone(),
+            policy: w("std"),
+            created: self.now,
+            expires: self.now.plus_seconds(3_600),
+        };
+        let recovery = Envelope::sign(&recovery, &[&self.tablet]).unwrap();
+        self.submit(&recovery);
+        self.request = Some(recovery);
+        self.decide("leg", "legal", Choice::Approve);
+        self.decide("dpo", "dpo", Choice::Approve);
+    }
+
+    /// A veto by the subject's first device.
+    pub(crate) fn veto(&mut self, nodes: &[usize]) {
+        let veto = Veto {
+            kind: Kind::Veto,
+            org: self.charter.org.clone(),
+            nonce: Nonce::random(),
+            charter: self.genesis,
+            recovery: self.request_digest(),
+            by: Caller::Device(self.device.public()),
+            reason: w("not-me"),
+            at: self.now,
+        };
+        let veto = Envelope::sign(&veto, &[&self.device]).unwrap();
+        self.submit_to(nodes, &veto);
     }
 
     /// Logs an authorisation, whether or not it may stand.
@@ -560,7 +627,7 @@ impl Cluster {
             generation: 1,
             request,
             items: self.items.clone(),
-            recipient: self.officer.public().digest(),
+            recipient: if self.recovers() { self.tablet_sealing.public() } else { self.officer.public() }.digest(),
             reply,
             attempt,
         };

@@ -1,7 +1,8 @@
 //! `escrow consent`: giving, withdrawing and looking at consents.
 
+use crate::confirm::ask_on_terminal;
 use crate::failure::{Exit, Failure};
-use crate::output::Shown;
+use crate::output::{Shown, note};
 use crate::quorum::{Waiting, by_prefix, countersigned, reach, submit_or_keep, with_receipts};
 use crate::session::{Global, Session, subject_name, thread_name};
 use crate::when;
@@ -22,8 +23,13 @@ pub enum Command {
     #[command(after_help = "Example: escrow consent give --purpose investigation --notice notice-en.txt --language en")]
     Give(Give),
     /// Withdraw a consent: no deposit and no release on it any more
-    #[command(after_help = "Example: escrow consent withdraw 3f1c90aa")]
-    Withdraw(Which),
+    #[command(after_help = "Examples: escrow consent withdraw\n          escrow consent withdraw 3f1c90aa --yes")]
+    Withdraw(Withdraw),
+    /// What was agreed to, in words and as signed JSON
+    #[command(
+        after_help = "Examples: escrow consent receipt\n          escrow consent receipt 3f1c90aa --out receipt.json"
+    )]
+    Receipt(Receipt),
     /// List consents: a device's own, for an officer all
     List,
     /// Show one consent
@@ -144,6 +150,28 @@ pub struct Which {
     pub consent: Option<String>,
 }
 
+/// Arguments of `consent withdraw`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Withdraw {
+    /// Which consent
+    #[command(flatten)]
+    pub which: Which,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `consent receipt`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Receipt {
+    /// Which consent
+    #[command(flatten)]
+    pub which: Which,
+    /// Also keep the signed statement in a file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
 /// Runs `consent`.
 ///
 /// # Errors
@@ -156,6 +184,7 @@ pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
         Command::Withdraw(a) => withdraw(&session, &client, a).await,
         Command::List => list(&session, &client).await,
         Command::Show(a) => show(&session, &client, a).await,
+        Command::Receipt(a) => receipt(&session, &client, a).await,
     }
 }
 
@@ -300,15 +329,92 @@ pub async fn known(client: &Client) -> Result<Vec<KnownConsent>, Failure> {
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn withdraw(_: &Session, client: &Client, which: &Which) -> Result<Shown, Failure> {
+pub async fn withdraw(_: &Session, client: &Client, a: &Withdraw) -> Result<Shown, Failure> {
     let known = known(client).await?;
-    let consent = chosen(client, &known, which)?;
+    let consent = chosen(client, &known, &a.which)?;
+    note(&format!("Withdrawing consent {}.\n{WITHDRAWAL}", consent.digest.short()));
+    ask_on_terminal(a.yes, "withdraw")?;
     let envelope = client.withdrawal(consent.digest, consent.consent.subject)?;
     let submitted = client.submit(&envelope).await?;
     Ok(with_receipts(Shown::new("escrow.consent.withdraw.v1"), client, &submitted)
         .text(format!("Consent {} is withdrawn. {}", consent.digest.short(), reach(&submitted)))
         .with("consent", consent.digest.to_string())
         .with("stops_releases_against", submitted.stops_releases_against()))
+}
+
+/// What a withdrawal does and what it does not do; said before, and in every receipt.
+const WITHDRAWAL: &str = "It does: end every release on this consent that has not been delivered, refuse new deposits and requests on\n  \
+it, at each node as soon as it hears of it; the nodes tell each other within seconds.\nIt does not: undo what was \
+lawfully released before, or take it from who received it. The nodes keep their shares\n  until they are destroyed, but \
+cannot release them on this consent. It cannot be taken back: to go on, consent anew.";
+
+/// `consent receipt`: what the subject agreed to, in words, and the statement as it was signed.
+async fn receipt(session: &Session, client: &Client, a: &Receipt) -> Result<Shown, Failure> {
+    let known = known(client).await?;
+    let (k, directory) = (chosen(client, &known, &a.which)?, session.directory()?);
+    let signed: serde_json::Value =
+        serde_json::from_slice(k.envelope.bytes()).map_err(|e| Failure::unexpected(e.to_string()))?;
+    let mut shown = Shown::new("escrow.consent.receipt.v1").text(in_words(k, client, &directory));
+    if let Some(file) = &a.out {
+        crate::context::replace(file, k.envelope.bytes())?;
+        shown = shown.text(format!("The statement as it was signed is in {}.", file.display()));
+    }
+    Ok(shown
+        .with("receipt_id", k.consent.record.record_id.to_string())
+        .with("schema_version", k.consent.record.schema_version.to_string())
+        .with("state", k.state(now()))
+        .with("digest", k.digest.to_string())
+        .data("consent", &k.consent)
+        .with("signed", signed))
+}
+
+fn in_words(k: &KnownConsent, client: &Client, directory: &escrow_client::archive::Directory) -> String {
+    let (c, r) = (&k.consent, &k.consent.record);
+    let list = |codes: &[Code]| codes.iter().map(Code::to_string).collect::<Vec<_>>().join(", ");
+    let who = subject_name(directory, &c.subject);
+    let ground = match (&c.basis, &c.authority) {
+        (Basis::Consent, _) => format!("{who} consented"),
+        (basis, Some(a)) => format!(
+            "not by consent of {who} but on basis {} ({}, document {}), signed by {}",
+            basis.name(),
+            a.reference,
+            a.document.short(),
+            r.entity_id
+        ),
+        (basis, None) => format!("not by consent of {who} but on basis {}, signed by {}", basis.name(), r.entity_id),
+    };
+    let threads = match &c.coverage {
+        Coverage::Workspace => "all threads".to_owned(),
+        Coverage::Threads(t) => t.iter().map(|t| thread_name(directory, t)).collect::<Vec<_>>().join(", "),
+    };
+    let epochs = c.epochs.map_or(String::new(), |e| format!(", epochs {} to {}", e.first, e.last));
+    let policies = c.policies.iter().map(|p| {
+        let today = client.charters().current().policy(&p.id).map(escrow_core::charter::Policy::digest);
+        let note = if today == Some(p.digest) { "" } else { "; today's text is another, and both must allow" };
+        format!("{} (text {}{note})", p.id, p.digest.short())
+    });
+    let parties =
+        r.controllers.iter().map(|p| format!("{} ({}), {}, contact: {}", p.name, p.kind, p.address, p.contact));
+    let (policies, parties) = (policies.collect::<Vec<_>>().join(", "), parties.collect::<Vec<_>>().join("; "));
+    let (terms, digest, language) = (&c.notice.terms, c.notice.digest.short(), &c.notice.language);
+    [
+        format!("Receipt {} for consent {} ({}).", r.record_id, k.digest.short(), k.state(now())),
+        format!("On {} {ground}, that keys to messages may be escrowed.", r.event_time),
+        format!("What: {threads}, messages of {} to {}{epochs}; data: {}.", c.from, c.to, list(&r.pii_types)),
+        format!("What for: {}. Under policy: {policies}.", list(&c.purposes)),
+        format!("Who decides on the processing: {parties}."),
+        format!("Who can receive a release: {}.", list(&r.recipients)),
+        format!(
+            "Where: one share each at independent nodes ({}), at least {} of at least {} of which must agree before anything can be read.",
+            list(&r.storage_locations),
+            c.floor.t,
+            c.floor.n
+        ),
+        format!("How long: shares are meant for {} days; the consent ends {}. Law: {}.", c.retention_days, c.expires, r.jurisdiction),
+        format!("Shown was the notice text {digest} in language {language}; notice of releases: {terms}."),
+        format!("To withdraw: {}.\n{WITHDRAWAL}", r.withdrawal_method),
+    ]
+    .join("\n")
 }
 
 async fn list(session: &Session, client: &Client) -> Result<Shown, Failure> {

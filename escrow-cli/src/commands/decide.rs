@@ -1,15 +1,16 @@
 //! `escrow approve`, `deny`, `recuse`: one person's decision on one request.
 
-use super::request::{find, full_numbers};
+use super::{recover, request};
 use crate::confirm::{Consent, confirm};
+use crate::explain::{assessment, by_node};
 use crate::failure::{Exit, Failure};
 use crate::output::{Shown, note};
-use crate::quorum::{reach, with_receipts};
+use crate::quorum::{by_prefix, reach, with_receipts};
 use crate::session::{Global, Session};
 use clap::Args;
-use escrow_client::{Client, KnownRequest};
+use escrow_client::{Client, Identity, KnownRecovery, KnownRequest, now};
 use escrow_core::decision::Choice;
-use escrow_core::{Code, Role};
+use escrow_core::{Code, Digest, Role};
 
 /// Arguments of `approve`.
 #[derive(Clone, Debug, Args)]
@@ -32,7 +33,9 @@ pub struct Approve {
 
 /// Arguments of `deny`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example: escrow deny 3f1c90aa --reason too-broad")]
+#[command(
+    after_help = "Examples: escrow deny 3f1c90aa --reason too-broad\n          escrow deny 3f1c90aa --reason too-broad --yes --request-hash 3f1c90aa..."
+)]
 pub struct Deny {
     /// The request's hash, or the beginning of it
     pub request: String,
@@ -49,6 +52,9 @@ pub struct Deny {
 
 /// Arguments of `recuse`.
 #[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples: escrow recuse 3f1c90aa\n          escrow recuse 3f1c90aa --reason line-manager --yes --request-hash 3f1c90aa..."
+)]
 pub struct Recuse {
     /// The request's hash, or the beginning of it
     pub request: String,
@@ -87,6 +93,62 @@ pub async fn recuse(global: &Global, a: &Recuse) -> Result<Shown, Failure> {
     run(global, &a.request, Choice::Recuse, a.role.as_ref(), &a.reason, &a.confirm).await
 }
 
+/// What is decided on.
+#[allow(clippy::large_enum_variant, reason = "one for each command")]
+enum Asked {
+    Request(KnownRequest),
+    Recovery(KnownRecovery),
+}
+
+impl Asked {
+    /// The one request or self-recovery whose hash begins so.
+    async fn find(client: &Client, typed: &str) -> Result<Self, Failure> {
+        let requests = request::known(client).await?;
+        let recoveries = recover::known(client).await?;
+        let begins = typed.to_ascii_lowercase();
+        let recovery = recoveries.iter().any(|r| r.digest.to_string().starts_with(&begins));
+        let both = recovery && requests.iter().any(|r| r.digest.to_string().starts_with(&begins));
+        if both {
+            return Err(Failure::usage(format!("a request and a self-recovery begin with {typed}; type more digits")));
+        }
+        if recovery {
+            let all = recoveries.iter().map(|r| (r.digest, r));
+            return by_prefix("self-recovery", typed, all).cloned().map(Self::Recovery);
+        }
+        by_prefix("request", typed, requests.iter().map(|r| (r.digest, r))).cloned().map(Self::Request)
+    }
+
+    const fn digest(&self) -> Digest {
+        match self {
+            Self::Request(r) => r.digest,
+            Self::Recovery(r) => r.digest,
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match self {
+            Self::Request(r) => r.state(now()),
+            Self::Recovery(r) => r.state(now()),
+        }
+    }
+
+    /// What has to be typed to confirm: not a reflex, but something that was read.
+    fn word(&self) -> String {
+        match self {
+            Self::Request(r) => r.request.matter.to_string(),
+            Self::Recovery(r) => r.digest.short(),
+        }
+    }
+
+    async fn numbers(&self, session: &Session, client: &Client) -> Result<Shown, Failure> {
+        let shown = Shown::new("escrow.decision.v1");
+        match self {
+            Self::Request(r) => request::full_numbers(shown, session, client, r).await,
+            Self::Recovery(r) => recover::numbers(shown, session, client, r).await,
+        }
+    }
+}
+
 async fn run(
     global: &Global,
     typed: &str,
@@ -97,39 +159,48 @@ async fn run(
 ) -> Result<Shown, Failure> {
     let session = Session::open(global)?;
     let client = session.client().await?;
+    if choice == Choice::Deny && matches!(client.identity(), Identity::Device(_)) {
+        return Err(Failure::new(Exit::Key, "not-entitled", "a device cannot decide on requests")
+            .next(format!("escrow recover veto {typed}, or: escrow consent withdraw")));
+    }
     let role = client.approver_role(role)?;
-    let request = find(&client, typed).await?;
+    let asked = Asked::find(&client, typed).await?;
     // The person reads what they decide on before anything is asked or signed.
-    note(&full_numbers(Shown::new("escrow.request.v1"), &session, &client, &request).await?.human(false));
+    let mut shown = asked.numbers(&session, &client).await?;
+    if asked.state() == "open" {
+        let verdicts = client.verdicts(&asked.digest()).await;
+        let (sentence, _) = assessment(&client, &verdicts, &asked.digest());
+        shown = by_node(shown, &client, &verdicts, Into::into).text(sentence);
+    }
+    note(&shown.human(false));
+    let short = asked.digest().short();
     let what = match choice {
-        Choice::Approve => format!("You approve request {} as {role}.", request.digest.short()),
-        Choice::Deny => format!("You deny request {} as {role}. This ends it.", request.digest.short()),
-        Choice::Recuse => {
-            format!("You step aside from request {}; you cannot approve it later.", request.digest.short())
-        }
+        Choice::Approve => format!("You approve {short} as {role}."),
+        Choice::Deny => format!("You deny {short} as {role}. This ends it."),
+        Choice::Recuse => format!("You step aside from {short}; you cannot approve it later."),
     };
-    confirm(consent, &request.digest, request.request.matter.as_str(), &what)?;
-    decide(&client, &request, choice, role, reason.clone()).await
+    confirm(consent, &asked.digest(), &asked.word(), &what)?;
+    if choice == Choice::Approve && asked.state() == "cancelled" {
+        return Err(Failure::new(Exit::Denied, "request-cancelled", "the requestor cancelled it"));
+    }
+    decide(&client, asked.digest(), choice, role, reason.clone()).await
 }
 
-/// Signs and submits a decision.
+/// Signs and submits a decision on a request or self-recovery.
 ///
 /// # Errors
 /// [`Failure`].
 pub async fn decide(
     client: &Client,
-    request: &KnownRequest,
+    request: Digest,
     choice: Choice,
     role: Role,
     reason: Code,
 ) -> Result<Shown, Failure> {
-    if request.state(escrow_client::now()) == "cancelled" && choice == Choice::Approve {
-        return Err(Failure::new(Exit::Denied, "request-cancelled", "the requestor cancelled it"));
-    }
-    let envelope = client.decision(request.digest, choice, role, reason)?;
+    let envelope = client.decision(request, choice, role, reason)?;
     let submitted = client.submit(&envelope).await?;
     let shown = with_receipts(Shown::new("escrow.decision.v1"), client, &submitted)
-        .with("request_hash", request.digest.to_string())
+        .with("request_hash", request.to_string())
         .with("choice", choice.name());
-    Ok(if choice == Choice::Deny { shown.text(reach(&submitted)) } else { shown })
+    Ok(if choice == Choice::Approve { shown } else { shown.text(reach(&submitted)) })
 }

@@ -12,6 +12,7 @@ pub mod keygen;
 pub mod matter;
 pub mod my;
 pub mod node;
+pub mod recover;
 pub mod release;
 pub mod request;
 pub mod revoke;
@@ -41,6 +42,7 @@ pub async fn run(cli: &Cli) -> Result<Shown, Failure> {
         Command::Approve(c) => decide::approve(g, c).await,
         Command::Deny(c) => decide::deny(g, c).await,
         Command::Recuse(c) => decide::recuse(g, c).await,
+        Command::Recover(c) => recover::run(g, c).await,
         Command::Release(c) => release::run(g, c).await,
         Command::My(c) => my::run(g, c).await,
         Command::Audit(c) => audit::run(g, c).await,

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::output::Shown;
 use crate::session::{Global, Session};
 use clap::{Args, Subcommand};
-use escrow_client::{Client, Wanted};
+use escrow_client::{Case, Client, Wanted};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -13,7 +13,9 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Gather fresh permits, call for the release, and keep the sealed replies
-    #[command(after_help = "Example: escrow release collect 3f1c90aa --out replies.json")]
+    #[command(
+        after_help = "Examples: escrow release collect 3f1c90aa --out replies.json\n          escrow release collect 3f1c90aa --out replies.json --all"
+    )]
     Collect(Collect),
 }
 
@@ -47,14 +49,23 @@ pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn collect(client: &Client, a: &Collect) -> Result<Shown, Failure> {
-    let request = find(client, &a.request).await?;
+    collected(client, &find(client, &a.request).await?, a).await
+}
+
+/// Collects for a request or a self-recovery.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn collected(client: &Client, asked: impl Into<Case>, a: &Collect) -> Result<Shown, Failure> {
+    let request = asked.into();
     let wanted = if a.all { Wanted::All } else { Wanted::Enough };
-    let collected = client.collect(&request, wanted).await?;
+    let digest = request.digest;
+    let collected = client.collect(request, wanted).await?;
     collected.replies.save(&a.out)?;
     let good = collected.outcomes.count();
     let mut shown = Shown::new("escrow.release.collect.v1").text(format!(
         "{good} replies for request {} are in {}. They are sealed to the recipient; nobody else can read them.",
-        request.digest.short(),
+        digest.short(),
         a.out.display()
     ));
     for (seat, fault) in &collected.culprits {
@@ -73,7 +84,7 @@ pub async fn collect(client: &Client, a: &Collect) -> Result<Shown, Failure> {
             "Next, as the recipient: escrow archive open {} --archive DIR --out messages.jsonl",
             a.out.display()
         ))
-        .with("request_hash", request.digest.to_string())
+        .with("request_hash", digest.to_string())
         .with("replies", good)
         .with("file", a.out.display().to_string())
         .with("failures", failures.collect::<Vec<_>>())

@@ -1,18 +1,20 @@
 //! `escrow request`: asking that a named slice be made readable to one named recipient.
 
 use super::consent::Ground;
+use crate::explain::{Said, assessment, by_node};
 use crate::failure::{Exit, Failure, of_nodes};
+use crate::hashwords::words;
 use crate::output::{Shown, note};
 use crate::quorum::{by_prefix, reach, with_receipts};
 use crate::session::{Global, Session, subject_name, thread_name};
 use crate::when;
 use clap::{Args, Subcommand};
 use escrow_client::archive::Directory;
-use escrow_client::{Ask, Assessment, Client, KnownRequest, People, now};
-use escrow_core::charter::Basis;
+use escrow_client::{Ask, Client, Draft, KnownRequest, People, now};
+use escrow_core::charter::{Basis, Person};
 use escrow_core::request::{DelayedNotice, Notice, Recipient, RecipientPerson, Request};
 use escrow_core::{Code, Digest, MatterId, PersonId};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// What to do with requests.
@@ -21,7 +23,7 @@ use std::collections::BTreeSet;
 pub enum Command {
     /// Ask for messages of threads in a time
     #[command(
-        after_help = "Example: escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient reader"
+        after_help = "Examples: escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient reader --dry-run\n          escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient fran --filter-team"
     )]
     Create(Create),
     /// List requests
@@ -53,6 +55,9 @@ pub struct Create {
     /// Who receives the result
     #[arg(long, value_name = "PERSON")]
     pub recipient: PersonId,
+    /// The recipient is a filter team: nobody else on the case, to sort out what is privileged first
+    #[arg(long)]
+    pub filter_team: bool,
     /// The policy [default: the charter's only one]
     #[arg(long, value_name = "ID")]
     pub policy: Option<Code>,
@@ -68,7 +73,7 @@ pub struct Create {
     /// When the delay of the notice ends
     #[arg(long, value_name = "DAY", requires = "notice_order")]
     pub notice_until: Option<String>,
-    /// Show the numbers and sign nothing
+    /// Show the numbers, what every node would say, who must sign and who will be told; sign nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -129,15 +134,58 @@ pub async fn create(session: &Session, client: &Client, a: &Create) -> Result<Sh
     let shown = numbers(Shown::new("escrow.request.create.v1"), session, &draft.request, None)?;
     let shown = people(shown, &directory, &People::of(&draft.items));
     if a.dry_run {
-        return Ok(shown.text("Nothing was signed.").with("dry_run", true).data("request", &draft.request));
+        return dry_run(shown, client, &directory, &draft).await;
     }
     let envelope = client.sign(&draft.request)?;
     let digest = envelope.digest();
     let submitted = client.submit(&envelope).await?;
     Ok(with_receipts(shown, client, &submitted)
-        .text(format!("Request {}. Approvers see it with: escrow request list --waiting-for-me", digest.short()))
+        .text(format!(
+            "Request {}: {}.\nApprovers see it with: escrow request list --waiting-for-me",
+            digest.short(),
+            words(&digest)
+        ))
         .with("request_hash", digest.to_string())
         .data("request", &draft.request))
+}
+
+/// Everything that can be known before anybody is asked.
+async fn dry_run(shown: Shown, client: &Client, directory: &Directory, draft: &Draft) -> Result<Shown, Failure> {
+    let r = &draft.request;
+    let answers = client.preview(r).await.and_then(|_, answer| {
+        let context: Option<Value> = answer.context.as_ref().and_then(|b| serde_json::from_slice(&b.0).ok());
+        Ok((answer, context))
+    });
+    let shown = by_node(shown, client, &answers, |(p, context)| Said::preview(p, context.as_ref()));
+    let charter = client.charters().current();
+    let needed: BTreeSet<&str> = answers
+        .good()
+        .flat_map(|(_, (p, _))| &p.lacking)
+        .filter_map(|l| l.what.as_str().strip_prefix("approvals."))
+        .collect();
+    let may = |p: &&Person| p.id != r.by && r.recipient.person() != Some(&p.id);
+    let rows: Vec<Vec<String>> = needed
+        .iter()
+        .map(|role| {
+            let holders = charter.people.iter().filter(|p| p.has_role(role)).filter(may);
+            let names: Vec<String> = holders.map(|p| format!("{} ({})", p.id, p.name)).collect();
+            vec![(*role).to_owned(), names.join(", ")]
+        })
+        .collect();
+    let told = People::of(&draft.items);
+    let names = told.depositors.iter().chain(&told.inside).collect::<BTreeSet<_>>();
+    let names = names.iter().map(|t| subject_name(directory, t)).collect::<Vec<_>>().join(", ");
+    let when = match &r.notice {
+        Notice::Immediate => "at once".to_owned(),
+        Notice::Delayed(d) => format!("after {}", d.until),
+    };
+    Ok(shown
+        .table(&["must sign", "who can"], rows)
+        .text(format!("Will see it in their activity, {when}: {names}."))
+        .text("Nothing was signed and nobody was asked; the nodes have logged that you tried this out.")
+        .with("dry_run", true)
+        .with("must_sign", needed.into_iter().collect::<Vec<_>>())
+        .data("request", r))
 }
 
 fn ask(session: &Session, client: &Client, a: &Create) -> Result<Ask, Failure> {
@@ -164,7 +212,7 @@ fn ask(session: &Session, client: &Client, a: &Create) -> Result<Ask, Failure> {
         threads,
         from: when::from(&a.from)?,
         to: when::to(&a.to)?,
-        recipient: client.recipient(&a.recipient)?,
+        recipient: if a.filter_team { client.filter_team(&a.recipient)? } else { client.recipient(&a.recipient)? },
         policy,
         notice,
         life_s: when::span(&a.expires)?,
@@ -229,11 +277,11 @@ pub fn numbers(shown: Shown, session: &Session, r: &Request, digest: Option<Dige
         Notice::Delayed(d) => format!("delayed until {} under {}", d.until, d.order),
     };
     let mut rows = vec![
-        ("matter", r.matter.to_string()),
-        ("asked by", r.by.to_string()),
         ("threads", format!("{}: {threads}", r.counts.threads)),
         ("keys", r.counts.items.to_string()),
         ("span", format!("{} to {} ({days} days)", r.scope.from, r.scope.to)),
+        ("matter", r.matter.to_string()),
+        ("asked by", r.by.to_string()),
         ("purpose", r.purpose.to_string()),
         ("basis", r.basis.name().to_owned()),
         ("authority", authority),
@@ -244,6 +292,7 @@ pub fn numbers(shown: Shown, session: &Session, r: &Request, digest: Option<Dige
     ];
     if let Some(d) = digest {
         rows.insert(0, ("request", format!("{}  ({d})", d.short())));
+        rows.insert(1, ("in words", words(&d)));
     }
     Ok(shown.table(&["what", "is asked"], rows.into_iter().map(|(n, v)| vec![n.to_owned(), v]).collect()))
 }
@@ -277,7 +326,16 @@ async fn list(session: &Session, client: &Client, a: &List) -> Result<Shown, Fai
         .filter(|r| !a.waiting_for_me || client.waits_for_me(r))
         .filter(|r| a.matter.as_ref().is_none_or(|m| r.request.matter == *m))
         .collect();
-    Ok(table(Shown::new("escrow.request.list.v1"), session, &wanted))
+    let shown = table(Shown::new("escrow.request.list.v1"), session, &wanted);
+    if !a.waiting_for_me {
+        return Ok(shown);
+    }
+    let recoveries = super::recover::known(client).await?;
+    let waiting: Vec<_> = recoveries.iter().filter(|r| client.recovery_waits_for_me(r)).collect();
+    if waiting.is_empty() {
+        return Ok(shown.with("recoveries", Vec::<Value>::new()));
+    }
+    super::recover::table(shown.text("Self-recoveries:"), session, &waiting)
 }
 
 /// Requests as a table.
@@ -333,32 +391,8 @@ pub async fn show(session: &Session, client: &Client, typed: &str) -> Result<Sho
         return Ok(shown.text(format!("The request is {}.", r.state(now()))));
     }
     let verdicts = client.verdicts(&r.digest).await;
-    let mut rows = Vec::new();
-    for node in client.nodes() {
-        let (word, why) = match verdicts.0.get(&node.seat()) {
-            Some(Ok(v)) => {
-                let v = &v.verdict;
-                let lacking =
-                    if v.lacking.is_empty() { String::new() } else { escrow_policy::gate::describe(&v.lacking) };
-                let reasons = v.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                (v.outcome.name().to_owned(), format!("{lacking}{reasons}"))
-            }
-            Some(Err(e)) => ("-".to_owned(), e.to_string()),
-            None => continue,
-        };
-        rows.push(vec![node.seat().to_string(), node.name().to_string(), word, why]);
-    }
-    let (sentence, name) = match client.assess(&verdicts) {
-        Assessment::Permitted => {
-            (format!("Enough nodes permit. Next: escrow release collect {}", r.digest.short()), "permitted")
-        }
-        Assessment::Pending(lacking) => (escrow_policy::gate::describe(&lacking), "pending"),
-        Assessment::Refused(_) => ("So many nodes refuse that nothing can be released.".to_owned(), "refused"),
-        Assessment::BelowThreshold { answered, need } => {
-            (format!("{answered} nodes can be counted on, {need} are needed."), "below-threshold")
-        }
-    };
-    shown = shown.table(&["node", "name", "says", "why"], rows).text(sentence).with("assessment", name);
+    let (sentence, name) = assessment(client, &verdicts, &r.digest);
+    shown = by_node(shown, client, &verdicts, Into::into).text(sentence).with("assessment", name);
     let list = verdicts.good().map(|(_, v)| json!(v.verdict)).collect::<Vec<_>>();
     Ok(shown.with("verdicts", list))
 }

@@ -71,7 +71,7 @@ async fn outside_the_scope(job: &MainJob, teller: &mut Teller) -> Result<(), Dem
     let scope = Scope { threads: vec![job.tokens.thread(thread)], from: day.start(), to: day.end() };
     let answers = job.officer("quinn")?.ask_all::<Vec<ItemInfo>>(Question::Items(scope)).await;
     let other = answers.good().find_map(|(_, list)| list.first().cloned()).during("looking up the other day")?;
-    let released = opened.request.items.contains(&other.item);
+    let released = opened.items.contains(&other.item);
     let key = &opened.keys.first().during("taking a released key")?.key;
     let dir = job.archive_dir();
     let options = OpenOptions { dir: &dir, org: &job.org, tokens: Some(&job.tokens) };

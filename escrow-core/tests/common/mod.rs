@@ -18,6 +18,7 @@ use escrow_core::envelope::{EnvelopeError, pae};
 use escrow_core::matter::{Matter, MatterAction};
 use escrow_core::query::{EntryRange, Query, Question};
 use escrow_core::receipt::Receipt;
+use escrow_core::recovery::{SelfRecovery, Veto};
 use escrow_core::release::{Caller, Release, ReleaseCall};
 use escrow_core::request::{
     Cancellation, Counts, DelayedNotice, Notice, Recipient, RecipientDevice, RecipientPerson, Request, Scope,
@@ -373,6 +374,41 @@ pub(crate) fn device_request() -> Request {
     }
 }
 
+/// The same to the filter team, before anybody on the case reads.
+pub(crate) fn filter_request() -> Request {
+    Request { recipient: Recipient::FilterTeam(RecipientPerson { id: w("filter-one"), sealing: d(0x86) }), ..request() }
+}
+
+pub(crate) fn self_recovery() -> SelfRecovery {
+    SelfRecovery {
+        kind: Kind::SelfRecovery,
+        org: org(),
+        nonce: nonce(0x12),
+        charter: d(0x11),
+        subject: subject("alice"),
+        enrolment: d(0x84),
+        key: ed25519(0x61).public(),
+        sealing: d(0x85),
+        items: vec![d(0x80), d(0x81)],
+        policy: w("lost-device"),
+        created: at(50),
+        expires: at(86_450),
+    }
+}
+
+pub(crate) fn veto() -> Veto {
+    Veto {
+        kind: Kind::Veto,
+        org: org(),
+        nonce: nonce(0x13),
+        charter: d(0x11),
+        recovery: d(0x92),
+        by: Caller::Device(ed25519(0x62).public()),
+        reason: w("not-me"),
+        at: at(65),
+    }
+}
+
 pub(crate) fn cancellation() -> Cancellation {
     Cancellation {
         kind: Kind::Cancellation,
@@ -491,6 +527,11 @@ pub(crate) fn restriction_answer() -> RestrictionAnswer {
     }
 }
 
+/// A page of all restrictions, from a log position on.
+pub(crate) fn answer_about_all() -> RestrictionAnswer {
+    RestrictionAnswer { request: None, matter: None, consents: vec![], after: 7, ..restriction_answer() }
+}
+
 pub(crate) fn view() -> View {
     View {
         kind: Kind::View,
@@ -570,6 +611,8 @@ pub(crate) fn examples() -> Vec<Example> {
         Example::of("request", request()),
         Example::of("cancellation", cancellation()),
         Example::of("decision", decision()),
+        Example::of("self-recovery", self_recovery()),
+        Example::of("veto", veto()),
         Example::of("release-call", release_call()),
         Example::of("receipt", receipt()),
         Example::of("verdict", permit()),
@@ -579,6 +622,8 @@ pub(crate) fn examples() -> Vec<Example> {
         Example::of("query", entries_query()),
         Example::of("consent of the subject", own_consent()),
         Example::of("request to a device", device_request()),
+        Example::of("request to the filter team", filter_request()),
+        Example::of("veto by a person", Veto { by: Caller::Person(w("rights-one")), ..veto() }),
         Example::of("pending verdict", pending()),
         Example::of("refusing verdict", refusal()),
         Example::of(
@@ -590,6 +635,12 @@ pub(crate) fn examples() -> Vec<Example> {
         Example::of("query for items", query(Question::Items(request().scope))),
         Example::of("query for views", query(Question::Views(nonce(0x33)))),
         Example::of("query for matters", query(Question::Matters)),
+        Example::of("query for a preview", query(Question::Preview(Box::new(request())))),
+        Example::of(
+            "query for recoveries by a device",
+            Query { by: Caller::Device(ed25519(0x61).public()), ..query(Question::Recoveries) },
+        ),
+        Example::of("answer about all restrictions", answer_about_all()),
     ]
 }
 

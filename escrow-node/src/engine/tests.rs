@@ -15,12 +15,15 @@ use escrow_core::deal::{About, Deal, Dealer, Dealt, KeySource, OpenedDeal, Parti
 use escrow_core::decision::{Choice, Decision};
 use escrow_core::deposit::{Deposit, SeatBlob};
 use escrow_core::enrolment::{Device, Enrolment, Revocation, Revoked};
+use escrow_core::limits::{CONSENTS_PER_ASK, RESTRICTIONS_PER_ANSWER};
 use escrow_core::matter::{Matter, MatterAction};
 use escrow_core::open::open_item;
 use escrow_core::query::{Query, Question};
+use escrow_core::recovery::{SelfRecovery, Veto};
 use escrow_core::release::{Caller, Release, ReleaseCall};
 use escrow_core::reply::{ReplyContext, open_reply};
 use escrow_core::request::*;
+use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::sealing::{SealingSecret, Suite};
 use escrow_core::sharing::Share;
 use escrow_core::verdict::{Outcome, Verdict};
@@ -29,6 +32,9 @@ use escrow_core::{Blob, ItemId, Kind, Nonce, PublicKey, SigningKey, Statement, T
 use escrow_policy::Permit;
 use escrow_policy::gate::Gathered;
 use std::time::{Duration, Instant};
+
+#[path = "race.rs"]
+mod race;
 
 const POLICY: &str = "permit(principal, action, resource)
 when { context.approvals.legal >= 1 && context.approvals.dpo >= 1 };";
@@ -52,6 +58,9 @@ struct World {
     people: BTreeMap<&'static str, SigningKey>,
     officer: SealingSecret,
     device: SigningKey,
+    /// The same subject's second device, enrolled when it recovers.
+    tablet: SigningKey,
+    tablet_sealing: SealingSecret,
     tokens: TokenKey,
     charter: Charter,
     genesis: Digest,
@@ -121,7 +130,7 @@ fn charter(keys: &[Arc<SeatKeys>], people: &BTreeMap<&'static str, SigningKey>, 
         limits: Limits {
             request_life_s: 86_400,
             items_per_request: 100,
-            requests_per_requestor_month: 1_000,
+            requests_per_requestor_month: 10_000,
             items_per_requestor_month: 100_000,
             permit_life_s: 60,
             notice_delay_days: 30,
@@ -178,7 +187,7 @@ impl World {
             floor: Floor { t: 2, n: 3 },
             retention_days: 30,
             notice: NoticeText { digest: Digest::of(b"notice"), language: w("de"), terms: w("immediate") },
-            expires: t0().plus_seconds(86_400),
+            expires: t0().plus_seconds(30 * 86_400),
             record: Record {
                 schema_version: w("1"),
                 record_id: w("r1"),
@@ -210,6 +219,8 @@ impl World {
             people,
             officer,
             device,
+            tablet: SigningKey::generate_ed25519(),
+            tablet_sealing: SealingSecret::generate(Suite::XWing),
             tokens,
             charter,
             genesis: genesis.digest(),
@@ -253,6 +264,62 @@ impl World {
         world.submit(&world.decision("leg", "legal", Choice::Approve));
         world.submit(&world.decision("dpo", "dpo", Choice::Approve));
         world
+    }
+
+    /// The subject's second device, enrolled just now, asks for what the first deposited, and both
+    /// approve. It takes a day until anything comes of it.
+    fn recovering() -> Self {
+        let mut world = Self::asked();
+        let subject = world.tokens.subject("sam");
+        let device = Device { subject, key: world.tablet.public(), sealing: world.tablet_sealing.public().clone() };
+        let enrolment = Enrolment {
+            kind: Kind::Enrolment,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: world.genesis,
+            devices: vec![device],
+            from: Timestamp::EPOCH,
+            until: Timestamp::MAX,
+        };
+        let enrolment = world.signed(&enrolment, &["ann", "bob"]);
+        world.submit(&enrolment);
+        world.tick(100);
+        let mut items = world.opened.item_ids();
+        items.sort();
+        let recovery = SelfRecovery {
+            kind: Kind::SelfRecovery,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: world.genesis,
+            subject,
+            enrolment: enrolment.digest(),
+            key: world.tablet.public(),
+            sealing: world.tablet_sealing.public().digest(),
+            items,
+            policy: w("std"),
+            created: world.now,
+            expires: world.now.plus_seconds(86_400),
+        };
+        let recovery = Envelope::sign(&recovery, &[&world.tablet]).unwrap();
+        world.request = recovery.digest();
+        world.submit(&recovery);
+        world.submit(&world.decision("leg", "legal", Choice::Approve));
+        world.submit(&world.decision("dpo", "dpo", Choice::Approve));
+        world
+    }
+
+    fn veto(&self, recovery: Digest) -> Envelope {
+        let veto = Veto {
+            kind: Kind::Veto,
+            org: w("acme"),
+            nonce: Nonce::random(),
+            charter: self.genesis,
+            recovery,
+            by: Caller::Device(self.device.public()),
+            reason: w("not-me"),
+            at: self.now,
+        };
+        Envelope::sign(&veto, &[&self.device]).unwrap()
     }
 
     fn tick(&mut self, seconds: i64) {
@@ -339,14 +406,19 @@ impl World {
 
     /// A call of the requestor, a permit of `p`, and its answer to `n` about restrictions.
     fn gathered(&mut self, n: usize, p: usize) -> (Envelope, Envelope, Envelope) {
+        let recovers = self.engines[n].facts().request(&self.request).is_some_and(|r| r.recovery.is_some());
         let call = ReleaseCall {
             kind: Kind::ReleaseCall,
             org: w("acme"),
             nonce: Nonce::random(),
             charter: self.genesis,
             request: self.request,
-            by: Caller::Person(w("req")),
+            by: if recovers { Caller::Device(self.tablet.public()) } else { Caller::Person(w("req")) },
             at: self.now,
+        };
+        let call = match recovers {
+            true => Envelope::sign(&call, &[&self.tablet]).unwrap(),
+            false => self.signed(&call, &["req"]),
         };
         let (permit, _) = self.engines[p].verdict(&self.request, None).unwrap();
         let facts = self.engines[n].facts();
@@ -361,7 +433,7 @@ impl World {
             after: 0,
         };
         let answer = self.engines[p].restrictions(seat_index(n + 1), &ask, true).unwrap().answer.unwrap();
-        (self.signed(&call, &["req"]), permit, answer)
+        (call, permit, answer)
     }
 
     /// Authorises at `n` with the permit and the answer of `p`, collected since `since`.
@@ -467,48 +539,48 @@ fn last_entry(e: &Engine) -> Entry {
 /// Runs a job in a real writer, the only one who can open what the engine locks, over the log so far.
 async fn durable<T: Send + 'static>(
     engine: Engine,
+    clock: fn() -> Timestamp,
     job: impl FnOnce(&mut Engine) -> T + Send + 'static,
 ) -> Committed<T> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("db");
     let (store, reader) = (crate::store::Store::open(&file).unwrap(), crate::store::Store::open_reader(&file).unwrap());
     let chain = Chain::new(engine.origin());
-    let clock = || t0().plus_seconds(120);
     let (writer, _) = Writer::start(engine, store, reader, chain, clock, |why| panic!("{why}")).unwrap();
     writer.run(job).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_whole_round_gives_the_recipient_what_was_deposited() {
-    let mut world = World::approved();
+/// Authorises, cosigns and delivers at two seats; what the holder of the key then opens is what was deposited.
+async fn round(mut world: World, holder: SealingSecret, clock: fn() -> Timestamp) {
     let mut rounds = vec![];
     for (n, p, witness) in [(0, 1, 1), (1, 0, 2)] {
         let authorised = world.authorise(n, p, Instant::now());
         let note = world.cosigned(n, witness);
         rounds.push((n, authorised, note));
     }
+    let recipient = holder.public().digest();
     let mut shares: Vec<Vec<Share>> = vec![];
     for (n, authorised, note) in rounds.into_iter().rev() {
-        let asked = world.engines[n].facts().request(&world.request).and_then(|r| r.request.as_ref()).unwrap();
-        let items = asked.0.statement.items.clone();
+        let items = world.engines[n].facts().request(&world.request).unwrap().items().to_vec();
         let own = world.shares(n, &items);
         let engine = world.engines.remove(n);
         let asked = items.clone();
         let open = move |p: &Permit| if p.items == asked { Ok(own) } else { panic!("other items: {p:?}") };
-        let delivered = durable(engine, move |e| e.deliver(authorised, &note, open)).await.transpose().unwrap().send();
+        let job = move |e: &mut Engine| e.deliver(authorised, &note, open);
+        let delivered = durable(engine, clock, job).await.transpose().unwrap().send();
         let release: Release = delivered.release.decode().unwrap();
         let key = world.keys[n].statement.public();
         assert!(delivered.release.signers(|_| vec![key.clone()]).unwrap().iter().eq([&key]));
         assert_eq!((release.reply, release.attempt, &release.items), (Digest::of(&delivered.reply), 1, &items));
-        assert_eq!(release.recipient, world.officer.public().digest());
+        assert_eq!(release.recipient, recipient);
         let context = ReplyContext {
             genesis: world.genesis,
             request: world.request,
             seat: seat_index(n + 1),
             generation: 1,
-            recipient: world.officer.public().digest(),
+            recipient,
         };
-        shares.push(open_reply(&context, &world.officer, &delivered.reply, 2).unwrap());
+        shares.push(open_reply(&context, &holder, &delivered.reply, 2).unwrap());
         // What came is in request order.
         if world.opened.item_ids() != items {
             shares.last_mut().unwrap().reverse();
@@ -518,6 +590,163 @@ async fn a_whole_round_gives_the_recipient_what_was_deposited() {
         let pair: Vec<&Share> = shares.iter().map(|s| &s[position]).collect();
         let item = open_item(&world.opened, position, &pair).unwrap();
         assert_eq!((item.key.expose(), item.culprits), (thread.expose(), vec![]));
+    }
+}
+
+#[tokio::test]
+async fn a_whole_round_gives_the_recipient_what_was_deposited() {
+    let mut world = World::approved();
+    let holder = std::mem::replace(&mut world.officer, SealingSecret::generate(Suite::XWing));
+    round(world, holder, || t0().plus_seconds(120)).await;
+}
+
+#[tokio::test]
+async fn a_whole_self_recovery_gives_the_device_what_its_subject_deposited() {
+    let mut world = World::recovering();
+    let outcome = |world: &mut World, n: usize| {
+        let verdict = world.engines[n].verdict(&world.request, None).unwrap().0;
+        verdict.decode::<Verdict>().unwrap()
+    };
+    // A day has to pass first, time in which the other device can veto.
+    let early = outcome(&mut world, 0);
+    assert_eq!((early.outcome, early.reasons), (Outcome::Refuse, vec![w("recovery-delay")]));
+    let (call, ..) = world.gathered(0, 1);
+    let none = Gathered { permits: &[], answers: &[] };
+    assert_eq!(world.engines[0].authorise(&call, &none, Instant::now()).unwrap_err().rule, Rule::RecoveryDelay);
+    world.tick(86_290);
+    assert_eq!(outcome(&mut world, 0).outcome, Outcome::Refuse);
+    world.tick(10);
+    let permit = outcome(&mut world, 0);
+    assert_eq!((permit.outcome, permit.decisions.len()), (Outcome::Permit, 2));
+    let holder = std::mem::replace(&mut world.tablet_sealing, SealingSecret::generate(Suite::XWing));
+    round(world, holder, || t0().plus_seconds(86_420)).await;
+}
+
+#[test]
+fn a_veto_between_authorisation_and_delivery_stops_it() {
+    let mut world = World::recovering();
+    world.tick(86_300);
+    let authorised = world.authorise(0, 1, Instant::now());
+    let note = world.cosigned(0, 1);
+    let veto = world.veto(world.request);
+    world.engines[0].submit(&veto).unwrap();
+    assert_eq!(world.refused(authorised, &note), Rule::RecoveryVetoed);
+}
+
+#[test]
+fn a_veto_that_a_peer_alone_has_seen_stops_it_by_its_answer() {
+    let mut world = World::recovering();
+    world.tick(86_300);
+    let veto = world.veto(world.request);
+    world.engines[1].submit(&veto).unwrap();
+    // The permit is another seat's, the answer is the one of the seat that knows.
+    let (call, permit, _) = world.gathered(0, 2);
+    let (_, _, answer) = world.gathered(0, 1);
+    let gathered = Gathered { permits: &[permit], answers: &[answer] };
+    let refused = |world: &mut World| world.engines[0].authorise(&call, &gathered, Instant::now()).unwrap_err().rule;
+    assert_eq!(refused(&mut world), Rule::AnswerInvalid, "named and not handed over");
+    assert_eq!(world.engines[0].take_over(std::slice::from_ref(&veto)), 1);
+    assert_eq!(refused(&mut world), Rule::RecoveryVetoed);
+}
+
+fn ask_all(after: u64) -> RestrictionAsk {
+    RestrictionAsk { nonce: Nonce::random(), request: None, matter: None, consents: vec![], after }
+}
+
+#[test]
+fn all_restrictions_come_in_pages_and_a_peer_that_takes_them_over_knows_as_much() {
+    let mut world = World::asked();
+    let close = Matter {
+        kind: Kind::Matter,
+        org: w("acme"),
+        nonce: Nonce::random(),
+        charter: world.genesis,
+        matter: w("MAT-1"),
+        action: MatterAction::Close,
+        previous: None,
+        by: w("req"),
+        title: Digest::of(b"title"),
+        at: world.now,
+    };
+    let opening = world.engines[0].facts().matter(&w("MAT-1")).unwrap().head().unwrap().digest;
+    let mut all = vec![world.signed(&Matter { previous: Some(opening), ..close }, &["req"])];
+    all.extend((0..RESTRICTIONS_PER_ANSWER + 30).map(|n| world.veto(Digest::of(&n.to_be_bytes()))));
+    for e in &all {
+        world.engines[0].submit(e).unwrap();
+    }
+    let expected: Vec<Digest> = all.iter().map(Envelope::digest).collect();
+    let [zero, one, _] = world.engines.as_mut_slice() else { panic!("three engines") };
+    let (mut after, mut named, mut pages) = (0, vec![], 0);
+    loop {
+        let ask = ask_all(after);
+        let page = zero.restrictions(seat_index(2), &ask, true).unwrap();
+        let answer: RestrictionAnswer = page.answer.unwrap().decode().unwrap();
+        assert_eq!((answer.asked, answer.asker, answer.request), (ask.nonce, seat_index(2), None));
+        assert_eq!((answer.after, answer.upto), (after, page.upto));
+        assert!(answer.restrictions.len() <= RESTRICTIONS_PER_ANSWER);
+        assert!(answer.restrictions.iter().all(|d| page.statements.contains(d)), "each is handed over");
+        // In the order of the log; the opening comes along, before the closing that needs it.
+        let statements = page.statements.iter().filter(|d| **d != opening);
+        named.extend(statements.copied());
+        if pages == 0 {
+            assert_eq!(page.statements[..2], [opening, expected[0]]);
+        }
+        pages += 1;
+        after = page.upto;
+        if page.complete {
+            break;
+        }
+    }
+    assert_eq!((pages, after), (2, zero.size()));
+    assert_eq!(named, expected);
+    let again = zero.restrictions(seat_index(2), &ask_all(after), true).unwrap();
+    assert_eq!((again.statements, again.upto, again.complete), (vec![], after, true));
+    // From a position that the log does not have yet, and a log that is shorter than once asked.
+    let beyond = zero.restrictions(seat_index(2), &ask_all(after + 7), true).unwrap();
+    assert_eq!((beyond.statements, beyond.upto, beyond.complete), (vec![], after + 7, true));
+
+    assert_eq!(one.take_over(&all), all.len());
+    assert!(one.facts().restrictions().eq(expected.iter().copied()));
+    assert_eq!(one.take_over(&all), 0);
+}
+
+#[test]
+fn a_question_about_a_request_is_answered_also_by_who_missed_it() {
+    let mut world = World::asked();
+    let withdrawal = Withdrawal {
+        kind: Kind::Withdrawal,
+        org: w("acme"),
+        nonce: Nonce::random(),
+        charter: world.genesis,
+        consent: world.consent,
+        subject: world.tokens.subject("sam"),
+        at: world.now,
+    };
+    let withdrawal = Envelope::sign(&withdrawal, &[&world.device]).unwrap();
+    world.engines[1].submit(&withdrawal).unwrap();
+    let ask = RestrictionAsk {
+        nonce: Nonce::random(),
+        request: Some(Digest::of(b"never came here")),
+        matter: Some(w("MAT-1")),
+        consents: vec![world.consent],
+        after: 17,
+    };
+    let e = &mut world.engines[1];
+    let said = e.restrictions(seat_index(1), &ask, true).unwrap();
+    let answer: RestrictionAnswer = said.answer.unwrap().decode().unwrap();
+    assert_eq!(answer.restrictions, [withdrawal.digest()]);
+    assert_eq!((answer.matter, answer.consents), (ask.matter.clone(), ask.consents.clone()));
+    assert_eq!((answer.after, answer.upto, said.complete), (0, e.size(), true), "about a request the whole log counts");
+    assert_eq!(said.statements, [world.consent, withdrawal.digest()], "with the consent that it ends");
+    // Nothing is signed by a node that is not READY; what it knows it hands over all the same.
+    let unproven = e.restrictions(seat_index(1), &ask, false).unwrap();
+    assert_eq!((unproven.answer, unproven.statements.len()), (None, 2));
+    // Too much asked, out of order, or twice.
+    let many = (0..=CONSENTS_PER_ASK).map(|n| Digest::of(&n.to_be_bytes())).collect::<std::collections::BTreeSet<_>>();
+    let two = [Digest([1; 32]), Digest([2; 32])];
+    for consents in [many.into_iter().collect(), vec![two[1], two[0]], vec![two[0], two[0]]] {
+        let ask = RestrictionAsk { consents, ..ask.clone() };
+        assert_eq!(e.restrictions(seat_index(1), &ask, true).err().map(|r| r.rule), Some(Rule::Malformed));
     }
 }
 

@@ -1,12 +1,13 @@
 //! Answers about requests that were not submitted, and about self-recoveries.
 
-use super::people::subject_of;
+use super::people::{item_info, subject_of};
 use super::problem::Fault;
 use crate::node::Node;
 use escrow_core::release::Caller;
 use escrow_core::request::Request;
-use escrow_core::wire::{PreviewAnswer, RecoveryInfo};
+use escrow_core::wire::{OwnAnswer, OwnEnrolment, PreviewAnswer, RecoveryInfo};
 use escrow_core::{Blob, Digest, PublicKey};
+use escrow_policy::facts::DeviceFact;
 use escrow_policy::gate;
 
 /// What the gate would say to a request now. Nothing is decided; the query itself is in the log.
@@ -28,6 +29,24 @@ pub(super) async fn preview(node: &Node, request: Request) -> Result<PreviewAnsw
         policies: e.policies,
         context: e.context.map(Blob),
     })
+}
+
+/// What the asking device's subject has deposited, and the device's own enrolments.
+pub(super) async fn own(node: &Node, by: &Caller) -> Result<OwnAnswer, Fault> {
+    let by = by.clone();
+    let answer = node.writer.run(move |e| {
+        let Caller::Device(key) = &by else { return None };
+        let subject = subject_of(e, &by)?;
+        let facts = e.facts();
+        let live = facts.devices(&key.id()).iter().filter(|d| d.key == *key && facts.device_live(d, e.now()));
+        let of = |d: &DeviceFact| OwnEnrolment { enrolment: d.enrolment, logged: d.logged.at };
+        Some(OwnAnswer {
+            enrolments: live.map(of).collect(),
+            other_devices: facts.other_devices(&subject, key, e.now()),
+            items: facts.items().filter(|(_, i)| i.depositor == subject).map(item_info).collect(),
+        })
+    });
+    answer.await?.into_inner().ok_or_else(|| Fault::Internal("a verified query of no live device".into()))
 }
 
 /// All self-recoveries for an officer; for a device those of its own subject.

@@ -217,6 +217,7 @@ async fn query(node: &Arc<Node>, body: &[u8]) -> Result<Response, Fault> {
     Ok(match query.what {
         Question::Evaluate(request) => Json(evaluate(node, request).await?).into_response(),
         Question::Preview(request) => Json(cases::preview(node, *request).await?).into_response(),
+        Question::Own => Json(cases::own(node, &query.by).await?).into_response(),
         Question::Recoveries => Json(cases::recoveries(node, &query.by).await?).into_response(),
         Question::Matters => Json(matters(node).await?).into_response(),
         Question::Requests => Json(requests(node).await?).into_response(),
@@ -354,18 +355,20 @@ async fn items(node: &Node, scope: Scope) -> Result<Vec<ItemInfo>, Fault> {
         let wanted = |a: &escrow_core::deal::About| {
             scope.threads.binary_search(&a.thread).is_ok() && a.from < scope.to && scope.from < a.to
         };
-        let items = e.facts().items().filter(|(_, i)| wanted(&i.about));
-        let info = |(id, i): (&Digest, &escrow_policy::facts::ItemFact)| ItemInfo {
-            item: *id,
-            generation: i.generation,
-            depositor: i.depositor,
-            consent: i.consent,
-            policies: i.policies.iter().map(|p| p.id.clone()).collect(),
-            about: i.about.clone(),
-        };
-        items.map(info).collect()
+        e.facts().items().filter(|(_, i)| wanted(&i.about)).map(item_info).collect()
     });
     Ok(list.await?.into_inner())
+}
+
+pub(super) fn item_info((id, i): (&Digest, &escrow_policy::facts::ItemFact)) -> ItemInfo {
+    ItemInfo {
+        item: *id,
+        generation: i.generation,
+        depositor: i.depositor,
+        consent: i.consent,
+        policies: i.policies.iter().map(|p| p.id.clone()).collect(),
+        about: i.about.clone(),
+    }
 }
 
 async fn consents(node: &Node, by: &Caller) -> Result<Vec<ConsentInfo>, Fault> {

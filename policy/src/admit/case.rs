@@ -237,11 +237,14 @@ pub fn verify_query(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result
     })?;
     if matches!(q.by, Caller::Device(_)) {
         let own = match &q.what {
-            Question::Activity | Question::Consents | Question::Recoveries => true,
+            Question::Activity | Question::Consents | Question::Own | Question::Recoveries => true,
             Question::Evaluate(request) => concerns(facts, &q.by, request, at),
             _ => false,
         };
         require(own, Rule::NotEntitled, || format!("a device may not ask for {}", q.what.name()))?;
+    }
+    if matches!((&q.what, &q.by), (Question::Own, Caller::Person(_))) {
+        return Err(Refusal::new(Rule::NotEntitled, "only a device can ask what its own subject has deposited"));
     }
     if let Question::Preview(request) = &q.what {
         require(q.by == Caller::Person(request.by.clone()), Rule::NotEntitled, || {

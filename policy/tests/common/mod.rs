@@ -15,7 +15,8 @@ use escrow_core::enrolment::{Device, Enrolment, Revocation, Revoked};
 use escrow_core::envelope::pae;
 use escrow_core::matter::{Matter, MatterAction};
 use escrow_core::query::{Query, Question};
-use escrow_core::release::{Caller, ReleaseCall};
+use escrow_core::recovery::{SelfRecovery, Veto};
+use escrow_core::release::{Caller, Release, ReleaseCall};
 use escrow_core::request::*;
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::sealing::{SealingSecret, Suite};
@@ -558,6 +559,70 @@ impl Node {
         }
     }
 
+    /// A reply to the request goes out: an authorisation and its delivery.
+    pub fn delivered(&mut self, request: Digest) {
+        let call = sign(&self.call(request, by_person("ida")), &["ida"]);
+        let release = Release {
+            kind: Kind::Release,
+            org: w("acme.example"),
+            nonce: Nonce::random(),
+            charter: self.charter(),
+            seat: seat_index(1),
+            generation: 1,
+            request,
+            items: vec![Digest::of(b"item")],
+            recipient: Digest::of(b"recipient"),
+            reply: Digest::of(b"reply"),
+            attempt: 1,
+        };
+        let release = sign(&release, &[&seat_key(1)]);
+        let authorized = self.facts.size();
+        let authorise = Event::Authorized { request, decisions: vec![], permits: vec![], answers: vec![] };
+        self.record(Some(&call), authorise).unwrap();
+        let reply = Digest::of(b"reply");
+        let event = Event::Delivered { authorized, note: Digest::of(b"note"), request, reply, attempt: 1 };
+        self.record(Some(&release), event).unwrap();
+    }
+
+    /// A self-recovery of a subject's items to one of their devices.
+    pub fn self_recovery(&self, who: &str, device: &str, enrolment: Digest, items: &[ItemId]) -> SelfRecovery {
+        let name = self::device(device);
+        SelfRecovery {
+            kind: Kind::SelfRecovery,
+            org: w("acme.example"),
+            nonce: Nonce::random(),
+            charter: self.charter(),
+            subject: subject(who),
+            enrolment,
+            key: public(&name),
+            sealing: sealing(&name).digest(),
+            items: sorted(items.to_vec()),
+            policy: w("standard"),
+            created: self.now,
+            expires: self.now.plus_seconds(7 * DAY),
+        }
+    }
+
+    pub fn veto(&self, recovery: Digest, by: Caller) -> Veto {
+        Veto {
+            kind: Kind::Veto,
+            org: w("acme.example"),
+            nonce: Nonce::random(),
+            charter: self.charter(),
+            recovery,
+            by,
+            reason: w("not-me"),
+            at: self.now,
+        }
+    }
+
+    /// The enrolment of a further device of a subject.
+    pub fn further_device(&self, who: &str, name: &str) -> Enrolment {
+        let mut e = self.enrolment(&[name]);
+        e.devices[0].subject = subject(who);
+        e
+    }
+
     pub fn query(&self, by: Caller, what: Question) -> Query {
         Query {
             kind: Kind::Query,
@@ -613,6 +678,11 @@ impl Node {
             at: self.now,
         }
     }
+}
+
+/// A person as the filter team.
+pub fn to_filter(id: &str) -> Recipient {
+    Recipient::FilterTeam(RecipientPerson { id: w(id), sealing: sealing(id).digest() })
 }
 
 /// Who decides on the processing.
