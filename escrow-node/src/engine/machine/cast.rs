@@ -33,7 +33,7 @@ pub(super) const PEOPLE: [(&str, &[&str], bool); 20] = [
     ("lea", &["legal"], true),
     ("lou", &["legal"], false),
     ("dpo", &["dpo"], false),
-    ("don", &["dpo"], false),
+    ("don", &["dpo", "requestor"], false),
     ("rex", &["requestor", "legal"], false),
     ("cem", &["admin", "registrar", "legal"], false),
     ("req", &["requestor"], true),
@@ -54,8 +54,10 @@ pub(super) const PEOPLE: [(&str, &[&str], bool); 20] = [
 
 /// Officers with messages of their own.
 const SUBJECTS: [&str; 3] = ["don", "rex", "off"];
-/// Subjects: of devices 0 and 1, 2 and 3, 4 and 5; then officers.
-pub(super) const NAMES: [&str; 7] = ["sam", "tia", "eve", "don", "rex", "off", "ext"];
+/// Whose devices there are.
+pub(super) const NAMES: [&str; 4] = ["sam", "tia", "eve", "don"];
+/// Of each device, whose it is: a place in [`NAMES`].
+pub(super) const OWNERS: [usize; 6] = [0, 0, 1, 1, 2, 3];
 
 pub(super) struct Cast {
     pub seats: Vec<Arc<SeatKeys>>,
@@ -114,6 +116,7 @@ pub(super) static CAST: LazyLock<Cast> = LazyLock::new(|| {
 
 pub(super) fn about(thread: Token, epoch: u64, mut participants: Vec<Participant>) -> About {
     participants.sort();
+    participants.dedup_by_key(|p| p.token);
     About {
         source: KeySource::Mls10,
         thread,

@@ -76,6 +76,13 @@ impl Model {
         self.in_force().1.people.iter().find(|p| p.id == *id)
     }
 
+    /// Who reads: the person named, or the officer whose device is.
+    fn recipient(&self, r: &Request) -> Option<PersonId> {
+        let Recipient::Device(d) = &r.recipient else { return r.recipient.person().cloned() };
+        let owns = |p: &&Person| self.devices().into_iter().any(|(_, _, o)| o.key == d.key && self.is(p, &o.subject));
+        self.in_force().1.people.iter().find(owns).map(|p| p.id.clone())
+    }
+
     /// Who has a part in the matter: signed for it, asked, decided (stepping aside is none) or was
     /// to read. And who was the filter team of something that was released: they have read it.
     fn on_case(&self, matter: &MatterId) -> (Vec<PersonId>, Vec<PersonId>) {
@@ -87,8 +94,8 @@ impl Model {
             on.extend(decisions.filter(|(_, d)| d.choice != Choice::Recuse).map(|(_, d)| d.by.clone()));
             match &r.recipient {
                 Recipient::FilterTeam(p) if self.delivered(&l.said.digest) > 0 => filter.push(p.id.clone()),
-                Recipient::Person(p) => on.push(p.id.clone()),
-                Recipient::FilterTeam(_) | Recipient::Device(_) => {}
+                Recipient::FilterTeam(_) => {}
+                Recipient::Person(_) | Recipient::Device(_) => on.extend(self.recipient(r)),
             }
         }
         (on, filter)
@@ -147,8 +154,8 @@ impl Model {
             check(self.person_now(&p.id).is_some_and(|p| p.has_role("filter-team")), Rule::NotEntitled);
             check(!on.contains(&p.id), Rule::FilterTeamOnCase);
         }
-        if let Recipient::Person(p) = &r.recipient {
-            check(!filter.contains(&p.id), Rule::FilterTeamOnCase);
+        if let (Recipient::Person(_) | Recipient::Device(_), Some(p)) = (&r.recipient, self.recipient(r)) {
+            check(!filter.contains(&p), Rule::FilterTeamOnCase);
         }
         check(!filter.contains(&r.by), Rule::FilterTeamOnCase);
         broken
@@ -215,15 +222,15 @@ impl Model {
         all!(self, Decision).filter(|(_, d)| d.request == *case && d.by == *by).map(|(_, d)| d.choice).max()
     }
 
-    /// Nobody decides about their own request, reading, messages or enrolment.
-    pub(super) fn excluded(&self, case: &Logged, p: &Person) -> bool {
+    /// Nobody decides about their own request, reading, messages or enrolment. Whose a recipient
+    /// device is only the gate looks up.
+    pub(super) fn excluded(&self, case: &Logged, p: &Person, gate: bool) -> bool {
         match &case.said.act {
             Act::Request(r) => {
-                let device = if let Recipient::Device(d) = &r.recipient { Some(d) } else { None };
-                let mut enrolled = self.devices().into_iter().filter(|(_, _, o)| device.is_some_and(|d| o.key == d.key));
+                let owner = |d: &PublicKey| self.devices().into_iter().any(|(_, _, o)| o.key == *d && self.is(p, &o.subject));
                 r.by == p.id
                     || r.recipient.person() == Some(&p.id)
-                    || enrolled.any(|(_, _, o)| self.is(p, &o.subject))
+                    || matches!(&r.recipient, Recipient::Device(d) if gate && owner(&d.key))
                     || self.in_scope(p, &self.scope(&r.items))
                     || self.on_case(&r.matter).1.contains(&p.id)
             }
@@ -251,7 +258,7 @@ impl Model {
             && office(self.in_force().1)
             && self.charter(&d.charter).is_some_and(office)
             && !self.revoked(&l.said.signers[0])
-            && !self.person_now(&d.by).is_none_or(|p| self.excluded(case, p))
+            && !self.person_now(&d.by).is_none_or(|p| self.excluded(case, p, true))
     }
 
     /// Of each person the approval that was signed first.
@@ -286,7 +293,7 @@ impl Model {
         let could = |p: &Person| {
             let silent = self.strongest(&case.said.digest, &p.id).is_none_or(|c| c == Choice::Approve);
             let able = p.keys.iter().any(|k| self.now < k.until && !self.revoked(&k.key));
-            silent && able && !self.excluded(case, p)
+            silent && able && !self.excluded(case, p, true)
         };
         let holders = |r: &str| charter.people.iter().filter(|p| p.has_role(r) && could(p)).count() as u64;
         let any = |p: &Person| p.roles.iter().any(|r| charter.approver_roles.contains(r));
@@ -394,7 +401,7 @@ impl Model {
                     r.matter,
                     r.purpose,
                     r.recipient.name(),
-                    r.recipient.person() == Some(&r.by),
+                    self.recipient(r).as_ref() == Some(&r.by),
                     r.by,
                     days(r.scope.to.seconds_since(r.scope.from)),
                     r.scope.threads.len(),
@@ -471,7 +478,7 @@ impl Model {
         broken.extend(texts.as_ref().err());
         let Ok(texts) = texts else { return refuse(broken) };
         if let Act::Request(r) = &case.said.act
-            && r.recipient.person() == Some(&r.by)
+            && self.recipient(r).as_ref() == Some(&r.by)
         {
             let roles = &self.in_force().1.approver_roles;
             if !texts.iter().all(|(t, _)| cedar::parse(t, roles).unwrap().allows_requestor_as_recipient()) {

@@ -510,6 +510,6 @@ impl Model {
         self.dated(d.at)?;
         let Some(case) = self.case(&d.request) else { return Ok(()) };
         let person = self.in_force().1.people.iter().find(|p| p.id == d.by).unwrap();
-        must(!self.excluded(case, person), Rule::ApproverInScope)
+        must(!self.excluded(case, person, false), Rule::ApproverInScope)
     }
 }

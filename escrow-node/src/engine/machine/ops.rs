@@ -35,7 +35,8 @@ pub(super) enum Say {
     Request { by: u8, deposits: u8, more: bool, recipient: u8, policy: u8, flavour: u8 },
     Cancel { back: u8, by: u8 },
     Decide { back: u8, by: u8, role: u8, choice: u8, key: u8 },
-    Recover { device: u8, subject: u8, deposits: u8, policy: u8 },
+    /// `own`: what the device's subject deposited, in that name.
+    Recover { device: u8, subject: u8, own: bool, deposits: u8, policy: u8 },
     Veto { back: u8, by: u8 },
     Charter { change: u8, fork: bool, settle: bool, by: u8 },
 }
@@ -75,11 +76,12 @@ fn pair() -> impl Strategy<Value = [u8; 2]> {
 }
 
 fn request() -> impl Strategy<Value = Op> {
-    let flavour = prop_oneof![10 => Just(0), 6 => 1..10u8];
+    let flavour = prop_oneof![12 => Just(0), 2 => Just(1), 5 => 2..10u8];
     let recipient = prop_oneof![8 => Just(0), 6 => 0..12u8];
     let policy = prop_oneof![6 => Just(0), 8 => 0..8u8];
     let by = prop_oneof![10 => Just(0), 3 => Just(1), 1 => 2..8u8];
-    (by, 0..6u8, prop::bool::weighted(0.3), recipient, policy, flavour).prop_map(
+    let deposits = prop_oneof![8 => 0..3u8, 3 => 3..5u8, 1 => 5..8u8];
+    (by, deposits, prop::bool::weighted(0.3), recipient, policy, flavour).prop_map(
         |(by, deposits, more, recipient, policy, flavour)| say(Say::Request { by, deposits, more, recipient, policy, flavour }),
     )
 }
@@ -220,19 +222,25 @@ fn twice() -> impl Strategy<Value = Vec<Op>> {
 
 /// A subject asks for their own, on a device old or young, or for another's.
 fn recovery() -> impl Strategy<Value = Vec<Op>> {
-    let enrol = (0..6u8, 0..4u8).prop_map(|(device, by)| vec![say(Say::Enrol { device, subject: device / 2, by, long: true })]);
-    let enrol = prop_oneof![4 => Just(vec![]), 4 => enrol];
+    let enrol = (any::<bool>(), 0..4u8);
+    let enrol = prop_oneof![4 => Just(None), 4 => enrol.prop_map(Some)];
     let age = prop_oneof![3 => Just(vec![]), 2 => Just(vec![Op::Clock(5)])];
-    let subject = prop_oneof![8 => Just(9), 2 => 0..3u8];
-    let ask = (0..6u8, subject, 0..6u8, prop_oneof![4 => Just(6u8), 2 => 0..8u8]);
-    let decider = || prop_oneof![4 => Just(5u8), 4 => Just(0), 4 => Just(2), 2 => 0..16u8];
-    let between = prop_oneof![5 => Just(vec![]), 3 => (0..9u8).prop_map(|by| vec![say(Say::Veto { back: 0, by })]), 2 => noise()];
-    (enrol, age, ask, (decider(), decider()), between, round()).prop_map(|(enrol, age, ask, (a, b), between, round)| {
-        let device = if let Some(Op::Say { say: Say::Enrol { device, .. }, .. }) = enrol.first() { *device } else { ask.0 };
-        let subject = if ask.1 == 9 { device / 2 } else { ask.1 };
-        let recover = say(Say::Recover { device, subject, deposits: ask.2, policy: ask.3 });
+    let device = prop_oneof![5 => Just(0u8), 3 => 1..6u8];
+    let policy = prop_oneof![4 => Just(6u8), 2 => 0..8u8];
+    let ask = (device, 0..3u8, prop::bool::weighted(0.8), 0..6u8, policy);
+    let deciders = prop_oneof![3 => pair(), 3 => prop_oneof![Just([5, 2]), Just([0, 5])]];
+    let veto = (0..9u8).prop_map(|by| vec![say(Say::Veto { back: 0, by })]);
+    let between = prop_oneof![5 => Just(vec![]), 2 => veto, 2 => noise()];
+    (enrol, age, ask, deciders, between, round()).prop_map(|(enrol, age, ask, [a, b], between, round)| {
+        let (mut device, subject, own, deposits, policy) = ask;
+        let mut ops = vec![];
+        if let Some((young, by)) = enrol {
+            device = u8::from(young);
+            ops.push(say(Say::Enrol { device, subject: 0, by, long: true }));
+        }
+        let recover = say(Say::Recover { device, subject, own, deposits, policy });
         let evaluate = Op::Evaluate { peer: false, back: 0 };
-        [enrol, age, vec![recover, approve(a), approve(b)], between, vec![evaluate], round].concat()
+        [ops, age, vec![recover, approve(a), approve(b)], between, vec![evaluate], round].concat()
     })
 }
 

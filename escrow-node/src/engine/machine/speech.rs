@@ -1,6 +1,6 @@
 //! Turns the numbers of [`super::ops::Say`] into signed statements.
 
-use super::cast::{CAST, NAMES, PEOPLE, about, controller, hours, number, person, t0, text, w};
+use super::cast::{CAST, NAMES, OWNERS, PEOPLE, about, controller, hours, number, person, t0, text, w};
 use super::model::{Act, DAY, Model, Said};
 use super::ops::{POLICIES, Say};
 use escrow_core::charter::*;
@@ -39,7 +39,7 @@ pub(super) fn newest<T>(mut list: Vec<T>, back: u8) -> Option<T> {
 
 pub(super) fn device(n: u8) -> (&'static SigningKey, Token) {
     let n = usize::from(n) % CAST.devices.len();
-    (&CAST.devices[n], CAST.tokens.subject(NAMES[n / 2]))
+    (&CAST.devices[n], CAST.tokens.subject(NAMES[OWNERS[n]]))
 }
 
 pub(super) fn own(id: &str) -> &'static SigningKey {
@@ -205,9 +205,11 @@ impl Speech {
                 let d = Decision { kind, org: org(), nonce, charter, request, by, role, choice, reason, at };
                 (Act::Decision(d), vec![key])
             }
-            Say::Recover { device: n, subject, deposits, policy } => {
-                let (key, _) = device(n);
-                let (_, (_, items)) = newest(self.deposits(), deposits)?;
+            Say::Recover { device: n, subject, own, deposits, policy } => {
+                let (key, token) = device(n);
+                let mut of = self.deposits();
+                of.retain(|(_, (deal, _))| !own || deal.depositor == token);
+                let (_, (_, items)) = newest(of, deposits)?;
                 let (enrolment, entry) = self.enrolment_of(&key.public())?;
                 let mut items = items.clone();
                 items.sort();
@@ -216,7 +218,7 @@ impl Speech {
                     org: org(),
                     nonce,
                     charter,
-                    subject: CAST.tokens.subject(NAMES[usize::from(subject) % 3]),
+                    subject: if own { token } else { CAST.tokens.subject(NAMES[usize::from(subject) % 3]) },
                     enrolment,
                     key: key.public(),
                     sealing: entry.sealing.digest(),
@@ -363,7 +365,7 @@ impl Speech {
             0 | 10 => Recipient::Person(listed("off")),
             1 => Recipient::FilterTeam(listed("fil")),
             n @ (2 | 8) => {
-                let key = device(if n == 2 { 0 } else { 3 }).0.public();
+                let key = device(if n == 2 { 0 } else { 5 }).0.public();
                 let (enrolment, d) = self.enrolment_of(&key)?;
                 Recipient::Device(RecipientDevice { enrolment, key, sealing: d.sealing.digest() })
             }
