@@ -139,14 +139,22 @@ pub(super) fn number(id: &str) -> usize {
 /// one for subjects only, and one that counts other things and lets the requestor read.
 pub(super) fn text(id: &str) -> &'static str {
     match id {
-        "std" => "permit(principal, action, resource) when { context.approvals.legal >= 1 && context.approvals.dpo >= 1 };",
-        "any" => "permit(principal, action, resource) when { context.approvals.legal >= 2 || context.approvals.dpo >= 2 };",
-        "wait" => "permit(principal, action, resource) when { context.approvers >= 2 && context.waited_seconds >= 3600 };",
+        "std" => {
+            "permit(principal, action, resource) when { context.approvals.legal >= 1 && context.approvals.dpo >= 1 };"
+        }
+        "any" => {
+            "permit(principal, action, resource) when { context.approvals.legal >= 2 || context.approvals.dpo >= 2 };"
+        }
+        "wait" => {
+            "permit(principal, action, resource) when { context.approvers >= 2 && context.waited_seconds >= 3600 };"
+        }
         "over" => {
             "permit(principal, action, resource) when { context.approvers >= 2 };
              forbid(principal, action, resource) when { context.items * 4611686018427387904 < 0 };"
         }
-        "board" => "permit(principal, action, resource) when { context.approvals.legal >= 1 && context.approvals.board >= 1 };",
+        "board" => {
+            "permit(principal, action, resource) when { context.approvals.legal >= 1 && context.approvals.board >= 1 };"
+        }
         "none" => "permit(principal, action, resource);",
         "own" => "permit(principal, action == Escrow::Action::\"recover\", resource) when { context.approvers >= 2 };",
         "few" => {
@@ -217,7 +225,13 @@ pub(super) fn genesis() -> Charter {
 }
 
 pub(super) fn controller() -> Party {
-    Party { id: w("acme.example"), name: w("ACME GmbH"), kind: w("controller"), contact: w("dpo"), address: w("Street 1") }
+    Party {
+        id: w("acme.example"),
+        name: w("ACME GmbH"),
+        kind: w("controller"),
+        contact: w("dpo"),
+        address: w("Street 1"),
+    }
 }
 
 /// The person as the first charter lists them. Some second keys are not valid all the time.

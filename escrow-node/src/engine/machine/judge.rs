@@ -106,7 +106,11 @@ impl Model {
     fn broken_by_request(&self, l: &Logged, r: &Request) -> Vec<Rule> {
         let charter = self.in_force().1;
         let mut broken = self.broken_by_items(&r.items, &r.policy);
-        let mut check = |ok: bool, rule| if !ok { broken.push(rule) };
+        let mut check = |ok: bool, rule| {
+            if !ok {
+                broken.push(rule)
+            }
+        };
         check(self.now < r.expires, Rule::RequestExpired);
         let cancelled = all!(self, Cancellation).any(|(_, c)| c.request == l.said.digest && c.by == r.by);
         check(!cancelled, Rule::RequestCancelled);
@@ -141,7 +145,8 @@ impl Model {
                 check(!person.is_some_and(|p| self.in_scope(p, &scope)), Rule::RecipientInScope);
             }
             Recipient::Device(d) => {
-                let listed = self.devices().into_iter().find(|(l, _, o)| l.said.digest == d.enrolment && o.key == d.key);
+                let listed =
+                    self.devices().into_iter().find(|(l, _, o)| l.said.digest == d.enrolment && o.key == d.key);
                 let good = |(l, e, o): (&Logged, _, &escrow_core::enrolment::Device)| {
                     self.live(l, e, o, self.now) && o.sealing.digest() == d.sealing
                 };
@@ -163,7 +168,11 @@ impl Model {
 
     fn broken_by_recovery(&self, l: &Logged, r: &SelfRecovery) -> Vec<Rule> {
         let mut broken = self.broken_by_items(&r.items, &r.policy);
-        let mut check = |ok: bool, rule| if !ok { broken.push(rule) };
+        let mut check = |ok: bool, rule| {
+            if !ok {
+                broken.push(rule)
+            }
+        };
         check(self.now < r.expires, Rule::RequestExpired);
         if let Err(rule) = self.recovery_limits(r) {
             check(false, rule);
@@ -227,7 +236,8 @@ impl Model {
     pub(super) fn excluded(&self, case: &Logged, p: &Person, gate: bool) -> bool {
         match &case.said.act {
             Act::Request(r) => {
-                let owner = |d: &PublicKey| self.devices().into_iter().any(|(_, _, o)| o.key == *d && self.is(p, &o.subject));
+                let owner =
+                    |d: &PublicKey| self.devices().into_iter().any(|(_, _, o)| o.key == *d && self.is(p, &o.subject));
                 r.by == p.id
                     || r.recipient.person() == Some(&p.id)
                     || matches!(&r.recipient, Recipient::Device(d) if gate && owner(&d.key))
@@ -239,7 +249,8 @@ impl Model {
                 let enrolments = self.devices().into_iter().filter(|(_, _, d)| d.key == r.key);
                 let mut signers = enrolments.flat_map(|(l, _, _)| &l.said.signers);
                 let signed = |key: &PublicKey| {
-                    all!(self, Charter).any(|(_, c)| c.people.iter().any(|o| o.id == p.id && o.keys.iter().any(|k| k.key == *key)))
+                    all!(self, Charter)
+                        .any(|(_, c)| c.people.iter().any(|o| o.id == p.id && o.keys.iter().any(|k| k.key == *key)))
                 };
                 self.in_scope(p, &self.scope(&r.items)) || signers.any(signed)
             }
@@ -276,9 +287,8 @@ impl Model {
 
     fn counters(&self, case: &Logged) -> Counters {
         let approvals = self.approvals(case);
-        let role = |r: &escrow_core::Role| {
-            (r.to_string(), approvals.iter().filter(|(d, _)| d.role == *r).count() as u64)
-        };
+        let role =
+            |r: &escrow_core::Role| (r.to_string(), approvals.iter().filter(|(d, _)| d.role == *r).count() as u64);
         Counters {
             roles: self.in_force().1.approver_roles.iter().map(role).collect(),
             approvers: approvals.len() as u64,
@@ -465,7 +475,8 @@ impl Model {
     /// What a request or self-recovery known here gets now.
     pub(super) fn judge(&self, digest: &Digest) -> Judged {
         let case = self.case(digest).unwrap();
-        let refuse = |broken| Judged { outcome: Outcome::Refuse, broken, decisions: vec![], context: None, policies: vec![] };
+        let refuse =
+            |broken| Judged { outcome: Outcome::Refuse, broken, decisions: vec![], context: None, policies: vec![] };
         let (mut broken, items, policy) = match &case.said.act {
             Act::Request(r) => (self.broken_by_request(case, r), &r.items, &r.policy),
             Act::Recovery(r) => (self.broken_by_recovery(case, r), &r.items, &r.policy),
@@ -578,13 +589,17 @@ impl Model {
                 let own = charter.people.iter().any(|o| o.id == *p && Self::valid(o, signer, self.now));
                 own && (r.by == *p || r.recipient.person() == Some(p))
             }
-            (Act::Request(r), Caller::Device(k)) => matches!(&r.recipient, Recipient::Device(d) if d.key == *k) && k == signer,
+            (Act::Request(r), Caller::Device(k)) => {
+                matches!(&r.recipient, Recipient::Device(d) if d.key == *k) && k == signer
+            }
             (Act::Recovery(r), Caller::Device(k)) => r.key == *k && k == signer,
             _ => false,
         };
         let live = match &call.by {
             Caller::Person(_) => true,
-            Caller::Device(k) => self.devices().into_iter().any(|(l, e, d)| d.key == *k && self.live(l, e, d, self.now)),
+            Caller::Device(k) => {
+                self.devices().into_iter().any(|(l, e, d)| d.key == *k && self.live(l, e, d, self.now))
+            }
         };
         fresh && part && live && call.charter == digest && !self.revoked(signer)
     }

@@ -72,7 +72,9 @@ pub(super) fn must(ok: bool, rule: Rule) -> Ruled {
 /// All entries of one kind, with the entry.
 macro_rules! all {
     ($model:expr, $kind:ident) => {
-        $model.log.iter().filter_map(|l| if let $crate::engine::machine::model::Act::$kind(x) = &l.said.act { Some((l, x)) } else { None })
+        $model.log.iter().filter_map(|l| {
+            if let $crate::engine::machine::model::Act::$kind(x) = &l.said.act { Some((l, x)) } else { None }
+        })
     };
 }
 pub(super) use all;
@@ -235,7 +237,9 @@ impl Model {
 
     /// True if the key is that of a live device of the subject.
     pub(super) fn device_of(&self, key: &PublicKey, subject: &Token) -> bool {
-        self.devices().into_iter().any(|(l, e, d)| d.key == *key && d.subject == *subject && self.live(l, e, d, self.now))
+        self.devices()
+            .into_iter()
+            .any(|(l, e, d)| d.key == *key && d.subject == *subject && self.live(l, e, d, self.now))
     }
 
     fn by_device(&self, s: &Said, subject: &Token) -> Ruled {
@@ -330,9 +334,8 @@ impl Model {
                 must(self.quorum("registrar", &s.signers, &charters, self.now).len() >= 2, Rule::QuorumMissing)?;
                 for d in &e.devices {
                     let other = self.devices().into_iter().any(|(_, _, o)| o.key == d.key && o.subject != d.subject);
-                    let officer = all!(self, Charter).any(|(_, c)| {
-                        c.people.iter().any(|p| p.keys.iter().any(|k| k.key == d.key))
-                    });
+                    let officer = all!(self, Charter)
+                        .any(|(_, c)| c.people.iter().any(|p| p.keys.iter().any(|k| k.key == d.key)));
                     must(!other && !officer, Rule::DeviceTaken)?;
                 }
                 Ok(())
@@ -364,7 +367,8 @@ impl Model {
                 self.dated(r.created)?;
                 self.request_limits(r)?;
                 must(self.now < r.expires, Rule::RequestExpired)?;
-                let month = all!(self, Request).filter(|(l, o)| o.by == r.by && l.at > self.now.plus_seconds(-30 * DAY));
+                let month =
+                    all!(self, Request).filter(|(l, o)| o.by == r.by && l.at > self.now.plus_seconds(-30 * DAY));
                 let limits = &self.in_force().1.limits;
                 must((month.count() as u64) < limits.requests_per_requestor_month, Rule::RequestorLimits)
             }
@@ -438,7 +442,8 @@ impl Model {
         let charters = self.restriction(&w.charter)?;
         let consent = self.consent(&w.consent);
         must(consent.is_none_or(|c| c.subject == w.subject), Rule::WrongSigner)?;
-        let officer = !self.quorum("subject-rights", &s.signers, &charters, self.now).is_empty() && s.signers.len() == 1;
+        let officer =
+            !self.quorum("subject-rights", &s.signers, &charters, self.now).is_empty() && s.signers.len() == 1;
         let basis = consent.map_or(Basis::Consent, |c| c.basis);
         if officer {
             Ok(())

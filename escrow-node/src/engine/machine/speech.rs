@@ -139,7 +139,8 @@ impl Speech {
                 };
                 let until = if long { Timestamp::MAX } else { at.plus_seconds(7_200) };
                 let kind = Kind::Enrolment;
-                let e = Enrolment { kind, org: org(), nonce, charter, devices: vec![entry], from: Timestamp::EPOCH, until };
+                let e =
+                    Enrolment { kind, org: org(), nonce, charter, devices: vec![entry], from: Timestamp::EPOCH, until };
                 (Act::Enrolment(e), registrars(by))
             }
             Say::RevokeKey { of, by } => {
@@ -151,7 +152,9 @@ impl Speech {
                 let of = newest(self.of(|a| matches!(a, Act::Enrolment(_)).then_some(())), back)?.0;
                 (revocation(nonce, charter, Revoked::Enrolment(of), at), registrars(by))
             }
-            Say::Consent { device: n, subject, flavour } => self.consent(nonce, charter, at, n, subject, flavour, model),
+            Say::Consent { device: n, subject, flavour } => {
+                self.consent(nonce, charter, at, n, subject, flavour, model)
+            }
             Say::Withdraw { back, by } => {
                 let consents = self.of(|a| if let Act::Consent(c) = a { Some(c) } else { None });
                 let (consent, subject) = newest(consents, back).map(|(d, c)| (d, c.subject))?;
@@ -176,7 +179,18 @@ impl Speech {
                 };
                 let by = ["req", "rex", "lea", "ops"][usize::from(by % 4)];
                 let title = Digest([2; 32]);
-                let m = Matter { kind: Kind::Matter, org: org(), nonce, charter, matter: id, action, previous, by: w(by), title, at };
+                let m = Matter {
+                    kind: Kind::Matter,
+                    org: org(),
+                    nonce,
+                    charter,
+                    matter: id,
+                    action,
+                    previous,
+                    by: w(by),
+                    title,
+                    at,
+                };
                 (Act::Matter(m), vec![own(by)])
             }
             Say::Request { by, deposits, more, recipient, policy, flavour } => {
@@ -248,7 +262,16 @@ impl Speech {
     }
 
     #[allow(clippy::too_many_arguments)] // the numbers of one operation
-    fn consent(&self, nonce: Nonce, charter: Digest, at: Timestamp, n: u8, subject: u8, flavour: u8, model: &Model) -> (Act, Vec<&'static SigningKey>) {
+    fn consent(
+        &self,
+        nonce: Nonce,
+        charter: Digest,
+        at: Timestamp,
+        n: u8,
+        subject: u8,
+        flavour: u8,
+        model: &Model,
+    ) -> (Act, Vec<&'static SigningKey>) {
         let (key, token) = device(n);
         let works = flavour == 1 || flavour == 8;
         let subject = if subject == 0 { token } else { device(2 * (subject - 1)).1 };
@@ -304,7 +327,15 @@ impl Speech {
         (Act::Consent(consent), keys)
     }
 
-    fn deposit(&self, nonce: Nonce, charter: Digest, at: Timestamp, n: u8, back: u8, shape: u8) -> Option<(Act, Vec<&'static SigningKey>)> {
+    fn deposit(
+        &self,
+        nonce: Nonce,
+        charter: Digest,
+        at: Timestamp,
+        n: u8,
+        back: u8,
+        shape: u8,
+    ) -> Option<(Act, Vec<&'static SigningKey>)> {
         let (key, depositor) = device(n);
         let consents = self.of(|a| if let Act::Consent(c) = a { Some(c) } else { None });
         let (consent, agreed) = newest(consents, back)?;
@@ -339,12 +370,24 @@ impl Speech {
         let ids = OpenedDeal::parse(&bytes).unwrap().item_ids();
         let blob = |n| SeatBlob { seat: super::cast::seat(n), sha256: Digest([n; 32]) };
         let blobs = (1..=3).map(blob).collect();
-        let deposit = Deposit { kind: Kind::Deposit, org: w("acme"), nonce, charter, depositor, deal: Blob(bytes), blobs, at };
+        let deposit =
+            Deposit { kind: Kind::Deposit, org: w("acme"), nonce, charter, depositor, deal: Blob(bytes), blobs, at };
         Some((Act::Deposit(deposit, deal, ids), vec![key]))
     }
 
     #[allow(clippy::too_many_arguments)] // the numbers of one operation
-    fn request(&self, nonce: Nonce, charter: Digest, at: Timestamp, by: u8, deposits: u8, more: bool, recipient: u8, policy: u8, flavour: u8) -> Option<(Act, Vec<&'static SigningKey>)> {
+    fn request(
+        &self,
+        nonce: Nonce,
+        charter: Digest,
+        at: Timestamp,
+        by: u8,
+        deposits: u8,
+        more: bool,
+        recipient: u8,
+        policy: u8,
+        flavour: u8,
+    ) -> Option<(Act, Vec<&'static SigningKey>)> {
         let by = ["req", "rex", "ops", "lea", "off", "fit", "don", "ann"][usize::from(by % 8)];
         let mut chosen = vec![newest(self.deposits(), deposits)?.1];
         if more {
@@ -379,7 +422,10 @@ impl Speech {
         };
         let created = if flavour == 1 { at.plus_seconds(-7_200) } else { at };
         let notice = match flavour {
-            5 | 6 => Notice::Delayed(DelayedNotice { order: w("o"), until: created.plus_seconds(if flavour == 5 { 10 } else { 40 } * DAY) }),
+            5 | 6 => Notice::Delayed(DelayedNotice {
+                order: w("o"),
+                until: created.plus_seconds(if flavour == 5 { 10 } else { 40 } * DAY),
+            }),
             _ => Notice::Immediate,
         };
         let from = if flavour == 9 { hours(100) } else { t0() };

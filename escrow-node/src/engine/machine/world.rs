@@ -86,9 +86,13 @@ impl Node {
 
     fn submit(&mut self, clock: Timestamp, made: &Made) -> Same<Result<bool, Rule>> {
         self.at(clock, |engine, model| {
-            let expected = if model.knows(&made.said.digest) { Ok(false) } else { model.admit(&made.said).map(|()| true) };
+            let expected =
+                if model.knows(&made.said.digest) { Ok(false) } else { model.admit(&made.said).map(|()| true) };
             let got = if let Act::Deposit(..) = made.said.act {
-                engine.deposit(&made.envelope, Some(DepositRow { deposit: made.said.digest, key: [0; 16], shares: vec![] }))
+                engine.deposit(
+                    &made.envelope,
+                    Some(DepositRow { deposit: made.said.digest, key: [0; 16], shares: vec![] }),
+                )
             } else {
                 engine.submit(&made.envelope)
             };
@@ -451,7 +455,10 @@ impl World {
         let key = &CAST.seats[from].statement;
         let signed = match how {
             2 => return Ok(newest(self.answers.clone(), 0)),
-            4 => (Envelope::sign(&answer.decode::<RestrictionAnswer>().unwrap(), &[own("lea")]).unwrap(), own("lea").public()),
+            4 => (
+                Envelope::sign(&answer.decode::<RestrictionAnswer>().unwrap(), &[own("lea")]).unwrap(),
+                own("lea").public(),
+            ),
             _ => (answer, key.public()),
         };
         self.answers.push(signed.clone());
