@@ -273,6 +273,7 @@ fn noise() -> BoxedStrategy<Vec<Op>> {
     prop_oneof![
         3 => (to(), seen(), anything).prop_map(|(to, seen, say)| vec![Op::Say { to, seen, say }]),
         3 => restriction().prop_map(|r| vec![r]),
+        1 => restriction().prop_map(|r| vec![r, Op::Restart { peer: false }, Op::Evaluate { peer: false, back: 0 }]),
         2 => decide().prop_map(|d| vec![d]),
         2 => charter(),
         2 => (0..8u8).prop_map(|c| vec![Op::Clock(c)]),
