@@ -77,7 +77,7 @@ pub(super) enum Say {
         choice: u8,
         key: u8,
     },
-    /// `own`: what the device's subject deposited, in that name.
+    /// `own`: what the device's subject deposited. For [`SELF`], or in another's name.
     Recover {
         device: u8,
         subject: u8,
@@ -146,6 +146,8 @@ pub(super) enum Op {
     },
 }
 
+/// The subject that the device is enrolled for.
+pub(super) const SELF: u8 = 9;
 pub(super) const CLOCKS: [i64; 8] = [1, 70, 400, 3_700, 7_300, 90_000, -200, -4_000];
 pub(super) const POLICIES: [&str; 8] = ["std", "any", "wait", "over", "board", "none", "own", "few"];
 
@@ -208,8 +210,8 @@ fn restriction() -> BoxedStrategy<Op> {
         4 => deny,
         2 => close,
         2 => (0..4u8, 0..6u8).prop_map(|(back, by)| Say::Withdraw { back, by }),
-        1 => (0..3u8, 0..3u8).prop_map(|(back, by)| Say::Cancel { back, by }),
-        2 => (0..24u8, 0..4u8).prop_map(|(of, by)| Say::RevokeKey { of, by }),
+        2 => (0..2u8, prop_oneof![3 => Just(0u8), 1 => 1..3u8]).prop_map(|(back, by)| Say::Cancel { back, by }),
+        3 => (prop_oneof![4 => 0..7u8, 1 => 0..26u8], prop_oneof![4 => 0..2u8, 1 => 2..4u8]).prop_map(|(of, by)| Say::RevokeKey { of, by }),
         1 => (0..3u8, 0..4u8).prop_map(|(back, by)| Say::RevokeEnrolment { back, by }),
         1 => (0..2u8, 0..8u8).prop_map(|(back, by)| Say::Veto { back, by }),
     ];
@@ -220,7 +222,7 @@ fn restriction() -> BoxedStrategy<Op> {
 /// A new version that changes people, keys, policies or limits, mostly accepted.
 fn charter() -> BoxedStrategy<Vec<Op>> {
     let by = prop_oneof![8 => Just(0), 2 => 0..4u8];
-    let change = (0..14u8, prop::bool::weighted(0.06), prop::bool::weighted(0.5), by);
+    let change = (0..14u8, prop::bool::weighted(0.12), prop::bool::weighted(0.5), by);
     (change, prop::bool::weighted(0.85), to())
         .prop_map(|((change, fork, settle, by), accept, to)| {
             let mut out = vec![say(Say::Charter { change, fork, settle, by })];
@@ -360,7 +362,8 @@ fn recovery() -> BoxedStrategy<Vec<Op>> {
     let age = prop_oneof![3 => Just(vec![]), 2 => Just(vec![Op::Clock(5)])];
     let device = prop_oneof![5 => Just(0u8), 3 => 1..6u8];
     let policy = prop_oneof![4 => Just(6u8), 2 => 0..8u8];
-    let ask = (device, 0..3u8, prop::bool::weighted(0.8), 0..6u8, policy);
+    let subject = prop_oneof![8 => Just(SELF), 2 => 0..3u8];
+    let ask = (device, subject, prop::bool::weighted(0.75), 0..6u8, policy);
     let deciders = prop_oneof![3 => pair(), 3 => prop_oneof![Just([5, 2]), Just([0, 5])]];
     let veto = (0..9u8).prop_map(|by| vec![say(Say::Veto { back: 0, by })]);
     let between = prop_oneof![5 => Just(vec![]), 2 => veto, 2 => noise()];

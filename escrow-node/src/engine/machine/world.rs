@@ -1,13 +1,13 @@
 //! Two nodes under test, each beside the model of its log, and a third seat of which only the key
 //! exists. Every operation runs against both and must come out the same.
 
-use super::super::{AddAnswer, Authorised, Engine};
+use super::super::{AddAnswer, Authorised};
 use super::cast::{CAST, genesis, hours, seat, t0, w};
-use super::judge::Presented;
-use super::model::{Act, Model, Said};
+use super::model::Act;
+use super::node::{Node, Same, ended, same};
 use super::ops::{CLOCKS, Op, Say, Seen, To};
+use super::round::Presented;
 use super::speech::{Made, Speech, device, newest, own};
-use crate::store::{DepositRow, PeerHead};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::seat::witness_verifier;
 use escrow_audit::witness::AddCheckpoint;
@@ -19,22 +19,11 @@ use escrow_core::sharing::Share;
 use escrow_core::verdict::{Outcome, Verdict};
 use escrow_core::wire::RestrictionAsk;
 use escrow_core::{Digest, Envelope, Kind, PublicKey, Timestamp};
+use escrow_policy::Rule;
 use escrow_policy::gate::Gathered;
-use escrow_policy::{Event, Rule};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-pub(super) type Same<T = ()> = Result<T, String>;
-
-pub(super) struct Node {
-    pub engine: Engine,
-    pub model: Model,
-    entries: Vec<Vec<u8>>,
-    statements: HashMap<Digest, Vec<u8>>,
-    heads: Vec<(String, PeerHead)>,
-}
 
 pub(super) struct World {
     /// The node under test and its peer, seats 1 and 2.
@@ -52,117 +41,6 @@ pub(super) struct World {
     note: Option<VerifiedCheckpoint>,
     /// How often what happened.
     pub counts: BTreeMap<String, u64>,
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, engine: T, model: T) -> Same {
-    if engine == model { Ok(()) } else { Err(format!("{what}: the engine says {engine:?}, the model {model:?}")) }
-}
-
-impl Node {
-    fn new(n: u8, charter: &Made) -> Self {
-        let keys = Arc::clone(&CAST.seats[usize::from(n) - 1]);
-        let mut engine = Engine::new(seat(n), format!("acme/{n}/log"), keys);
-        engine.begin(t0());
-        engine.append(&Event::Genesis { seat: seat(n) }, Some(&charter.envelope)).unwrap();
-        let model = Model::new(n, Rc::clone(&charter.said), t0());
-        Self { engine, model, entries: vec![], statements: HashMap::new(), heads: vec![] }
-    }
-
-    /// Runs `job` at this time, and keeps what it wrote as a store would.
-    fn at<T>(&mut self, clock: Timestamp, job: impl FnOnce(&mut Engine, &mut Model) -> Same<T>) -> Same<T> {
-        self.engine.begin(clock);
-        self.model.begin(clock);
-        same("time", self.engine.now(), self.model.now)?;
-        let out = job(&mut self.engine, &mut self.model);
-        let batch = self.engine.take_batch();
-        if !batch.entries.is_empty() {
-            self.model.last = self.model.now;
-        }
-        self.entries.extend(batch.entries.into_iter().map(|e| e.bytes));
-        self.statements.extend(batch.statements.into_iter().map(|(digest, _, bytes)| (digest, bytes)));
-        self.heads.extend(batch.peers);
-        out
-    }
-
-    fn submit(&mut self, clock: Timestamp, made: &Made) -> Same<Result<bool, Rule>> {
-        self.at(clock, |engine, model| {
-            let expected =
-                if model.knows(&made.said.digest) { Ok(false) } else { model.admit(&made.said).map(|()| true) };
-            let got = if let Act::Deposit(..) = made.said.act {
-                engine.deposit(
-                    &made.envelope,
-                    Some(DepositRow { deposit: made.said.digest, key: [0; 16], shares: vec![] }),
-                )
-            } else {
-                engine.submit(&made.envelope)
-            };
-            let got = got.map(|s| s.new).map_err(|r| r.rule);
-            if got.is_ok() != expected.is_ok() || got.is_ok() && got != expected {
-                return Err(format!("seat {}: the engine says {got:?}, the model {expected:?}", model.seat));
-            }
-            if got == Ok(true) {
-                model.write(Rc::clone(&made.said));
-            }
-            Ok(got)
-        })
-    }
-
-    fn evaluate(&mut self, clock: Timestamp, case: &Digest) -> Same<Option<(Envelope, Verdict, Vec<Rule>)>> {
-        self.at(clock, |engine, model| {
-            let got = engine.verdict(case, None).map_err(|r| r.rule).ok();
-            same("the case is known", got.is_some(), model.case(case).is_some())?;
-            let Some((envelope, _)) = got else { return Ok(None) };
-            let verdict: Verdict = envelope.decode().unwrap();
-            let expected = model.judge(case);
-            let reasons = &verdict.reasons;
-            let why = format!("engine {reasons:?} lacking {:?}, model {:?}", verdict.lacking, expected.broken);
-            same(&format!("seat {} outcome ({why})", model.seat), verdict.outcome, expected.outcome)?;
-            let true_ones = reasons.iter().all(|r| expected.broken.iter().any(|b| b.code() == r.as_str()));
-            same(&format!("reasons are true ({why})"), true_ones, true)?;
-            same("texts were judged", verdict.context.is_some(), expected.context.is_some())?;
-            let Some(context) = expected.context else { return Ok(Some((envelope, verdict, expected.broken))) };
-            let text = String::from_utf8_lossy(&context).into_owned();
-            same(&format!("context {text}"), verdict.context, Some(Digest::of(&context)))?;
-            same("decisions counted", &verdict.decisions, &expected.decisions)?;
-            let texts: Vec<_> = verdict.policies.iter().map(|p| (p.policy, p.current, p.allowed)).collect();
-            same("texts", texts, expected.policies)?;
-            Ok(Some((envelope, verdict, expected.broken)))
-        })
-    }
-
-    fn accept(&mut self, clock: Timestamp, charter: Digest) -> Same<bool> {
-        self.at(clock, |engine, model| {
-            let got = engine.append(&Event::CharterAccepted { charter }, None);
-            let what = format!("acceptance ({:?})", got.as_ref().err().map(|r| &r.detail));
-            same(&what, got.is_ok(), model.may_accept(&charter))?;
-            if got.is_ok() {
-                let act = Act::Accepted(charter);
-                model.write(Rc::new(Said { digest: Digest([0; 32]), signers: vec![], act }));
-            }
-            Ok(got.is_ok())
-        })
-    }
-
-    /// The process ends and starts over its log.
-    fn restart(&mut self, clock: Timestamp) -> Same {
-        let mut engine = Engine::new(self.engine.seat, self.engine.origin().to_owned(), Arc::clone(&self.engine.keys));
-        for bytes in &self.entries {
-            engine.load(bytes, |d| self.statements.get(d).cloned()).map_err(|e| format!("restart: {e}"))?;
-        }
-        engine.load_peers(self.heads.clone());
-        self.engine = engine;
-        self.at(clock, |engine, model| {
-            engine.abort_leftovers();
-            for position in model.open() {
-                model.write(ended(position, false));
-            }
-            Ok(())
-        })
-    }
-}
-
-fn ended(position: usize, delivered: bool) -> Rc<Said> {
-    Rc::new(Said { digest: Digest([0; 32]), signers: vec![], act: Act::Ended(position, delivered) })
 }
 
 impl World {
@@ -444,7 +322,11 @@ impl World {
             self.nodes[0].at(self.clock, |engine, model| {
                 let expected = !model.knows(digest) && model.admit(&made.said).is_ok();
                 let kind = made.envelope.kind();
-                same(&format!("take-over of a {kind}"), engine.take_over(&[made.envelope.clone()]) == 1, expected)?;
+                same(
+                    &format!("take-over of a {kind}"),
+                    engine.take_over(std::slice::from_ref(&made.envelope)) == 1,
+                    expected,
+                )?;
                 if expected {
                     model.write(Rc::clone(&made.said));
                 }
