@@ -30,7 +30,7 @@ use world::World;
 /// Operations in one sequence, at the most.
 const MOST: usize = 40;
 /// Sequences; PROPTEST_CASES asks for more, and then for others.
-const CASES: u32 = 256;
+const CASES: u32 = 320;
 
 fn run(ops: &[Op]) -> Result<Counts, String> {
     let mut world = World::new()?;

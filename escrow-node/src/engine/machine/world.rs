@@ -84,7 +84,7 @@ impl World {
             Say::Deposit { device: 0, back: 0, shape: 7 },
             Say::Consent { device: 2, subject: 0, flavour: 0 },
             Say::Deposit { device: 2, back: 0, shape: 3 },
-            Say::Deposit { device: 2, back: 0, shape: 0 },
+            Say::Deposit { device: 2, back: 0, shape: 5 },
             Say::Consent { device: 0, subject: 0, flavour: 0 },
             Say::Deposit { device: 0, back: 0, shape: 2 },
             Say::Deposit { device: 0, back: 0, shape: 0 },
