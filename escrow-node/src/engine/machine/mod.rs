@@ -103,7 +103,7 @@ const LEAST: &[(&str, u64)] = &[
     ("release refused: denied", 10),
     ("release refused: filter-team-on-case", 2),
     ("release refused: item-scope", 10),
-    ("release refused: key-revoked", 1),
+    ("not delivered: key-revoked", 2),
     ("release refused: matter-closed", 8),
     ("release refused: not-entitled", 8),
     ("release refused: policy-denies", 10),

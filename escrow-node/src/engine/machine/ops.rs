@@ -368,6 +368,43 @@ fn twice() -> BoxedStrategy<Vec<Op>> {
         .boxed()
 }
 
+/// The charter changes who or what counts when all have approved already; and perhaps back again.
+fn dismissal() -> BoxedStrategy<Vec<Op>> {
+    let change = prop_oneof![3 => Just(0u8), 1 => Just(2), 1 => Just(3), 1 => Just(11), 2 => 0..14u8];
+    let returned = prop_oneof![2 => Just(None), 1 => Just(Some(1))];
+    (pair(), change, returned, round())
+        .prop_map(|([a, b], change, returned, round)| {
+            let request = Say::Request { by: 0, deposits: 0, more: false, recipient: 0, policy: 0, flavour: 0 };
+            let mut ops = vec![say(request), approve(a), approve(b)];
+            for change in [Some(change), returned].into_iter().flatten() {
+                ops.push(say(Say::Charter { change, fork: false, settle: false, by: 0 }));
+                ops.push(Op::Accept { to: To::Both, back: 0 });
+                ops.push(Op::Evaluate { peer: false, back: 0 });
+            }
+            [ops, round].concat()
+        })
+        .boxed()
+}
+
+/// Whoever enrolled the device decides: before the self-recovery is known, or with an enrolment
+/// that comes afterwards.
+fn enroller() -> BoxedStrategy<Vec<Op>> {
+    (any::<bool>(), round())
+        .prop_map(|(before, round)| {
+            let device = u8::from(before);
+            let enrol = say(Say::Enrol { device, subject: 0, by: 1, long: true });
+            let recover = Say::Recover { device, subject: SELF, own: true, deposits: 0, policy: 6 };
+            let evaluate = Op::Evaluate { peer: false, back: 0 };
+            if !before {
+                return [vec![say(recover), approve(5), approve(2), enrol, evaluate], round].concat();
+            }
+            let held = Op::Say { to: To::Nobody, seen: Seen::InForce, say: recover };
+            let again = Op::Again { to: To::Both, back: 2 };
+            [vec![enrol, Op::Clock(5), held, approve(5), approve(2), again, evaluate], round].concat()
+        })
+        .boxed()
+}
+
 /// A subject asks for their own, on a device old or young, or for another's.
 fn recovery() -> BoxedStrategy<Vec<Op>> {
     let enrol = (any::<bool>(), 0..4u8);
@@ -396,7 +433,17 @@ fn recovery() -> BoxedStrategy<Vec<Op>> {
 }
 
 pub(super) fn sequence(most: usize) -> BoxedStrategy<Vec<Op>> {
-    let part = prop_oneof![4 => story(), 4 => smooth(), 2 => early(), 1 => replay(), 1 => twice(), 3 => recovery(), 4 => noise()];
+    let part = prop_oneof![
+        8 => story(),
+        8 => smooth(),
+        4 => early(),
+        2 => replay(),
+        2 => twice(),
+        2 => dismissal(),
+        6 => recovery(),
+        1 => enroller(),
+        8 => noise(),
+    ];
     vec(part, 2..8)
         .prop_map(move |parts| {
             let mut ops = parts.concat();
