@@ -31,6 +31,6 @@ pub fn witness_name(org: &Org, seat: SeatIndex) -> String {
 fn verifier(name: &str, kind: KeyKind, key: &PublicKey) -> Result<VerifierKey, NoteError> {
     match key {
         PublicKey::Ed25519(key) => VerifierKey::new(name, kind, key),
-        PublicKey::Es256(_) => Err(NoteError::VerifierKey),
+        PublicKey::Es256(_) | PublicKey::SshSig(_) => Err(NoteError::VerifierKey),
     }
 }

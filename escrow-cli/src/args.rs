@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{archive, audit, charter, consent, context, decide, deposit, enrol, keygen, matter, my, node};
-use crate::commands::{recover, release, request, revoke, verify};
+use crate::commands::{policy, recover, release, request, revoke, verify};
 use crate::session::Global;
 use clap::{Parser, Subcommand};
 
@@ -76,6 +76,9 @@ pub enum Command {
     Audit(audit::Command),
     /// Verify an evidence bundle; needs no network
     Verify(verify::Verify),
+    /// Read, check and try policies; needs no network
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Look at the nodes
     #[command(subcommand)]
     Node(node::Command),

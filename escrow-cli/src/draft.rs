@@ -89,6 +89,8 @@ pub struct DraftPolicy {
     pub file: Option<PathBuf>,
     /// The Cedar text itself.
     pub text: Option<String>,
+    /// Id of a policy that comes with the program.
+    pub ready: Option<String>,
 }
 
 /// Reads a draft file and everything it names.
@@ -186,13 +188,18 @@ impl DraftPerson {
 
 impl DraftPolicy {
     fn policy(self, root: &Path) -> Result<Policy, Failure> {
-        let text = match (self.text, self.file) {
-            (Some(text), None) => text,
-            (None, Some(file)) => {
+        let text = match (self.text, self.file, self.ready) {
+            (Some(text), None, None) => text,
+            (None, None, Some(ready)) => {
+                let found = escrow_policy::ready::find(&ready);
+                let unknown = || Failure::usage(format!("policy {}: no ready policy {ready:?}", self.id));
+                found.ok_or_else(|| unknown().next("escrow policy show --ready"))?.text.to_owned()
+            }
+            (None, Some(file), None) => {
                 let path = root.join(file);
                 std::fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?
             }
-            _ => return Err(Failure::usage(format!("policy {}: say either text or file", self.id))),
+            _ => return Err(Failure::usage(format!("policy {}: say one of text, file and ready", self.id))),
         };
         Ok(Policy { id: self.id, schema: SCHEMA_VERSION, text })
     }

@@ -34,7 +34,7 @@ impl<'a> Said<'a> {
             outcome: p.outcome,
             policies: &p.policies,
             lacking: &p.lacking,
-            reasons: p.refusals.iter().map(|(code, words)| format!("{code}: {words}")).collect(),
+            reasons: p.refusals.iter().map(|r| format!("{}: {}", r.rule, r.detail)).collect(),
             context,
         }
     }
@@ -66,7 +66,7 @@ impl<'a> Said<'a> {
             .map(|(role, have)| format!("{have} {role}"))
             .collect();
         for (name, words) in [("waited_seconds", "waited"), ("device_age_seconds", "device enrolled for")] {
-            if let Some(seconds) = context.get(name).and_then(Value::as_u64).filter(|_| !lacking(name)) {
+            if let Some(seconds) = context.get(name).and_then(Value::as_u64).filter(|n| *n > 0 && !lacking(name)) {
                 out.push(format!("{words} {}", span(seconds)));
             }
         }
@@ -82,7 +82,12 @@ impl<'a> Said<'a> {
                 None => format!("{} of waiting", span(missing)),
             }
         };
-        self.lacking.iter().map(one).collect()
+        // Each role asks for another person; how many people in all is news only if that is more.
+        let by_role = |l: &&Lacking| l.what.as_str().starts_with("approvals.");
+        let missing = |l: &Lacking| l.need.saturating_sub(l.have);
+        let people: u64 = self.lacking.iter().filter(by_role).map(missing).sum();
+        let said = |l: &&Lacking| l.what.as_str() != "approvers" || missing(l) > people;
+        self.lacking.iter().filter(said).map(one).collect()
     }
 
     fn row(&self) -> Vec<String> {

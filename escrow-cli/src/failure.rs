@@ -2,6 +2,7 @@
 //! node said.
 
 use escrow_client::{NodeError, Outcomes};
+use escrow_policy::Rule;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -46,7 +47,7 @@ pub struct Failure {
     pub rule: String,
     /// What happened and whose fault it is.
     pub reason: String,
-    /// What to do now.
+    /// What to do now, if the command knows better than the rule's own words.
     pub next: Option<String>,
     /// What single nodes said: node, rule, words.
     pub nodes: Vec<(u8, String, String)>,
@@ -82,13 +83,18 @@ impl Failure {
         self
     }
 
+    /// The next step: the command's own, else that of the rule.
+    pub fn next_step(&self) -> Option<&str> {
+        self.next.as_deref().or_else(|| Some(Rule::of_code(&self.rule)?.next_step()))
+    }
+
     /// For people, on standard error.
     pub fn text(&self) -> String {
         let mut out = format!("error: {} [{}]", self.reason, self.rule);
         for (seat, rule, words) in &self.nodes {
             out.push_str(&format!("\n  node {seat}: {words} [{rule}]"));
         }
-        if let Some(next) = &self.next {
+        if let Some(next) = self.next_step() {
             out.push_str(&format!("\nnext: {next}"));
         }
         out
@@ -103,7 +109,7 @@ impl Failure {
             "exit": self.exit as u8,
             "rule": self.rule,
             "reason": self.reason,
-            "next": self.next,
+            "next": self.next_step(),
             "nodes": nodes,
         })
     }
@@ -138,10 +144,10 @@ pub fn exit_of_rule(rule: &str) -> Exit {
     match rule {
         "pending" => Exit::Pending,
         "not-entitled" | "wrong-signer" | "key-revoked" | "key-not-valid" | "not-enrolled" | "device-taken"
-        | "quorum-missing" => Exit::Key,
+        | "quorum-missing" | "not-signed" => Exit::Key,
         "malformed" | "wrong-org" | "bad-signature" | "too-large" | "not-found" | "not-submittable"
         | "deal-invalid" | "charter-invalid" | "clock-skew" | "charter-stale" | "charter-unknown" => Exit::Usage,
-        "unreachable" | "below-threshold" | "not-ready" | "peers-missing" => Exit::BelowThreshold,
+        "unreachable" | "below-threshold" | "not-ready" | "peers-missing" | "rate-limited" => Exit::BelowThreshold,
         "charter-fork" | "protocol" => Exit::Verification,
         "internal" => Exit::Unexpected,
         _ => Exit::Denied,

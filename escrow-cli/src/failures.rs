@@ -4,8 +4,8 @@ use crate::failure::{Exit, Failure, of_nodes};
 use escrow_client::archive::{DirectoryError, FileError, RingError, SealArchiveError};
 use escrow_client::export::ExportError;
 use escrow_client::{
-    ChartersError, ConsentError, DecisionError, DepositError, DraftError, KeyFileError, MatterError, NodeError,
-    OpenError, OutboxError, RecoveryError, ReleaseError, RepliesError, SubmitError,
+    AgentError, ChartersError, ConsentError, DecisionError, DepositError, DraftError, KeyFileError, MatterError,
+    NodeError, OpenError, OutboxError, RecoveryError, ReleaseError, RepliesError, SignError, SubmitError,
 };
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::verdict::Outcome;
@@ -24,6 +24,7 @@ failure_from! {
     std::io::Error => |e| Failure::new(Exit::Unexpected, "file", e.to_string());
     KeyFileError => |e| Failure::new(Exit::Key, "key-file", e.to_string());
     EnvelopeError => |e| Failure::new(Exit::Usage, "malformed", e.to_string());
+    AgentError => |e| Failure::new(Exit::Key, "not-signed", e.to_string()).next(e.next_step());
     OutboxError => |e| Failure::new(Exit::Unexpected, "outbox", e.to_string());
     CharterError => |e| Failure::new(Exit::Verification, "charter-invalid", e.to_string());
     DirectoryError => |e| Failure::new(Exit::Usage, "directory", e.to_string())
@@ -32,6 +33,16 @@ failure_from! {
     SealArchiveError => |e| Failure::new(Exit::Usage, "archive", e.to_string());
     RepliesError => |e| Failure::new(Exit::Usage, "replies-file", e.to_string());
     escrow_core::WordError => |e| Failure::usage(e.to_string());
+}
+
+impl From<SignError> for Failure {
+    fn from(e: SignError) -> Self {
+        match e {
+            SignError::Statement(e) => e.into(),
+            SignError::Agent(e) => e.into(),
+            other => Self::unexpected(other.to_string()),
+        }
+    }
 }
 
 impl From<ChartersError> for Failure {
@@ -76,6 +87,7 @@ impl From<DepositError> for Failure {
         match e {
             DepositError::Identity(e) => e.into(),
             DepositError::Outbox(e) => e.into(),
+            DepositError::Statement(e) => e.into(),
             DepositError::WrongSubject => Self::new(Exit::Key, "wrong-signer", e.to_string()),
             DepositError::ConsentEnded(_) => Self::new(Exit::Denied, "consent-expired", e.to_string()),
             DepositError::Floor { .. } => Self::new(Exit::Denied, "consent-floor", e.to_string()),
@@ -294,7 +306,7 @@ mod tests {
             assert_eq!(code(usage), Exit::Usage, "{usage}");
         }
         assert_eq!(code(Rule::CharterFork), Exit::Verification);
-        for node in ["unreachable", "not-ready", "peers-missing"] {
+        for node in ["unreachable", "not-ready", "peers-missing", "rate-limited"] {
             assert_eq!(exit_of(node), Exit::BelowThreshold);
         }
     }
@@ -312,5 +324,17 @@ mod tests {
         assert_eq!(f.exit as u8, 5);
         let f: Failure = KeyFileError::Missing("x").into();
         assert_eq!(f.exit as u8, 4);
+        let f: Failure = DecisionError::Statement(SignError::Agent(AgentError::NoAgent)).into();
+        assert_eq!((f.exit as u8, f.rule.as_str()), (4, "not-signed"));
+        assert!(f.text().contains("SSH_AUTH_SOCK") && f.next.unwrap().contains("ssh-add"));
+        assert_eq!(crate::failure::exit_of_rule(NodeError::Unsigned(String::new()).code()), Exit::Key);
+    }
+
+    #[test]
+    fn a_rule_says_what_to_do_where_the_command_does_not() {
+        let f = Failure::new(Exit::Denied, Rule::NotEnrolled.code(), "the device is not enrolled");
+        assert!(f.text().contains(&format!("\nnext: {}", Rule::NotEnrolled.next_step())), "{}", f.text());
+        assert_eq!(f.json()["next"], Rule::NotEnrolled.next_step());
+        assert_eq!(f.next("ask Rita").next_step(), Some("ask Rita"));
     }
 }

@@ -91,7 +91,10 @@ impl Session {
     /// # Errors
     /// [`Failure`].
     pub async fn client(&self) -> Result<Client, Failure> {
-        let mut client = Client::new(self.charters.clone(), self.identity()?)?;
+        let identity = self.identity()?;
+        // Before the network: without its key nothing below could be signed.
+        identity.can_sign()?;
+        let mut client = Client::new(self.charters.clone(), identity)?;
         let refreshed = client.refresh().await?;
         if refreshed.adopted > 0 {
             client.charters().save(&self.context.charter)?;

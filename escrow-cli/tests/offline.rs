@@ -286,3 +286,45 @@ fn errors_are_json_for_machines() {
     b.fails(2, &["approve", "3f1c", "--yes"]);
     b.fails(2, &["no-such-command"]);
 }
+
+#[test]
+fn policies_of_a_charter_are_shown_checked_and_tried() {
+    let b = Bench::new();
+    let digest = b.ceremony();
+    // The people of a draft: nobody holds the role that the text asks for twice.
+    let found = b.run(&["policy", "lint", "--charter", "charter.draft.json", "--output", "json"]);
+    assert_eq!(found.status.code(), Some(2));
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let codes: Vec<_> = found["findings"].as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["unreachable-quorum", "missing-delay", "missing-delay"], "{found}");
+    // The text alone says nothing about people.
+    assert!(b.ok(&["policy", "lint", "standard.cedar"]).contains("errors: 0, warnings: 2"));
+    b.fails(2, &["policy", "lint", "standard.cedar", "--charter", "admin-1.key"]);
+
+    b.ok(&["context", "add", "acme", "--charter", "charter.json", "--genesis", &digest, "--key", "admin-1.key"]);
+    assert_eq!(b.json(&["policy", "show"])["charter"], serde_json::json!(["standard"]));
+    assert!(b.ok(&["policy", "show", "standard"]).contains("context.approvals.legal >= 2"));
+    assert!(b.fails(2, &["policy", "show", "court-order"]).contains("--ready"));
+    assert_eq!(b.run(&["policy", "lint"]).status.code(), Some(2));
+    let table = b.ok(&["policy", "show", "self-recovery", "--ready", "--cases"]);
+    fs::write(b.path().join("cases.toml"), table.replace("helpdesk", "legal")).unwrap();
+    b.ok(&["policy", "test", "cases.toml"]);
+    assert!(b.fails(2, &["policy", "test", "cases.toml", "--in-charter"]).contains("no policy self-recovery"));
+    fs::write(b.path().join("own.toml"), table.replace("helpdesk", "legal").replace("self-recovery", "standard"))
+        .unwrap();
+    assert_eq!(b.run(&["policy", "test", "own.toml", "--in-charter"]).status.code(), Some(2));
+
+    // A draft names a ready text; one that counters hurt cannot be drafted.
+    let roles = DRAFT.replace("[\"legal\"]", "[\"legal\", \"dpo\"]");
+    let ready = roles.replace("file = \"standard.cedar\"", "ready = \"internal-investigation\"");
+    fs::write(b.path().join("ready.toml"), &ready).unwrap();
+    b.ok(&["charter", "draft", "ready.toml", "--out", "ready.json"]);
+    let text = b.ok(&["policy", "show", "internal-investigation", "--ready", "--text"]);
+    let draft: Value = serde_json::from_slice(&fs::read(b.path().join("ready.json")).unwrap()).unwrap();
+    assert_eq!(draft["policies"][0]["text"].as_str().unwrap(), text);
+    fs::write(b.path().join("none.toml"), ready.replace("\"internal-investigation\"", "\"no-such\"")).unwrap();
+    assert!(b.fails(2, &["charter", "draft", "none.toml", "--out", "n.json"]).contains("no ready policy"));
+    fs::write(b.path().join("standard.cedar"), "permit(principal, action, resource) when { context.approvers == 2 };")
+        .unwrap();
+    assert!(b.fails(2, &["charter", "draft", "draft.toml", "--out", "h.json"]).contains("[counter-hurts]"));
+}

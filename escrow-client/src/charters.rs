@@ -202,7 +202,7 @@ mod tests {
         c.previous = Some(of.digest());
         c.nonce = escrow_core::Nonce::random();
         change(&mut c);
-        Envelope::sign(&c, &[world.admin.signing()]).unwrap()
+        Envelope::sign(&c, &[world.admin.signing().unwrap()]).unwrap()
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         let mut unsigned_by_admin = one.current().clone();
         unsigned_by_admin.version = 2;
         unsigned_by_admin.previous = Some(one.digest());
-        let forged = Envelope::sign(&unsigned_by_admin, &[world.requestor.signing()]).unwrap();
+        let forged = Envelope::sign(&unsigned_by_admin, &[world.requestor.signing().unwrap()]).unwrap();
         let other_org = successor(&world, one, |c| c.org = "other".parse().unwrap());
         // In any order, and with junk between.
         let chain = one.extended(&[forged, three.clone(), other_org, two.clone()]).unwrap();

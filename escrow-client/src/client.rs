@@ -2,10 +2,9 @@
 
 use crate::charters::{Charters, ChartersError};
 use crate::clock::now;
-use crate::identity::Identity;
+use crate::identity::{Identity, SignError};
 use crate::outcome::{NodeError, Outcomes};
 use crate::transport::{Node, fan_out};
-use escrow_core::envelope::EnvelopeError;
 use escrow_core::query::{Query, Question};
 use escrow_core::{Digest, Envelope, Kind, Nonce, SeatIndex, Statement};
 use serde::de::DeserializeOwned;
@@ -83,16 +82,16 @@ impl Client {
     /// Signs a statement as whoever acts.
     ///
     /// # Errors
-    /// [`EnvelopeError`] if the statement breaks a rule of its own kind.
-    pub fn sign<T: Statement>(&self, statement: &T) -> Result<Envelope, EnvelopeError> {
-        Envelope::sign(statement, &[self.identity.signing()])
+    /// [`SignError`] if the statement breaks a rule of its own kind, or an agent does not sign.
+    pub fn sign<T: Statement>(&self, statement: &T) -> Result<Envelope, SignError> {
+        self.identity.sign(statement)
     }
 
     /// Signs a question to one node.
     ///
     /// # Errors
-    /// [`EnvelopeError`] if the question breaks a rule.
-    pub fn query(&self, seat: SeatIndex, what: Question) -> Result<Envelope, EnvelopeError> {
+    /// [`SignError`].
+    pub fn query(&self, seat: SeatIndex, what: Question) -> Result<Envelope, SignError> {
         self.sign(&Query {
             kind: Kind::Query,
             org: self.charters.current().org.clone(),
@@ -110,9 +109,10 @@ impl Client {
     /// # Errors
     /// [`NodeError`].
     pub async fn ask<T: DeserializeOwned>(&self, node: &Node, what: Question) -> Result<T, NodeError> {
-        let query = self
-            .query(node.seat(), what)
-            .map_err(|e| NodeError::Protocol(format!("the question is refused here: {e}")))?;
+        let query = self.query(node.seat(), what).map_err(|e| match e {
+            SignError::Agent(e) => NodeError::Unsigned(format!("{e}; {}", e.next_step())),
+            e => NodeError::Protocol(format!("the question is refused here: {e}")),
+        })?;
         node.query(&query).await
     }
 

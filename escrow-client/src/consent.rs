@@ -2,12 +2,12 @@
 
 use crate::client::Client;
 use crate::clock::now;
+use crate::identity::SignError;
 use crate::outcome::{NodeError, Outcomes};
 use escrow_core::charter::Basis;
 use escrow_core::consent::{
     Authority, Consent, Coverage, Epochs, Floor, GIVEN, NoticeText, PolicyRef, Record, Withdrawal,
 };
-use escrow_core::envelope::EnvelopeError;
 use escrow_core::query::Question;
 use escrow_core::wire::ConsentInfo;
 use escrow_core::{Code, Digest, Envelope, Kind, Nonce, Timestamp, Token};
@@ -64,7 +64,7 @@ pub enum ConsentError {
     Word(#[from] escrow_core::WordError),
     /// A rule of consents is broken.
     #[error(transparent)]
-    Statement(#[from] EnvelopeError),
+    Statement(#[from] SignError),
 }
 
 /// One consent that nodes know.
@@ -165,8 +165,8 @@ impl Client {
     /// Signs a withdrawal.
     ///
     /// # Errors
-    /// [`EnvelopeError`].
-    pub fn withdrawal(&self, consent: Digest, subject: Token) -> Result<Envelope, EnvelopeError> {
+    /// [`SignError`].
+    pub fn withdrawal(&self, consent: Digest, subject: Token) -> Result<Envelope, SignError> {
         self.sign(&Withdrawal {
             kind: Kind::Withdrawal,
             org: self.charters().current().org.clone(),

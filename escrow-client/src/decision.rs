@@ -2,9 +2,8 @@
 
 use crate::client::Client;
 use crate::clock::now;
-use crate::identity::KeyFileError;
+use crate::identity::{KeyFileError, SignError};
 use escrow_core::decision::{Choice, Decision};
-use escrow_core::envelope::EnvelopeError;
 use escrow_core::{Code, Digest, Envelope, Kind, Nonce, PersonId, Role};
 
 /// Why a decision cannot be signed.
@@ -35,7 +34,7 @@ pub enum DecisionError {
     },
     /// A rule of decisions is broken.
     #[error(transparent)]
-    Statement(#[from] EnvelopeError),
+    Statement(#[from] SignError),
 }
 
 impl Client {

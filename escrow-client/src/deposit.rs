@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::clock::now;
-use crate::identity::KeyFileError;
+use crate::identity::{KeyFileError, SignError};
 use crate::outbox::{Outbox, OutboxError, Progress, SealedDeposit};
 use crate::outcome::NodeError;
 use crate::seat::verify_receipt;
@@ -10,7 +10,6 @@ use crate::transport::Node;
 use escrow_core::consent::Consent;
 use escrow_core::deal::{About, Deal, DealError, Dealer, Dealt};
 use escrow_core::deposit::{Deposit, SeatBlob};
-use escrow_core::envelope::EnvelopeError;
 use escrow_core::wire::DepositBody;
 use escrow_core::{Blob, Digest, Envelope, Kind, Nonce, SeatIndex, ThreadKey};
 use std::collections::BTreeMap;
@@ -53,7 +52,7 @@ pub enum DepositError {
     Deal(#[from] DealError),
     /// The statement is refused here.
     #[error(transparent)]
-    Statement(#[from] EnvelopeError),
+    Statement(#[from] SignError),
     /// The outbox.
     #[error(transparent)]
     Outbox(#[from] OutboxError),

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::clock::now;
+use crate::identity::SignError;
 use escrow_core::enrolment::{Device, Enrolment, Revocation, Revoked};
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::{Code, Envelope, Kind, Nonce, PersonId, Timestamp};
@@ -29,13 +30,8 @@ impl Client {
     /// Signs an enrolment of devices. Other registrars add theirs with [`Envelope::countersign`].
     ///
     /// # Errors
-    /// [`EnvelopeError`] if a rule of enrolments is broken.
-    pub fn enrolment(
-        &self,
-        devices: Vec<Device>,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Envelope, EnvelopeError> {
+    /// [`SignError`], also if a rule of enrolments is broken.
+    pub fn enrolment(&self, devices: Vec<Device>, from: Timestamp, until: Timestamp) -> Result<Envelope, SignError> {
         self.sign(&Enrolment {
             kind: Kind::Enrolment,
             org: self.charters().current().org.clone(),
@@ -50,8 +46,8 @@ impl Client {
     /// Signs a revocation.
     ///
     /// # Errors
-    /// [`EnvelopeError`] if a rule of revocations is broken.
-    pub fn revocation(&self, revokes: Revoked, reason: Code) -> Result<Envelope, EnvelopeError> {
+    /// [`SignError`], also if a rule of revocations is broken.
+    pub fn revocation(&self, revokes: Revoked, reason: Code) -> Result<Envelope, SignError> {
         self.sign(&Revocation {
             kind: Kind::Revocation,
             org: self.charters().current().org.clone(),
@@ -66,9 +62,9 @@ impl Client {
     /// Adds this officer's signature to a statement that others began.
     ///
     /// # Errors
-    /// [`EnvelopeError::SignedTwice`].
-    pub fn countersign(&self, envelope: &Envelope) -> Result<Envelope, EnvelopeError> {
-        envelope.countersign(self.identity().signing())
+    /// [`EnvelopeError::SignedTwice`]; [`SignError`].
+    pub fn countersign(&self, envelope: &Envelope) -> Result<Envelope, SignError> {
+        self.identity().countersign(envelope)
     }
 
     /// Who of the people with `role` has signed, by the charter acted under.

@@ -137,7 +137,7 @@ impl World {
                 sealing_key_days: 90,
             },
         };
-        let genesis = Envelope::sign(&charter, &[admin.signing()]).unwrap();
+        let genesis = Envelope::sign(&charter, &[admin.signing().unwrap()]).unwrap();
         let charters = Charters::verify(genesis.digest(), vec![genesis]).unwrap();
         Self { admin, requestor, recipient, device, seats, charter, charters, tokens }
     }

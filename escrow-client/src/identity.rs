@@ -6,13 +6,19 @@
 //! sign ed25519-private:...
 //! seal xwing-private:...
 //! ```
+//!
+//! With `sign sshsig-agent:<base64 of the SSH public key>` the private key is not in the file:
+//! `ssh-agent` signs.
 
+use crate::ssh_agent::{AgentError, SshAgent};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use escrow_core::enrolment;
+use escrow_core::envelope::EnvelopeError;
 use escrow_core::release::Caller;
 use escrow_core::sealing::{SealError, SealingSecret, Suite};
-use escrow_core::{PersonId, SigningKey, Token, TokenKey};
+use escrow_core::sshsig::SshKey;
+use escrow_core::{Envelope, PersonId, PublicKey, SigningKey, Statement, Token, TokenKey};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -23,6 +29,7 @@ const KEY_FILE_MAX: u64 = 64 * 1024;
 const OFFICER: &str = "escrow officer key v1";
 const DEVICE: &str = "escrow device key v1";
 const TOKEN: &str = "escrow token key v1";
+const IN_AGENT: &str = "sshsig-agent:";
 
 /// A person of the charter.
 #[derive(Debug)]
@@ -30,9 +37,35 @@ pub struct Officer {
     /// Id in the charter.
     pub person: PersonId,
     /// Signs what the person does.
-    pub signing: SigningKey,
+    pub signing: Signer,
     /// Opens releases to the person; none if never a recipient.
     pub sealing: Option<SealingSecret>,
+}
+
+/// What signs for an officer.
+#[derive(Debug)]
+pub enum Signer {
+    /// A key in this process.
+    Key(SigningKey),
+    /// A key that `ssh-agent` holds.
+    Agent {
+        /// The public half.
+        key: SshKey,
+        /// Who holds the private half.
+        agent: SshAgent,
+    },
+}
+
+/// Why a statement was not signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// It breaks a rule of its own kind, or is signed by this key already.
+    #[error(transparent)]
+    Statement(#[from] EnvelopeError),
+    /// The agent made no signature.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
 }
 
 /// An enrolled device of a subject.
@@ -87,11 +120,52 @@ pub enum KeyFileError {
 }
 
 impl Identity {
-    /// The key that signs for it.
-    pub const fn signing(&self) -> &SigningKey {
+    /// The private key that signs for it, if this process holds it.
+    pub const fn signing(&self) -> Option<&SigningKey> {
         match self {
-            Self::Officer(o) => &o.signing,
-            Self::Device(d) => &d.signing,
+            Self::Officer(Officer { signing: Signer::Key(k), .. }) | Self::Device(Device { signing: k, .. }) => Some(k),
+            Self::Officer(_) => None,
+        }
+    }
+
+    /// The public half of the key that signs for it.
+    pub fn public(&self) -> PublicKey {
+        match self {
+            Self::Officer(o) => o.signing.public(),
+            Self::Device(d) => d.signing.public(),
+        }
+    }
+
+    /// Signs a statement. Blocks while somebody touches a security key.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn sign<T: Statement>(&self, statement: &T) -> Result<Envelope, SignError> {
+        match self {
+            Self::Officer(o) => o.signing.sign(statement),
+            Self::Device(d) => Ok(Envelope::sign(statement, &[&d.signing])?),
+        }
+    }
+
+    /// Adds its signature to a statement that others began.
+    ///
+    /// # Errors
+    /// [`SignError`], [`EnvelopeError::SignedTwice`] among them.
+    pub fn countersign(&self, envelope: &Envelope) -> Result<Envelope, SignError> {
+        match self {
+            Self::Officer(o) => o.signing.countersign(envelope),
+            Self::Device(d) => Ok(envelope.countersign(&d.signing)?),
+        }
+    }
+
+    /// Sees whether it could sign now, without a signature.
+    ///
+    /// # Errors
+    /// [`AgentError`] if the key should be in an agent and is not.
+    pub fn can_sign(&self) -> Result<(), AgentError> {
+        match self {
+            Self::Officer(Officer { signing: Signer::Agent { key, agent }, .. }) => aside(|| agent.holds(key)),
+            Self::Officer(_) | Self::Device(_) => Ok(()),
         }
     }
 
@@ -146,7 +220,7 @@ impl Identity {
         let fields = Fields::parse(&text);
         let malformed =
             || KeyFileError::Malformed { path: path.to_owned(), expected: "an officer's or device's key file" };
-        let signing = fields.get("sign").and_then(|l| SigningKey::from_line(l).ok()).ok_or_else(malformed)?;
+        let signing = fields.get("sign").and_then(Signer::from_line).ok_or_else(malformed)?;
         let sealing =
             fields.get("seal").map(SealingSecret::from_line).transpose().map_err(|_: SealError| malformed())?;
         match fields.header {
@@ -155,6 +229,7 @@ impl Identity {
                 Ok(Self::Officer(Officer { person, signing, sealing }))
             }
             DEVICE => {
+                let Signer::Key(signing) = signing else { return Err(malformed()) };
                 let subject = fields.get("subject").and_then(|t| t.parse().ok()).ok_or_else(malformed)?;
                 let sealing = sealing.ok_or_else(malformed)?;
                 Ok(Self::Device(Device { subject, signing, sealing }))
@@ -168,11 +243,10 @@ impl Identity {
     /// # Errors
     /// [`KeyFileError::File`], also if the file exists: keys are never overwritten.
     pub fn save_new(&self, path: &Path) -> Result<(), KeyFileError> {
-        let (header, whose) = match self {
-            Self::Officer(o) => (OFFICER, format!("person {}", o.person)),
-            Self::Device(d) => (DEVICE, format!("subject {}", d.subject)),
+        let (header, whose, sign) = match self {
+            Self::Officer(o) => (OFFICER, format!("person {}", o.person), o.signing.line()),
+            Self::Device(d) => (DEVICE, format!("subject {}", d.subject), d.signing.expose()),
         };
-        let sign = self.signing().expose();
         let seal = self.sealing().map(SealingSecret::expose);
         let seal = seal.as_ref().map_or("", |s| s.as_str());
         let capacity = header.len() + whose.len() + sign.len() + seal.len() + 32;
@@ -193,7 +267,65 @@ impl Identity {
 impl Officer {
     /// Fresh keys; a sealing key only for somebody who may be a recipient.
     pub fn generate(person: PersonId, recipient: Option<Suite>) -> Self {
-        Self { person, signing: SigningKey::generate_ed25519(), sealing: recipient.map(SealingSecret::generate) }
+        let signing = Signer::Key(SigningKey::generate_ed25519());
+        Self { person, signing, sealing: recipient.map(SealingSecret::generate) }
+    }
+
+    /// Signs with a key of SSH that the session's agent holds; a fresh sealing key only for
+    /// somebody who may be a recipient. The agent is asked when there is something to sign.
+    pub fn with_ssh_key(person: PersonId, key: SshKey, recipient: Option<Suite>) -> Self {
+        let signing = Signer::Agent { key, agent: SshAgent::of_session() };
+        Self { person, signing, sealing: recipient.map(SealingSecret::generate) }
+    }
+}
+
+impl Signer {
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        match self {
+            Self::Key(k) => k.public(),
+            Self::Agent { key, .. } => PublicKey::SshSig(key.clone()),
+        }
+    }
+
+    fn sign<T: Statement>(&self, statement: &T) -> Result<Envelope, SignError> {
+        match self {
+            Self::Key(k) => Ok(Envelope::sign(statement, &[k])?),
+            Self::Agent { key, agent } => {
+                Envelope::sign_with(statement, &self.public(), |pae| Ok(aside(|| agent.sign(key, pae))?))
+            }
+        }
+    }
+
+    fn countersign(&self, envelope: &Envelope) -> Result<Envelope, SignError> {
+        match self {
+            Self::Key(k) => Ok(envelope.countersign(k)?),
+            Self::Agent { key, agent } => {
+                envelope.countersign_with(&self.public(), |pae| Ok(aside(|| agent.sign(key, pae))?))
+            }
+        }
+    }
+
+    fn line(&self) -> Zeroizing<String> {
+        match self {
+            Self::Key(k) => k.expose(),
+            Self::Agent { key, .. } => Zeroizing::new(format!("{IN_AGENT}{}", STANDARD.encode(key.wire()))),
+        }
+    }
+
+    fn from_line(line: &str) -> Option<Self> {
+        let Some(b64) = line.strip_prefix(IN_AGENT) else { return SigningKey::from_line(line).ok().map(Self::Key) };
+        let key = SshKey::from_wire(&STANDARD.decode(b64).ok()?).ok()?;
+        Some(Self::Agent { key, agent: SshAgent::of_session() })
+    }
+}
+
+/// Waits for a person without holding up what else the runtime does.
+fn aside<T>(f: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current() {
+        Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(f),
+        _ => f(),
     }
 }
 
@@ -322,7 +454,7 @@ mod tests {
             assert!(identity.save_new(&path).is_err(), "keys are never overwritten");
             let again = Identity::load(&path).unwrap();
             assert_eq!(again.caller(), identity.caller());
-            assert_eq!(again.signing().public(), identity.signing().public());
+            assert_eq!(again.public(), identity.public());
             assert_eq!(again.sealing().map(SealingSecret::public), identity.sealing().map(SealingSecret::public));
             #[cfg(unix)]
             {
@@ -335,6 +467,33 @@ mod tests {
         save_token_key(&token_key, &path).unwrap();
         assert_eq!(load_token_key(&path).unwrap().subject("x"), token_key.subject("x"));
         assert!(matches!(Identity::load(&path), Err(KeyFileError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_key_in_an_agent_is_named_and_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k");
+        let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFaBDWsjQ9WKWb7FQcr3L37t8F3PDlMZNk4Z4TPgXu0v ann";
+        let key = SshKey::from_pub_line(line).unwrap();
+        let officer = Officer::with_ssh_key("legal-1".parse().unwrap(), key.clone(), None);
+        Identity::Officer(officer).save_new(&path).unwrap();
+        let b64 = line.split(' ').nth(1).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{OFFICER}\nperson legal-1\nsign sshsig-agent:{b64}\n"));
+        let again = Identity::load(&path).unwrap();
+        assert_eq!(again.public(), PublicKey::SshSig(key.clone()));
+        assert!(again.signing().is_none());
+        // A device's key is its own.
+        let device = Device::generate(TokenKey::generate(1).subject("x"), Suite::XWing);
+        let seal = device.sealing.expose();
+        let path = dir.path().join("d");
+        let text = format!("{DEVICE}\nsubject {}\nsign sshsig-agent:{b64}\nseal {}\n", device.subject, *seal);
+        write_private(&path, text.as_bytes()).unwrap();
+        assert!(matches!(Identity::load(&path), Err(KeyFileError::Malformed { .. })));
+        let nowhere = SshAgent::at(&dir.path().join("no agent"));
+        let officer =
+            Officer { signing: Signer::Agent { key, agent: nowhere }, ..Officer::generate("a".parse().unwrap(), None) };
+        assert!(matches!(Identity::Officer(officer).can_sign(), Err(AgentError::Unreachable { .. })));
     }
 
     #[test]

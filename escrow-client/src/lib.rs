@@ -58,6 +58,7 @@ mod release;
 mod replies;
 mod request;
 mod seat;
+mod ssh_agent;
 mod submit;
 mod transport;
 mod verdict;
@@ -70,7 +71,7 @@ pub use consent::{ConsentError, ConsentTerms, KnownConsent, Outcomed};
 pub use decision::DecisionError;
 pub use deposit::{DepositError, FlushOptions, Flushed, ITEMS_PER_DEPOSIT, OnProgress, Standing};
 pub use enrolment::Quorum;
-pub use identity::{Device, Identity, KeyFileError, Officer, load_token_key, save_token_key};
+pub use identity::{Device, Identity, KeyFileError, Officer, SignError, Signer, load_token_key, save_token_key};
 pub use matter::{MatterError, title_commitment};
 pub use open::{ItemError, OpenError, Opened, OpenedKey, ReplyFault, open_replies};
 pub use outbox::{Outbox, OutboxError, Pending, Progress, SealedDeposit};
@@ -80,8 +81,10 @@ pub use release::{Collected, ReleaseError, Wanted};
 pub use replies::{Replies, RepliesError, Reply};
 pub use request::{Ask, Draft, DraftError, Held, KnownRequest, People};
 pub use seat::{
-    SeatStatement, VerifiedReceipt, log_key, verify_entry, verify_note, verify_receipt, verify_seat_statement,
+    SeatStatement, VerifiedReceipt, log_key, verify_entry, verify_note, verify_notification, verify_receipt,
+    verify_seat_statement,
 };
-pub use submit::{SubmitError, Submitted, is_restriction};
-pub use transport::{ANSWER_MAX, CONNECT_TIMEOUT, Node, REQUEST_TIMEOUT, fan_out};
+pub use ssh_agent::{AgentError, SOCKET_VARIABLE, SshAgent};
+pub use submit::{SubmitError, Submitted};
+pub use transport::{ANSWER_MAX, CONNECT_TIMEOUT, Node, RATE_LIMIT_PATIENCE, REQUEST_TIMEOUT, fan_out};
 pub use verdict::{Assessment, VerifiedVerdict};

@@ -3,9 +3,8 @@
 use crate::client::Client;
 use crate::clock::now;
 use crate::consent::Outcomed;
-use crate::identity::KeyFileError;
+use crate::identity::{KeyFileError, SignError};
 use crate::outcome::Outcomes;
-use escrow_core::envelope::EnvelopeError;
 use escrow_core::label::{Labelled, labels};
 use escrow_core::matter::{Matter, MatterAction};
 use escrow_core::query::Question;
@@ -22,7 +21,7 @@ pub enum MatterError {
     Identity(#[from] KeyFileError),
     /// A rule of matters is broken.
     #[error(transparent)]
-    Statement(#[from] EnvelopeError),
+    Statement(#[from] SignError),
 }
 
 /// What nodes know instead of a matter's title: SHA-256 over label, salt and title.

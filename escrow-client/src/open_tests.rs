@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixture::{World, seat};
 use escrow_core::reply::seal_reply;
-use escrow_core::request::{Counts, Scope};
+use escrow_core::request::{Counts, Request, Scope};
 use escrow_core::{Blob, Kind, Nonce, SigningKey};
 
 /// A deposit of two items, a request for both, and each node's shares.

@@ -18,15 +18,19 @@ pub enum NodeError {
     /// What it sent is not what the protocol asks of it: the node's fault.
     #[error("answered against the protocol: {0}; tell the node's operator")]
     Protocol(String),
+    /// The question to it was not signed: the fault of this side.
+    #[error("not asked: {0}")]
+    Unsigned(String),
 }
 
 impl NodeError {
-    /// The stable code: of the problem, or `unreachable`, `protocol`.
+    /// The stable code: of the problem, or `unreachable`, `protocol`, `not-signed`.
     pub fn code(&self) -> &str {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Problem(p) => &p.code,
             Self::Protocol(_) => "protocol",
+            Self::Unsigned(_) => "not-signed",
         }
     }
 
@@ -35,16 +39,16 @@ impl NodeError {
         match self {
             Self::Unreachable(_) => true,
             Self::Problem(p) => matches!(p.status, 408 | 429 | 500..=599),
-            Self::Protocol(_) => false,
+            Self::Protocol(_) | Self::Unsigned(_) => false,
         }
     }
 
-    /// True if the node could not be asked at all, or was not ready to answer.
+    /// True if the node could not be asked at all, or was not ready to answer (now, or so soon again).
     pub fn is_absent(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Problem(p) => p.status == 503,
-            Self::Protocol(_) => false,
+            Self::Problem(p) => matches!(p.status, 429 | 503),
+            Self::Protocol(_) | Self::Unsigned(_) => false,
         }
     }
 }

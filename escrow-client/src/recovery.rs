@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::clock::now;
 use crate::consent::Outcomed;
-use crate::identity::KeyFileError;
+use crate::identity::{KeyFileError, SignError};
 use crate::outcome::{NodeError, Outcomes};
 use crate::request::strongest;
 use escrow_core::decision::{Choice, Decision};
@@ -42,7 +42,7 @@ pub enum RecoveryError {
     MixedGenerations(BTreeSet<u32>),
     /// A rule of self-recoveries is broken.
     #[error(transparent)]
-    Statement(#[from] EnvelopeError),
+    Statement(#[from] SignError),
 }
 
 /// A self-recovery that is ready to be shown and signed.
@@ -171,8 +171,8 @@ impl Client {
     /// Signs a veto: as a device of the same subject, or as the subject-rights role.
     ///
     /// # Errors
-    /// [`EnvelopeError`].
-    pub fn veto(&self, recovery: Digest, reason: Code) -> Result<Envelope, EnvelopeError> {
+    /// [`SignError`].
+    pub fn veto(&self, recovery: Digest, reason: Code) -> Result<Envelope, SignError> {
         self.sign(&Veto {
             kind: Kind::Veto,
             org: self.charters().current().org.clone(),

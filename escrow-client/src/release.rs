@@ -4,6 +4,7 @@
 use crate::case::Case;
 use crate::client::Client;
 use crate::clock::now;
+use crate::identity::SignError;
 use crate::open::{ReplyFault, check_shares};
 use crate::outcome::{NodeError, Outcomes};
 use crate::replies::{Replies, Reply};
@@ -12,7 +13,6 @@ use crate::transport::Node;
 use crate::verdict::{Assessment, VerifiedVerdict};
 use escrow_core::deal::OpenedDeal;
 use escrow_core::deposit::Deposit;
-use escrow_core::envelope::EnvelopeError;
 use escrow_core::release::{Release, ReleaseCall};
 use escrow_core::wire::{ReleaseBody, Released};
 use escrow_core::{Blob, Digest, Envelope, ItemId, Kind, Nonce, SeatIndex};
@@ -69,7 +69,7 @@ pub enum ReleaseError {
     },
     /// The call breaks a rule of its kind.
     #[error(transparent)]
-    Statement(#[from] EnvelopeError),
+    Statement(#[from] SignError),
 }
 
 fn seats(reasons: &BTreeMap<escrow_core::Code, BTreeSet<SeatIndex>>) -> usize {
@@ -279,7 +279,7 @@ fn worth_a_second_call(e: &NodeError) -> bool {
                 || e.is_retryable()
         }
         NodeError::Unreachable(_) => true,
-        NodeError::Protocol(_) => false,
+        NodeError::Protocol(_) | NodeError::Unsigned(_) => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::clock::now;
 use crate::consent::Outcomed;
-use crate::identity::KeyFileError;
+use crate::identity::{KeyFileError, SignError};
 use crate::outcome::{NodeError, Outcomes};
 use escrow_core::charter::Basis;
 use escrow_core::consent::Authority;
@@ -75,7 +75,7 @@ pub enum DraftError {
     Recipient(PersonId),
     /// A rule of requests is broken.
     #[error(transparent)]
-    Statement(#[from] EnvelopeError),
+    Statement(#[from] SignError),
 }
 
 /// What the nodes hold together for a scope.

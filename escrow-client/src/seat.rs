@@ -7,6 +7,7 @@ use escrow_audit::entry::{Entry, leaf_hash};
 use escrow_audit::note::{KeyKind, VerifierKey};
 use escrow_audit::proof::TlogProof;
 use escrow_core::charter::Seat;
+use escrow_core::notification::Notification;
 use escrow_core::receipt::Receipt;
 use escrow_core::release::Release;
 use escrow_core::verdict::Verdict;
@@ -28,7 +29,7 @@ macro_rules! seat_statement {
         fn charter(&self) -> &Digest { &self.charter }
     })* };
 }
-seat_statement!(Receipt, Verdict, Release, View);
+seat_statement!(Receipt, Verdict, Release, View, Notification);
 
 fn protocol(text: impl Into<String>) -> NodeError {
     NodeError::Protocol(text.into())
@@ -59,6 +60,17 @@ pub fn verify_seat_statement<T: SeatStatement>(
         [_] => Ok(statement),
         _ => Err(protocol(format!("its {kind} has more than one signature"))),
     }
+}
+
+/// Verifies the body of a webhook: a notification by a seat of the charter that it names. A
+/// receiver gets it at least once and tells repetitions by its digest, the `Idempotency-Key`.
+///
+/// # Errors
+/// [`NodeError::Protocol`] with the rule that is broken.
+pub fn verify_notification(charters: &Charters, body: &[u8]) -> Result<Notification, NodeError> {
+    let envelope = Envelope::parse(body).map_err(|e| protocol(e.to_string()))?;
+    let claimed: Notification = envelope.decode().map_err(|e| protocol(e.to_string()))?;
+    verify_seat_statement(charters, &envelope, claimed.seat)
 }
 
 fn seat_of<'a>(charters: &'a Charters, charter: &Digest, seat: SeatIndex, what: &str) -> Result<&'a Seat, NodeError> {

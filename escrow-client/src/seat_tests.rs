@@ -69,3 +69,29 @@ fn an_entry_must_name_the_statement_and_lie_in_a_signed_tree() {
     let other = String::from_utf8(entry.clone()).unwrap().replace("\"ts\":1", "\"ts\":2").into_bytes();
     assert!(verify(1, &digest, &other, &proof).is_err(), "an entry that the tree does not hold");
 }
+
+#[test]
+fn a_notification_is_believed_from_the_seat_that_it_names() {
+    let world = World::new();
+    let notification = Notification {
+        kind: escrow_core::Kind::Notification,
+        org: world.charter.org.clone(),
+        nonce: escrow_core::Nonce::random(),
+        charter: world.charters.digest(),
+        seat: seat(2),
+        event: escrow_core::notification::NotificationEvent::RequestWaits,
+        about: Digest([1; 32]),
+        matter: Some("MAT-1".parse().unwrap()),
+        at: crate::clock::now(),
+    };
+    let body =
+        |n: &Notification, signer: u8| Envelope::sign(n, &[&world.keys(signer).statement]).unwrap().bytes().to_vec();
+    let verify = |bytes: &[u8]| verify_notification(&world.charters, bytes);
+    assert_eq!(verify(&body(&notification, 2)).unwrap(), notification);
+    assert!(verify(&body(&notification, 1)).is_err(), "another seat's signature");
+    assert!(verify(&body(&Notification { org: "other".parse().unwrap(), ..notification.clone() }, 2)).is_err());
+    assert!(verify(&body(&Notification { charter: Digest([9; 32]), ..notification }, 2)).is_err());
+    let (_, consent) = world.consent();
+    assert!(verify(world.client(&world.device).sign(&consent).unwrap().bytes()).is_err(), "another kind");
+    assert!(verify(b"{}").is_err());
+}

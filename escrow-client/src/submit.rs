@@ -5,8 +5,7 @@ use crate::outcome::Outcomes;
 use crate::seat::{VerifiedReceipt, verify_receipt};
 use crate::transport::fan_out;
 use escrow_core::charter::Generation;
-use escrow_core::decision::{Choice, Decision};
-use escrow_core::matter::{Matter, MatterAction};
+use escrow_core::restriction::is_restriction;
 use escrow_core::{Digest, Envelope, Kind, SeatIndex};
 
 /// Why a statement does not count as submitted.
@@ -81,16 +80,6 @@ impl Submitted {
     }
 }
 
-/// True for statements that take permission away: they count at any node, from the first on.
-pub fn is_restriction(statement: &Envelope) -> bool {
-    match statement.kind() {
-        Kind::Revocation | Kind::Withdrawal | Kind::Cancellation | Kind::Veto => true,
-        Kind::Decision => statement.decode::<Decision>().is_ok_and(|d| d.choice != Choice::Approve),
-        Kind::Matter => statement.decode::<Matter>().is_ok_and(|m| m.action == MatterAction::Close),
-        _ => false,
-    }
-}
-
 impl Client {
     /// Hands a statement to every node and verifies the receipts. The same statement may be
     /// submitted as often as wanted.
@@ -143,6 +132,7 @@ mod tests {
     use crate::outcome::NodeError;
     use crate::seat::verify_receipt;
     use escrow_core::enrolment::Revoked;
+    use escrow_core::matter::MatterAction;
     use escrow_core::wire::Problem;
 
     fn down() -> NodeError {

@@ -6,7 +6,7 @@ use escrow_core::limits::HTTP_BODY_MAX;
 use escrow_core::pin::{PinnedServer, provider};
 use escrow_core::wire::{DepositBody, Problem, Receipted, ReleaseBody, Released, Status};
 use escrow_core::{Blob, Code, Envelope, SeatIndex};
-use reqwest::{Method, RequestBuilder, Response, header, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header, redirect};
 use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for a whole answer; a release waits for other nodes' cosignatures.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest wait, in all, for a node that says how long its bucket for this key stays empty.
+pub const RATE_LIMIT_PATIENCE: Duration = Duration::from_secs(20);
 /// Largest answer taken: a page of entries with the deposits that they name.
 pub const ANSWER_MAX: usize = 64 * HTTP_BODY_MAX;
 
@@ -136,7 +138,7 @@ impl Node {
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, NodeError> {
-        let response = request.send().await.map_err(|e| unreachable(&e))?;
+        let response = send(request).await?;
         let status = response.status();
         let bytes = body(response).await?;
         if status.is_success() {
@@ -147,6 +149,28 @@ impl Node {
             Err(_) => Err(NodeError::Protocol(format!("HTTP status {status} without a problem document"))),
         }
     }
+}
+
+/// Sends, and sends again when a node asks for time, within [`RATE_LIMIT_PATIENCE`].
+async fn send(mut request: RequestBuilder) -> Result<Response, NodeError> {
+    let mut patience = RATE_LIMIT_PATIENCE;
+    loop {
+        let again = request.try_clone();
+        let response = request.send().await.map_err(|e| unreachable(&e))?;
+        let wait = retry_after(&response).and_then(|wait| Some((wait, patience.checked_sub(wait)?)));
+        let (Some((wait, rest)), Some(next)) = (wait, again) else { return Ok(response) };
+        tokio::time::sleep(wait).await;
+        (patience, request) = (rest, next);
+    }
+}
+
+/// How long a 429 asks to wait: at least a second, so that a node which says 0 is not hammered.
+fn retry_after(response: &Response) -> Option<Duration> {
+    if response.status() != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let seconds = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+    Some(Duration::from_secs(seconds.unwrap_or(1).max(1)))
 }
 
 async fn body(mut response: Response) -> Result<Vec<u8>, NodeError> {

@@ -8,13 +8,18 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, mpsc};
 
-/// A TLS server that answers every connection with the same bytes, and tells how they met.
+/// A TLS server that answers connections with these bytes in turn, the last ones for ever, and
+/// tells how they met.
 struct Server {
     seat: Seat,
     groups: mpsc::Receiver<Option<NamedGroup>>,
 }
 
 fn server(answer: String, versions: &[&'static SupportedProtocolVersion]) -> Server {
+    server_of(vec![answer], versions)
+}
+
+fn server_of(mut answers: Vec<String>, versions: &[&'static SupportedProtocolVersion]) -> Server {
     let key = rcgen::KeyPair::generate().unwrap();
     let cert = rcgen::CertificateParams::new(vec!["anything.example".into()]).unwrap().self_signed(&key).unwrap();
     let mut config = ServerConfig::builder_with_provider(provider())
@@ -36,10 +41,13 @@ fn server(answer: String, versions: &[&'static SupportedProtocolVersion]) -> Ser
             let mut request = [0u8; 4096];
             if tls.read(&mut request).is_ok_and(|n| n > 0) {
                 let _ = told.send(tls.conn.negotiated_key_exchange_group().map(|g| g.name()));
-                let _ = tls.write_all(answer.as_bytes());
+                let _ = tls.write_all(answers[0].as_bytes());
                 let _ = tls.flush();
                 tls.conn.send_close_notify();
                 let _ = tls.flush();
+                if answers.len() > 1 {
+                    answers.remove(0);
+                }
             }
         }
     });
@@ -113,4 +121,26 @@ fn answers_are_told_apart() {
     }
     let another = server(http("200 OK", "application/json", &status_of(2)), &[&version::TLS13]);
     assert!(matches!(ask(&another.seat), Err(NodeError::Protocol(why)) if why.contains("seat 2")));
+}
+
+#[test]
+fn a_node_that_asks_for_time_gets_it_within_reason() {
+    let limited = |wait: &str| {
+        let body = r#"{"type":"urn:escrow:problem:rate-limited","title":"rate limited","status":429,"detail":"wait",
+            "code":"rate-limited","seat":1,"statement":null,"statement_kind":null,"charters":[]}"#;
+        http(&format!("429 Too Many Requests\r\nretry-after: {wait}"), "application/problem+json", body)
+    };
+    let ready = http("200 OK", "application/json", &status_of(1));
+    let begin = std::time::Instant::now();
+    let patient = server_of(vec![limited("1"), limited("0"), ready.clone()], &[&version::TLS13]);
+    assert_eq!(ask(&patient.seat).unwrap().state, "READY");
+    assert!(begin.elapsed() >= Duration::from_secs(2), "it did not wait");
+    // Longer than anybody waits: told at once, and it may be tried again later.
+    let begin = std::time::Instant::now();
+    let endless = server_of(vec![limited("3600"), ready], &[&version::TLS13]);
+    match ask(&endless.seat) {
+        Err(e @ NodeError::Problem(_)) => assert!(e.code() == "rate-limited" && e.is_absent() && e.is_retryable()),
+        wrong => panic!("{wrong:?}"),
+    }
+    assert!(begin.elapsed() < Duration::from_secs(5));
 }

@@ -59,6 +59,7 @@ pub struct Item {
 
 /// The described part of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct About {
     /// Kind of key.
@@ -84,6 +85,7 @@ pub struct About {
 
 /// What kind of key an item wraps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum KeySource {
     /// Exporter of an MLS 1.0 epoch (RFC 9420 section 8.5).
@@ -106,6 +108,7 @@ impl KeySource {
 
 /// A member of the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Participant {
     /// Who.

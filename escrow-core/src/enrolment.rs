@@ -46,6 +46,9 @@ statement!(Enrolment, Enrolment, limits::PAYLOAD_LARGE, |e| {
     rule(!e.devices.is_empty(), "no device")?;
     rule(e.devices.len() <= limits::DEVICES_PER_ENROLMENT, "too many devices in one statement")?;
     rule(e.from < e.until, "ends before it begins")?;
+    // Devices are found by method and key, so each key must have one method here.
+    let ssh = e.devices.iter().any(|d| matches!(d.key, crate::PublicKey::SshSig(_)));
+    rule(!ssh, "the method sshsig is for people, not for devices")?;
     let mut keys: Vec<_> = e.devices.iter().map(|d| d.key.raw()).collect();
     keys.sort();
     keys.dedup();

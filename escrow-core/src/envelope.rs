@@ -104,10 +104,38 @@ impl Envelope {
     /// [`EnvelopeError`] if the statement breaks a rule of its own kind or cannot be encoded:
     /// nothing invalid is ever signed.
     pub fn sign<T: Statement>(statement: &T, keys: &[&SigningKey]) -> Result<Self, EnvelopeError> {
-        let payload = serde_json::to_vec(statement)
-            .map_err(|e| EnvelopeError::Payload { kind: T::KIND, error: StrictError::Profile(e.to_string()) })?;
-        decode::<T>(&payload)?;
-        Self::sign_payload(T::KIND, payload, keys)
+        let payload = encode(statement)?;
+        let signatures = keys.iter().map(|k| signature(T::KIND, &payload, k)).collect();
+        Self::assemble(T::KIND, payload, signatures)
+    }
+
+    /// Signs a statement with a key that another program holds: `sign` is given the bytes to sign
+    /// and returns the signature of `key`'s method.
+    ///
+    /// # Errors
+    /// Those of `sign`; as [`Envelope::sign`]; and [`EnvelopeError::BadSignature`] if what came
+    /// back is not a signature by `key`: what others made is verified before it is used.
+    pub fn sign_with<T: Statement, E: From<EnvelopeError>>(
+        statement: &T,
+        key: &PublicKey,
+        sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+    ) -> Result<Self, E> {
+        let payload = encode(statement)?;
+        let signature = signature_with(T::KIND, &payload, key, sign)?;
+        Ok(Self::assemble(T::KIND, payload, vec![signature])?)
+    }
+
+    /// Adds a signature by a key that another program holds, as [`Envelope::sign_with`] makes it.
+    ///
+    /// # Errors
+    /// As [`Envelope::countersign`] and [`Envelope::sign_with`].
+    pub fn countersign_with<E: From<EnvelopeError>>(
+        &self,
+        key: &PublicKey,
+        sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+    ) -> Result<Self, E> {
+        self.not_signed_by(key)?;
+        Ok(self.with_signature(signature_with(self.kind, &self.payload, key, sign)?)?)
     }
 
     /// Adds one more signature to the same payload bytes, as quorum statements need.
@@ -115,18 +143,19 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::SignedTwice`] if the key has signed already.
     pub fn countersign(&self, key: &SigningKey) -> Result<Self, EnvelopeError> {
-        let id = key.public().id();
-        if self.signatures.iter().any(|s| s.keyid == id) {
-            return Err(EnvelopeError::SignedTwice(id));
-        }
-        let mut signatures = self.signatures.clone();
-        signatures.push(signature(self.kind, &self.payload, key));
-        Self::assemble(self.kind, self.payload.clone(), signatures)
+        self.not_signed_by(&key.public())?;
+        self.with_signature(signature(self.kind, &self.payload, key))
     }
 
-    fn sign_payload(kind: Kind, payload: Vec<u8>, keys: &[&SigningKey]) -> Result<Self, EnvelopeError> {
-        let signatures = keys.iter().map(|k| signature(kind, &payload, k)).collect();
-        Self::assemble(kind, payload, signatures)
+    fn not_signed_by(&self, key: &PublicKey) -> Result<(), EnvelopeError> {
+        let id = key.id();
+        if self.signatures.iter().any(|s| s.keyid == id) { Err(EnvelopeError::SignedTwice(id)) } else { Ok(()) }
+    }
+
+    fn with_signature(&self, signature: Signature) -> Result<Self, EnvelopeError> {
+        let mut signatures = self.signatures.clone();
+        signatures.push(signature);
+        Self::assemble(self.kind, self.payload.clone(), signatures)
     }
 
     fn assemble(kind: Kind, payload: Vec<u8>, signatures: Vec<Signature>) -> Result<Self, EnvelopeError> {
@@ -191,8 +220,8 @@ impl Envelope {
         decode(&self.payload)
     }
 
-    /// The distinct raw keys that signed. Every signature must be by a key that `lookup` finds
-    /// for its hint, must verify, and no key may sign twice.
+    /// The keys that signed, their raw bytes distinct. Every signature must be by a key that
+    /// `lookup` finds for its hint, must verify, and no key may sign twice, under no two methods.
     ///
     /// # Errors
     /// [`EnvelopeError::UnknownSigner`], [`EnvelopeError::BadSignature`] or
@@ -209,7 +238,7 @@ impl Envelope {
                 .into_iter()
                 .find(|k| k.verifies(&message, &s.sig.0))
                 .ok_or_else(|| EnvelopeError::BadSignature(s.keyid.clone()))?;
-            if signers.contains(&key) {
+            if signers.iter().any(|k| k.raw() == key.raw()) {
                 return Err(EnvelopeError::SignedTwice(s.keyid.clone()));
             }
             signers.push(key);
@@ -220,6 +249,28 @@ impl Envelope {
 
 fn signature(kind: Kind, payload: &[u8], key: &SigningKey) -> Signature {
     Signature { keyid: key.public().id(), sig: Blob(key.sign(&pae(&kind.payload_type(), payload))) }
+}
+
+fn signature_with<E: From<EnvelopeError>>(
+    kind: Kind,
+    payload: &[u8],
+    key: &PublicKey,
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<Signature, E> {
+    let message = pae(&kind.payload_type(), payload);
+    let sig = sign(&message)?;
+    if !key.verifies(&message, &sig) {
+        return Err(EnvelopeError::BadSignature(key.id()).into());
+    }
+    Ok(Signature { keyid: key.id(), sig: Blob(sig) })
+}
+
+/// The payload bytes of a statement that keeps the rules of its kind.
+fn encode<T: Statement>(statement: &T) -> Result<Vec<u8>, EnvelopeError> {
+    let payload = serde_json::to_vec(statement)
+        .map_err(|e| EnvelopeError::Payload { kind: T::KIND, error: StrictError::Profile(e.to_string()) })?;
+    decode::<T>(&payload)?;
+    Ok(payload)
 }
 
 fn decode<T: Statement>(payload: &[u8]) -> Result<T, EnvelopeError> {

@@ -1,9 +1,11 @@
-//! Signature keys and the two methods: `ed25519` and `es256`.
+//! Signature keys and their methods: `ed25519`, `es256`, and `sshsig` for keys that another program holds.
 //!
-//! A public key has exactly one accepted encoding, so comparing raw bytes compares keys.
+//! A public key has exactly one accepted encoding in its method. [`PublicKey::raw`] is the bare
+//! key: the same under every method, so that nobody counts twice with one private key.
 
 use crate::Digest;
 use crate::label::{Labelled, labels};
+use crate::sshsig::SshKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer as _;
@@ -15,21 +17,27 @@ use zeroize::Zeroizing;
 
 /// A public signature key.
 ///
-/// In JSON and files: `ed25519:<base64 of 32 bytes>` (RFC 8032) or `es256:<base64 of 65 bytes>`
-/// (P-256, SEC 1 uncompressed). Non-canonical, small-order and off-curve encodings do not parse.
+/// In JSON and files: `ed25519:<base64 of 32 bytes>` (RFC 8032), `es256:<base64 of 65 bytes>`
+/// (P-256, SEC 1 uncompressed) or `sshsig:<base64 of the SSH wire format>`. Non-canonical,
+/// small-order and off-curve encodings do not parse.
+///
+/// Two values are equal if method and bytes are. Whether two keys are one private key is asked
+/// with [`PublicKey::raw`].
 #[derive(Clone, PartialEq, Eq)]
 pub enum PublicKey {
     /// Ed25519, verified with `verify_strict` (S < L, no small-order A or R).
     Ed25519(ed25519_dalek::VerifyingKey),
     /// ECDSA P-256 with SHA-256; signatures are 64 bytes r || s with low S only.
     Es256(p256::ecdsa::VerifyingKey),
+    /// A key of SSH; signatures are SSHSIG blobs ([`crate::sshsig`]).
+    SshSig(SshKey),
 }
 
 /// What is wrong with a key text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
     /// The method before the colon is not one of ours.
-    #[error("unknown signature method; ed25519 and es256 are known")]
+    #[error("unknown signature method; ed25519, es256 and sshsig are known")]
     UnknownMethod,
     /// The bytes are not the one canonical encoding of a usable key.
     #[error("not a usable public key of its method")]
@@ -44,25 +52,36 @@ pub enum KeyError {
 pub type KeyId = String;
 
 impl PublicKey {
-    /// Name of the method, `ed25519` or `es256`.
+    /// Name of the method: `ed25519`, `es256` or `sshsig`.
     pub const fn method(&self) -> &'static str {
         match self {
             Self::Ed25519(_) => "ed25519",
             Self::Es256(_) => "es256",
+            Self::SshSig(_) => "sshsig",
         }
     }
 
-    /// The canonical bytes: 32 for `ed25519`, 65 for `es256`.
+    /// The bare key, 32 bytes of Ed25519 or 65 of P-256, whatever the method. Uniqueness and
+    /// revocation compare these: under two methods or two applications, one private key stays one.
     pub fn raw(&self) -> Vec<u8> {
         match self {
             Self::Ed25519(k) => k.to_bytes().to_vec(),
             Self::Es256(k) => k.to_sec1_point(false).as_bytes().to_vec(),
+            Self::SshSig(k) => k.raw(),
         }
     }
 
-    /// Digest over label, method and raw bytes.
+    /// The one encoding in its method: [`PublicKey::raw`], or for `sshsig` the SSH wire format.
+    pub fn encoded(&self) -> Vec<u8> {
+        match self {
+            Self::Ed25519(_) | Self::Es256(_) => self.raw(),
+            Self::SshSig(k) => k.wire(),
+        }
+    }
+
+    /// Digest over label, method and encoding.
     pub fn digest(&self) -> Digest {
-        Labelled::new(labels::KEY).bytes(self.method().as_bytes()).bytes(&self.raw()).hash()
+        Labelled::new(labels::KEY).bytes(self.method().as_bytes()).bytes(&self.encoded()).hash()
     }
 
     /// The hint that envelopes carry for this key.
@@ -78,42 +97,50 @@ impl PublicKey {
             }
             Self::Es256(k) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|s| s.normalize_s() == s && k.verify(message, &s).is_ok()),
+            Self::SshSig(k) => k.verifies(message, signature),
         }
     }
 
-    fn from_raw(method: &str, raw: &[u8]) -> Result<Self, KeyError> {
+    fn decode(method: &str, bytes: &[u8]) -> Result<Self, KeyError> {
         match method {
-            "ed25519" => {
-                let bytes: [u8; 32] = raw.try_into().map_err(|_| KeyError::BadKey)?;
-                let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::BadKey)?;
-                if key.is_weak() || key.to_edwards().compress().to_bytes() != bytes {
-                    return Err(KeyError::BadKey);
-                }
-                Ok(Self::Ed25519(key))
-            }
-            "es256" => {
-                if raw.len() != 65 {
-                    return Err(KeyError::BadKey);
-                }
-                p256::ecdsa::VerifyingKey::from_sec1_bytes(raw).map(Self::Es256).map_err(|_| KeyError::BadKey)
-            }
+            "ed25519" => ed25519_point(bytes).map(Self::Ed25519),
+            "es256" => p256_point(bytes).map(Self::Es256),
+            "sshsig" => SshKey::from_wire(bytes).map(Self::SshSig),
             _ => Err(KeyError::UnknownMethod),
         }
     }
+}
+
+/// A canonical Ed25519 key that is not of small order.
+pub(crate) fn ed25519_point(bytes: &[u8]) -> Result<ed25519_dalek::VerifyingKey, KeyError> {
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::BadKey)?;
+    let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::BadKey)?;
+    if key.is_weak() || key.to_edwards().compress().to_bytes() != bytes {
+        return Err(KeyError::BadKey);
+    }
+    Ok(key)
+}
+
+/// An uncompressed point of P-256.
+pub(crate) fn p256_point(bytes: &[u8]) -> Result<p256::ecdsa::VerifyingKey, KeyError> {
+    if bytes.len() != 65 {
+        return Err(KeyError::BadKey);
+    }
+    p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).map_err(|_| KeyError::BadKey)
 }
 
 impl FromStr for PublicKey {
     type Err = KeyError;
     fn from_str(s: &str) -> Result<Self, KeyError> {
         let (method, b64) = s.split_once(':').ok_or(KeyError::UnknownMethod)?;
-        let raw = STANDARD.decode(b64).map_err(|_| KeyError::BadKey)?;
-        Self::from_raw(method, &raw)
+        let bytes = STANDARD.decode(b64).map_err(|_| KeyError::BadKey)?;
+        Self::decode(method, &bytes)
     }
 }
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.method(), STANDARD.encode(self.raw()))
+        write!(f, "{}:{}", self.method(), STANDARD.encode(self.encoded()))
     }
 }
 
@@ -125,7 +152,7 @@ impl fmt::Debug for PublicKey {
 
 impl std::hash::Hash for PublicKey {
     fn hash<H: std::hash::Hasher>(&self, h: &mut H) {
-        self.raw().hash(h);
+        (self.method(), self.encoded()).hash(h);
     }
 }
 
@@ -137,7 +164,8 @@ impl PartialOrd for PublicKey {
 
 impl Ord for PublicKey {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.raw().cmp(&other.raw())
+        let place = |k: &Self| (k.raw(), k.method(), k.encoded());
+        place(self).cmp(&place(other))
     }
 }
 
@@ -267,10 +295,10 @@ mod tests {
         twin[0] = 0xee;
         twin[31] = 0x7f;
         for bad in [identity, twin] {
-            assert_eq!(PublicKey::from_raw("ed25519", &bad), Err(KeyError::BadKey));
+            assert_eq!(PublicKey::decode("ed25519", &bad), Err(KeyError::BadKey));
         }
         let PublicKey::Es256(k) = SigningKey::generate_es256().public() else { unreachable!() };
-        assert_eq!(PublicKey::from_raw("es256", k.to_sec1_point(true).as_bytes()), Err(KeyError::BadKey));
+        assert_eq!(PublicKey::decode("es256", k.to_sec1_point(true).as_bytes()), Err(KeyError::BadKey));
         assert_eq!("rsa:AAAA".parse::<PublicKey>(), Err(KeyError::UnknownMethod));
     }
 }

@@ -30,7 +30,10 @@ pub mod key;
 pub mod label;
 pub mod limits;
 pub mod matter;
+pub mod notification;
 pub mod open;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 #[cfg(feature = "pin")]
 pub mod pin;
 pub mod query;
@@ -43,6 +46,7 @@ pub mod request;
 pub mod restriction;
 pub mod sealing;
 pub mod sharing;
+pub mod sshsig;
 pub mod statement;
 pub mod strict;
 mod time;

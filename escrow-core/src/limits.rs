@@ -8,6 +8,10 @@ pub const PAYLOAD_SMALL: usize = 64 * 1024;
 pub const PAYLOAD_LARGE: usize = 2 * 1024 * 1024;
 /// Signatures in one envelope.
 pub const SIGNATURES_MAX: usize = 32;
+/// An SSH public key in its wire format, bytes.
+pub const SSH_KEY_MAX: usize = 512;
+/// One signature of the method `sshsig`, bytes.
+pub const SSHSIG_MAX: usize = 4 * 1024;
 /// Nesting of JSON.
 pub const JSON_DEPTH: usize = 16;
 /// Largest integer in JSON, 2^53 - 1 (RFC 8259 section 6, interoperable range).

@@ -38,6 +38,7 @@ pub struct Matter {
 
 /// The acts on a matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum MatterAction {
     /// Requests may be made.

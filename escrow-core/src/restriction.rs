@@ -1,7 +1,10 @@
 //! Restrictions: statements that take permission away, and how peers tell each other.
 
+use crate::decision::{Choice, Decision};
 use crate::digest::{Digest, Nonce};
+use crate::envelope::Envelope;
 use crate::limits;
+use crate::matter::{Matter, MatterAction};
 use crate::statement::{Kind, rule, statement, strictly_sorted};
 use crate::strict::nullable;
 use crate::time::Timestamp;
@@ -50,3 +53,13 @@ statement!(RestrictionAnswer, RestrictionAnswer, limits::PAYLOAD_LARGE, |a| {
     rule(a.after <= a.upto, "covers positions that end before they begin")?;
     rule(a.request.is_none() || a.after == 0, "about a request the whole log counts")
 });
+
+/// True for statements that take permission away: they count at any node, from the first on.
+pub fn is_restriction(statement: &Envelope) -> bool {
+    match statement.kind() {
+        Kind::Revocation | Kind::Withdrawal | Kind::Cancellation | Kind::Veto => true,
+        Kind::Decision => statement.decode::<Decision>().is_ok_and(|d| d.choice != Choice::Approve),
+        Kind::Matter => statement.decode::<Matter>().is_ok_and(|m| m.action == MatterAction::Close),
+        _ => false,
+    }
+}

@@ -7,6 +7,7 @@ use std::fmt;
 
 /// The kinds of statement. The payload type is `application/vnd.escrow.<kind>.v1+json`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Who exists and what the rules are.
@@ -47,11 +48,13 @@ pub enum Kind {
     View,
     /// A person's authenticated question to one node.
     Query,
+    /// A node tells a webhook that something waits.
+    Notification,
 }
 
 impl Kind {
     /// All kinds, in the order of the specification's table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Charter,
         Self::Enrolment,
         Self::Revocation,
@@ -71,6 +74,7 @@ impl Kind {
         Self::RestrictionAnswer,
         Self::View,
         Self::Query,
+        Self::Notification,
     ];
 
     /// The name as it stands in payloads.
@@ -95,6 +99,7 @@ impl Kind {
             Self::RestrictionAnswer => "restriction-answer",
             Self::View => "view",
             Self::Query => "query",
+            Self::Notification => "notification",
         }
     }
 

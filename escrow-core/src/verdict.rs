@@ -51,6 +51,7 @@ statement!(Verdict, Verdict, limits::PAYLOAD_LARGE, |v| {
 
 /// The three answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Everything holds now.
@@ -74,6 +75,7 @@ impl Outcome {
 
 /// One thing a pending request lacks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lacking {
     /// A counter of the policy context, e.g. `approvals.legal` or `waited_seconds`.
@@ -86,6 +88,7 @@ pub struct Lacking {
 
 /// How one policy text came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PolicyResult {
     /// Digest of the text.

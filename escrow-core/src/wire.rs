@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// Answer to an accepted statement: the node's signed receipt and its inclusion proof.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Receipted {
     /// Envelope of a [`crate::receipt::Receipt`].
     pub receipt: Blob,
@@ -23,6 +24,7 @@ pub struct Receipted {
 
 /// `POST /v1/deposits`: a deposit envelope with the asked seat's own blob.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DepositBody {
     /// Envelope of a [`crate::deposit::Deposit`].
@@ -33,6 +35,7 @@ pub struct DepositBody {
 
 /// `POST /v1/releases`: everything a node needs to decide on its reply.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseBody {
     /// Envelope of a [`crate::release::ReleaseCall`].
@@ -47,6 +50,7 @@ pub struct ReleaseBody {
 
 /// Answer to a release call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Released {
     /// The sealed reply.
     pub reply: Blob,
@@ -62,6 +66,7 @@ pub struct Released {
 
 /// Answer to [`crate::query::Question::Evaluate`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerdictAnswer {
     /// Envelope of a [`crate::verdict::Verdict`].
     pub verdict: Blob,
@@ -76,21 +81,33 @@ pub struct VerdictAnswer {
 /// Answer to [`crate::query::Question::Preview`]: what the node would say to the request now. Not
 /// signed, not a verdict, presented to nobody.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PreviewAnswer {
     /// The outcome.
     pub outcome: Outcome,
     /// What would be lacking.
     pub lacking: Vec<Lacking>,
     /// What would refuse: rule code and words.
-    pub refusals: Vec<(Code, String)>,
+    pub refusals: Vec<PreviewRefusal>,
     /// Every policy text evaluated.
     pub policies: Vec<PolicyResult>,
     /// The context bytes that the policies saw.
     pub context: Option<Blob>,
 }
 
+/// One rule that refuses.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PreviewRefusal {
+    /// Its stable code.
+    pub rule: Code,
+    /// What happened, and the next step.
+    pub detail: String,
+}
+
 /// One self-recovery, in answers to [`crate::query::Question::Recoveries`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoveryInfo {
     /// Envelope of the [`crate::recovery::SelfRecovery`].
     pub recovery: Blob,
@@ -108,6 +125,7 @@ pub struct RecoveryInfo {
 
 /// One matter, in answers to [`crate::query::Question::Matters`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MatterInfo {
     /// Its name.
     pub matter: MatterId,
@@ -125,6 +143,7 @@ pub struct MatterInfo {
 
 /// One request, in answers to [`crate::query::Question::Requests`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RequestInfo {
     /// Envelope of the request.
     pub request: Blob,
@@ -142,6 +161,7 @@ pub struct RequestInfo {
 
 /// One escrowed item, in answers to [`crate::query::Question::Items`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ItemInfo {
     /// Its id.
     pub item: ItemId,
@@ -159,6 +179,7 @@ pub struct ItemInfo {
 
 /// Answer to [`crate::query::Question::Own`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OwnAnswer {
     /// Live enrolments of the asking device: digest, and when the node first logged it.
     pub enrolments: Vec<OwnEnrolment>,
@@ -170,6 +191,7 @@ pub struct OwnAnswer {
 
 /// A live enrolment of the asking device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OwnEnrolment {
     /// Digest of the enrolment statement.
     pub enrolment: Digest,
@@ -179,6 +201,7 @@ pub struct OwnEnrolment {
 
 /// One consent, in answers to [`crate::query::Question::Consents`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConsentInfo {
     /// Envelope of the consent.
     pub consent: Blob,
@@ -190,6 +213,7 @@ pub struct ConsentInfo {
 
 /// One event in a subject's own activity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActivityInfo {
     /// When it was logged.
     pub at: Timestamp,
@@ -209,6 +233,7 @@ pub struct ActivityInfo {
 
 /// Answer to [`crate::query::Question::Entries`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntriesAnswer {
     /// Size of the log when it answered, the query's own entry included.
     pub size: u64,
@@ -224,6 +249,7 @@ pub struct EntriesAnswer {
 
 /// Answer to [`crate::query::Question::Views`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ViewsAnswer {
     /// The node's newest checkpoint with the cosignatures it has.
     pub checkpoint: String,
@@ -233,6 +259,7 @@ pub struct ViewsAnswer {
 
 /// `POST /v1/peer/restrictions`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RestrictionAsk {
     /// Echoed in the signed answer.
@@ -249,6 +276,7 @@ pub struct RestrictionAsk {
 
 /// Its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RestrictionReply {
     /// Envelope of a [`crate::restriction::RestrictionAnswer`]; null from a node that is not READY.
     pub answer: Option<Blob>,
@@ -262,6 +290,7 @@ pub struct RestrictionReply {
 
 /// `GET /v1/peer/witnessed?origin=...`: the newest note of that log which the node cosigned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Witnessed {
     /// The note, or null if it never cosigned one.
     pub note: Option<String>,
@@ -269,6 +298,7 @@ pub struct Witnessed {
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
     /// The seat.
     pub seat: SeatIndex,
@@ -292,6 +322,7 @@ pub struct Status {
 
 /// RFC 9457 problem document, `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// `urn:escrow:problem:<code>`.
     #[serde(rename = "type")]

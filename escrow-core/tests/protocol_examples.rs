@@ -24,7 +24,7 @@ use p256::elliptic_curve::ff::PrimeField as _;
 use p256::elliptic_curve::sec1::ToSec1Point as _;
 use p256::{ProjectivePoint, Scalar};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 use std::path::{Path, PathBuf};
 
 // ---- by hand ----
@@ -122,6 +122,38 @@ fn key(key: &SigningKey) -> Block {
         .hex("key id", &digest[..8])
         .text("message", "escrow")
         .hex("signature", signature)
+}
+
+fn ssh_string(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
+}
+
+fn ssh_key() -> Block {
+    let secret = ed25519(1);
+    let (algorithm, application) = (&b"sk-ssh-ed25519@openssh.com"[..], &b"ssh:"[..]);
+    let wire = [algorithm, &secret.public().raw(), application].map(ssh_string).concat();
+    let public: PublicKey = w(&format!("sshsig:{}", b64(&wire)));
+    let digest = sha256(&labelled("escrow/v1/key", &[b"sshsig", &wire]));
+    assert_eq!((public.digest().0, public.raw()), (digest, secret.public().raw()));
+    let fields: [&[u8]; 4] = [b"statement@escrow.v1", b"", b"sha512", &Sha512::digest(b"escrow")];
+    let asked = [b"SSHSIG".to_vec(), fields.map(ssh_string).concat()].concat();
+    let (flags, counter) = ([1], 7u32.to_be_bytes());
+    let signed = [&sha256(application)[..], &flags, &counter, &sha256(&asked)].concat();
+    let signature =
+        [ssh_string(algorithm), ssh_string(&secret.sign(&signed)), flags.to_vec(), counter.to_vec()].concat();
+    let fields: [&[u8]; 5] = [&wire, b"statement@escrow.v1", b"", b"sha512", &signature];
+    let blob = [b"SSHSIG\0\0\0\x01".to_vec(), fields.map(ssh_string).concat()].concat();
+    assert!(public.verifies(b"escrow", &blob));
+    Block::new()
+        .text("public", &public)
+        .hex("raw", public.raw())
+        .hex("digest", digest)
+        .hex("key id", &digest[..8])
+        .text("message", "escrow")
+        .hex("asked of the agent", asked)
+        .hex("signed by the device", signed)
+        .hex("answer of the agent", signature)
+        .hex("signature", blob)
 }
 
 fn signed_statement() -> Block {
@@ -423,6 +455,7 @@ fn blocks() -> Vec<(&'static str, Block)> {
         ("labelled", labelled_bytes()),
         ("key-ed25519", key(&ed25519(1))),
         ("key-es256", key(&es256(2))),
+        ("key-sshsig", ssh_key()),
         ("statement", signed_statement()),
         ("token", tokens()),
         ("policy-digest", policy_digest()),
@@ -452,7 +485,7 @@ fn page() -> PathBuf {
 /// Where the block after a marker stands: its lines between the fences.
 fn block(page: &str, name: &str) -> std::ops::Range<usize> {
     let marker = format!("<!-- example: {name} -->\n```text\n");
-    let start = page.find(&marker).unwrap_or_else(|| panic!("no block {name} in docs/protocol.md")) + marker.len();
+    let start = page.find(&marker).unwrap_or_else(|| panic!("the page has no block {name}")) + marker.len();
     let end = page[start..].find("```\n").unwrap_or_else(|| panic!("block {name} does not end"));
     start..start + end
 }
@@ -487,6 +520,27 @@ fn every_marked_block_of_the_page_is_checked_by_a_test() {
     }
 }
 
+#[test]
+fn the_page_of_webhooks_shows_a_real_body() {
+    let path = repository().join("docs/webhooks.md");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    let envelope = Envelope::sign(&notification(), &[&ed25519(1)]).unwrap();
+    let made = format!(
+        "POST /escrow HTTP/1.1\nhost: mail-gateway.acme.example\ncontent-type: application/json\nidempotency-key: {}\n\n{}\n\n\
+        of which the payload is\n\n{}\n",
+        envelope.digest(),
+        std::str::from_utf8(envelope.bytes()).unwrap(),
+        std::str::from_utf8(envelope.payload()).unwrap(),
+    );
+    let at = block(&text, "webhook");
+    if std::env::var_os("ESCROW_BLESS").is_some() {
+        text.replace_range(at, &made);
+        std::fs::write(path, text).unwrap();
+    } else {
+        assert_eq!(text[at], made, "the example of docs/webhooks.md");
+    }
+}
+
 /// Names of all members, at every depth.
 fn members(value: &Value, out: &mut std::collections::BTreeSet<String>) {
     match value {
@@ -511,8 +565,9 @@ fn the_page_names_every_label_member_kind_and_route() {
         ["escrow-core/src/label.rs", "escrow-core/src/charter.rs", "escrow-core/src/sealing.rs"].map(read).join("\n");
     let labels = quoted(&sources, "escrow/v1/");
     assert!(labels.len() > 15, "{labels:?}");
-    let routes = quoted(&read("escrow-node/src/http/mod.rs"), "/");
-    assert!(routes.len() > 11, "{routes:?}");
+    let openapi: Value = serde_json::from_str(&read("docs/openapi.json")).unwrap();
+    let routes: Vec<String> = openapi["paths"].as_object().unwrap().keys().cloned().collect();
+    assert!(routes.len() > 12, "{routes:?}");
     for word in labels.iter().chain(&routes) {
         assert!(text.contains(word), "docs/protocol.md does not name {word}");
     }

@@ -1,7 +1,9 @@
 //! The configuration file: where to listen, where data lies, where the passphrase is.
 
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// `escrow-node.toml`. Relative paths are relative to the file's own folder.
@@ -23,6 +25,71 @@ pub struct Config {
     /// Requests in flight above which new ones are turned away.
     #[serde(default = "default_in_flight")]
     pub max_in_flight: usize,
+    /// How much one key or one address may ask for.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
+    /// Who is told that something waits for people.
+    #[serde(default)]
+    pub webhooks: Vec<Webhook>,
+}
+
+/// `[[webhooks]]`: a receiver of signed notifications.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where to post; `http` only to a loopback address.
+    pub url: String,
+    /// Certificate authorities believed instead of the system's, PEM.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Webhook {
+    fn check(&self) -> Result<(), String> {
+        let url = reqwest::Url::parse(&self.url).map_err(|e| e.to_string())?;
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let loopback = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        match url.scheme() {
+            "https" => Ok(()),
+            "http" if loopback => Ok(()),
+            _ => Err("https is needed, or http to a loopback address such as 127.0.0.1".into()),
+        }
+    }
+}
+
+/// `[rate_limits]`: what each key, or each address, may send in a minute, and at once.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimits {
+    /// Statements of one key that are no restrictions.
+    pub statements_per_minute: NonZeroU32,
+    /// Restrictions of one key.
+    pub restrictions_per_minute: NonZeroU32,
+    /// Deposits of one key, each of up to 256 items.
+    pub deposits_per_minute: NonZeroU32,
+    /// Queries of one key.
+    pub queries_per_minute: NonZeroU32,
+    /// Release calls of one key.
+    pub releases_per_minute: NonZeroU32,
+    /// What an address sends that no known key signed.
+    pub strangers_per_minute: NonZeroU32,
+    /// Statements that an address sends again, or to a node or at a time that they were not signed for.
+    pub repeats_per_minute: NonZeroU32,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        let n = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        Self {
+            statements_per_minute: n(240),
+            restrictions_per_minute: n(240),
+            deposits_per_minute: n(1_200),
+            queries_per_minute: n(600),
+            releases_per_minute: n(60),
+            strangers_per_minute: n(120),
+            repeats_per_minute: n(1_200),
+        }
+    }
 }
 
 /// How log lines look.
@@ -53,6 +120,9 @@ pub enum ConfigError {
     /// Not valid.
     #[error("{0} is not a valid configuration: {1}")]
     Parse(PathBuf, Box<toml::de::Error>),
+    /// A webhook that nothing may be sent to.
+    #[error("{0}: webhook {1}: {2}")]
+    Webhook(PathBuf, usize, String),
 }
 
 impl Config {
@@ -66,6 +136,12 @@ impl Config {
         let base = path.parent().unwrap_or_else(|| Path::new("."));
         config.data_dir = base.join(&config.data_dir);
         config.passphrase_file = base.join(&config.passphrase_file);
+        let mut urls = BTreeSet::new();
+        for (n, webhook) in (1..).zip(&mut config.webhooks) {
+            let once = urls.insert(webhook.url.clone()).then_some(()).ok_or_else(|| "named twice".to_owned());
+            once.and(webhook.check()).map_err(|e| ConfigError::Webhook(path.into(), n, e))?;
+            webhook.ca_file = webhook.ca_file.as_ref().map(|file| base.join(file));
+        }
         Ok(config)
     }
 

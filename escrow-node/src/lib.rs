@@ -14,17 +14,21 @@
 
 pub mod config;
 pub mod engine;
+#[cfg(test)]
+mod fixture;
 pub mod http;
 pub mod init;
 pub mod keys;
 pub mod metrics;
 pub mod node;
 pub mod peers;
+mod rates;
 pub mod release;
 pub mod start;
 pub mod store;
 pub mod unlock;
 pub mod vault;
+mod webhooks;
 pub mod writer;
 
 pub use config::Config;

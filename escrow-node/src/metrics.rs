@@ -17,6 +17,8 @@ pub fn install() -> Option<PrometheusHandle> {
     describe_counter!("escrow_verdicts_total", "Verdicts given, by outcome");
     describe_counter!("escrow_releases_total", "Release calls, by outcome (delivered, or the rule that refused)");
     describe_counter!("escrow_cosignatures_total", "Cosignatures given to other logs, by outcome");
+    describe_counter!("escrow_rate_limited_total", "Requests turned away, by bucket and whose it is (key or address)");
+    describe_counter!("escrow_webhooks_total", "Notifications to webhooks, by outcome of each attempt");
     describe_gauge!("escrow_log_entries", "Entries in this node's log");
     describe_gauge!("escrow_ready", "1 while the node is READY");
     handle.clone()
@@ -35,6 +37,16 @@ pub fn verdict(outcome: &'static str) {
 /// One release call; `outcome` is `delivered` or a code.
 pub fn release(outcome: &'static str) {
     counter!("escrow_releases_total", "outcome" => outcome).increment(1);
+}
+
+/// One request turned away because a bucket was empty; `who` is `key` or `address`.
+pub fn rate_limited(bucket: &'static str, who: &'static str) {
+    counter!("escrow_rate_limited_total", "bucket" => bucket, "who" => who).increment(1);
+}
+
+/// One attempt at a webhook: `delivered`, `failed`, `gone`, `expired` or `dropped`.
+pub fn webhook(outcome: &'static str) {
+    counter!("escrow_webhooks_total", "outcome" => outcome).increment(1);
 }
 
 /// One add-checkpoint.

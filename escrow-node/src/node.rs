@@ -7,10 +7,12 @@ use crate::init::InitError;
 use crate::keys::SeatKeys;
 use crate::metrics;
 use crate::peers::{CosignAnswer, PeerError, Peers, add_cosignature};
+use crate::rates::Rates;
 use crate::start;
 use crate::store::{Store, StoreError};
 use crate::unlock::{PassphraseFile, UnlockError};
 use crate::vault::Vault;
+use crate::webhooks;
 use crate::writer::{Stopped, Writer};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::entry::Chain;
@@ -104,6 +106,7 @@ pub struct Node {
     pub(crate) peers: Peers,
     pub(crate) vault: Arc<Vault>,
     pub(crate) keys: Arc<SeatKeys>,
+    pub(crate) rates: Arc<Rates>,
     charter: RwLock<Arc<Charter>>,
     state: watch::Sender<State>,
     /// Newest checkpoint with the cosignatures it has.
@@ -167,6 +170,7 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         return Err(LoadError::Chain("its root is not the one recorded at the last commit".into()).into());
     }
     engine.load_peers(store.peers()?);
+    engine.set_webhooks(config.webhooks.iter().map(|w| w.url.clone()).collect());
 
     let (state, _) = watch::channel(State::Unproven("waiting for the other nodes to prove this log".into()));
     let poison = state.clone();
@@ -183,6 +187,7 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         peers,
         vault: Arc::new(Vault::new(config.deposit_keys(), storage, index)),
         keys,
+        rates: Arc::new(Rates::new(&config.rate_limits)),
         reader: Mutex::new(reader),
         charter: RwLock::new(Arc::new(newest)),
         state,
@@ -199,11 +204,13 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     let Opened { node, accepted, writer } = open(&config)?;
     metrics::ready(false);
     let mut states = node.state.subscribe();
+    let mut webhooks = webhooks::start(&config.webhooks, &node).await?;
     let server = http::serve(&config, Arc::clone(&node))?;
     tracing::info!(seat = %node.seat, listen = %config.listen, "listening; proving the log to the other nodes");
     let proof = tokio::spawn(start::prove(Arc::clone(&node), accepted));
     let follow = tokio::spawn(follow(Arc::clone(&node)));
     let pull = tokio::spawn(pull(Arc::clone(&node)));
+    let tidy = tokio::spawn(tidy(Arc::clone(&node.rates)));
     let poisoned = async {
         let stopped = states.wait_for(|s| matches!(s, State::Poisoned(_))).await;
         stopped.map_or_else(|_| String::new(), |s| s.reason())
@@ -216,7 +223,8 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     proof.abort();
     follow.abort();
     pull.abort();
-    let _ = tokio::join!(proof, follow, pull);
+    tidy.abort();
+    let _ = tokio::join!(proof, follow, pull, tidy, webhooks.shutdown());
     server.stop().await;
     drop(node);
     // The database closes with the last holder of the node, so that no WAL is left behind.
@@ -296,6 +304,14 @@ async fn pull(node: Arc<Node>) {
 
 /// Pages of restrictions that one peer may make this node fetch in a row.
 const RESTRICTION_PAGES_MAX: usize = 1_000;
+
+/// Buckets that are full again take no memory.
+async fn tidy(rates: Arc<Rates>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        rates.tidy();
+    }
+}
 
 impl Node {
     /// Everything that a peer has logged from position `after` on to take permission away, with what

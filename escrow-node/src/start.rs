@@ -169,7 +169,7 @@ async fn restrictions(node: &Arc<Node>, answered: &mut BTreeSet<SeatIndex>) -> V
 
 /// The first entries of a proven node: an accepted charter, the restrictions it missed, and
 /// aborts for authorisations that a stop interrupted.
-async fn become_ready(
+pub(crate) async fn become_ready(
     node: &Arc<Node>,
     accepted: &Accepted,
     learnt: Vec<Envelope>,

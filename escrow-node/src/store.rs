@@ -4,9 +4,10 @@
 //! anything; triggers that refuse UPDATE and DELETE of entries guard against accidents, not
 //! against an operator.
 
+use crate::metrics;
 use crate::vault::KeyName;
 use escrow_audit::tree::Hash;
-use escrow_core::{Digest, ItemId};
+use escrow_core::{Digest, ItemId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -53,6 +54,48 @@ pub struct PeerHead {
     pub note: String,
 }
 
+/// A notification on its way to one webhook.
+#[derive(Debug, Clone)]
+pub struct WebhookNew {
+    /// The receiver.
+    pub url: String,
+    /// The notification's digest.
+    pub digest: Digest,
+    /// Its envelope.
+    pub body: Vec<u8>,
+    /// When it is given up.
+    pub expires: Timestamp,
+    /// When it is tried.
+    pub due: Timestamp,
+}
+
+/// A stored one.
+#[derive(Debug, Clone)]
+pub struct WebhookRow {
+    /// Which.
+    pub id: i64,
+    /// What.
+    pub what: WebhookNew,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// A change to the outbox of webhooks.
+#[derive(Debug, Clone)]
+pub enum WebhookChange {
+    /// Something new waits.
+    Add(WebhookNew),
+    /// Tried in vain; again at this time.
+    Later(i64, Timestamp),
+    /// Delivered or given up.
+    Done(i64),
+    /// Only these receivers are configured; what is for others goes.
+    Keep(Vec<String>),
+}
+
+/// Notifications kept for one receiver; the oldest goes when one more comes.
+pub const WEBHOOK_ROWS: u32 = 1_000;
+
 /// Everything that one commit writes.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -68,6 +111,8 @@ pub struct Batch {
     pub peers: Vec<(String, PeerHead)>,
     /// Origin and two signed notes that contradict each other.
     pub misbehaviour: Vec<(String, String, String)>,
+    /// Notifications for webhooks.
+    pub webhooks: Vec<WebhookChange>,
     /// Root after the batch, and the size it is the root of.
     pub root: Option<(u64, Hash)>,
 }
@@ -81,6 +126,7 @@ impl Batch {
             && self.deposits.is_empty()
             && self.peers.is_empty()
             && self.misbehaviour.is_empty()
+            && self.webhooks.is_empty()
     }
 }
 
@@ -113,6 +159,8 @@ CREATE TABLE IF NOT EXISTS share (item BLOB PRIMARY KEY, deposit BLOB NOT NULL R
 CREATE TABLE IF NOT EXISTS peer (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS misbehaviour (id INTEGER PRIMARY KEY, origin TEXT NOT NULL, a TEXT NOT NULL, b TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS accepted_charter (position INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS webhook (id INTEGER PRIMARY KEY AUTOINCREMENT, url TEXT NOT NULL, digest BLOB NOT NULL, body BLOB NOT NULL, expires INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX IF NOT EXISTS webhook_due ON webhook (url, due);
 CREATE TRIGGER IF NOT EXISTS entry_stays BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'log entries are never changed'); END;
 CREATE TRIGGER IF NOT EXISTS entry_keeps BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'log entries are never deleted'); END;
 CREATE TRIGGER IF NOT EXISTS root_stays BEFORE UPDATE ON root BEGIN SELECT RAISE(ABORT, 'one root for one size'); END;
@@ -187,11 +235,38 @@ impl Store {
         for (origin, a, b) in &batch.misbehaviour {
             tx.execute("INSERT INTO misbehaviour (origin, a, b) VALUES (?1, ?2, ?3)", params![origin, a, b])?;
         }
+        for change in &batch.webhooks {
+            webhook(&tx, change)?;
+        }
         if let Some((size, root)) = &batch.root {
             tx.execute("INSERT INTO root (size, root) VALUES (?1, ?2)", params![int(*size)?, root.as_slice()])?;
         }
         tx.commit()?;
         Ok(())
+    }
+
+    /// The notification for a receiver that is due first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn next_webhook(&self, url: &str) -> Result<Option<WebhookRow>, StoreError> {
+        let sql =
+            "SELECT id, digest, body, expires, due, attempts FROM webhook WHERE url = ?1 ORDER BY due, id LIMIT 1";
+        let mut q = self.0.prepare_cached(sql)?;
+        let row = q.query_row([url], |r| {
+            Ok((
+                r.get::<_, i64>(0)?,
+                r.get::<_, Vec<u8>>(1)?,
+                r.get::<_, Vec<u8>>(2)?,
+                r.get::<_, i64>(3)?,
+                r.get::<_, i64>(4)?,
+                r.get::<_, u32>(5)?,
+            ))
+        });
+        let Some((id, digest, body, expires, due, attempts)) = row.optional()? else { return Ok(None) };
+        let digest = Digest(digest.try_into().map_err(|_| StoreError::Row("notification digest"))?);
+        let (expires, due) = (Timestamp::from_millis(expires), Timestamp::from_millis(due));
+        Ok(Some(WebhookRow { id, what: WebhookNew { url: url.to_owned(), digest, body, expires, due }, attempts }))
     }
 
     /// Entry bytes from `from` on, at most `count`.
@@ -322,6 +397,38 @@ impl Store {
         tx.commit()?;
         Ok(())
     }
+}
+
+fn webhook(tx: &rusqlite::Transaction<'_>, change: &WebhookChange) -> Result<(), StoreError> {
+    match change {
+        WebhookChange::Add(w) => {
+            tx.prepare_cached("INSERT INTO webhook (url, digest, body, expires, due) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![w.url, w.digest.as_bytes(), w.body, w.expires.millis(), w.due.millis()])?;
+            let old = "SELECT id FROM webhook WHERE url = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2";
+            let dropped = tx
+                .prepare_cached(&format!("DELETE FROM webhook WHERE id IN ({old})"))?
+                .execute(params![w.url, WEBHOOK_ROWS])?;
+            if dropped > 0 {
+                metrics::webhook("dropped");
+                tracing::warn!(dropped, "a webhook takes nothing for long; its oldest notifications are dropped");
+            }
+        }
+        WebhookChange::Later(id, due) => {
+            tx.prepare_cached("UPDATE webhook SET due = ?2, attempts = attempts + 1 WHERE id = ?1")?
+                .execute(params![id, due.millis()])?;
+        }
+        WebhookChange::Done(id) => {
+            tx.prepare_cached("DELETE FROM webhook WHERE id = ?1")?.execute([id])?;
+        }
+        WebhookChange::Keep(urls) => {
+            let mut known = tx.prepare("SELECT DISTINCT url FROM webhook")?;
+            let known = known.query_map([], |r| r.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+            for gone in known.iter().filter(|k| !urls.contains(k)) {
+                tx.execute("DELETE FROM webhook WHERE url = ?1", [gone])?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn int(n: u64) -> Result<i64, StoreError> {

@@ -148,7 +148,8 @@ impl Inner {
             return Err(PolicyError::Validate("templates are not used here".into()));
         }
         let result = Validator::new(self.schema.clone()).validate(&self.set, ValidationMode::Strict);
-        let first = result.validation_errors().next().map(ToString::to_string);
+        // The engine gives them in no fixed order; the same text is refused in the same words.
+        let first = result.validation_errors().map(ToString::to_string).min();
         first.map_or(Ok(()), |e| Err(PolicyError::Validate(e)))
     }
 }
@@ -159,6 +160,11 @@ impl Parsed {
     pub fn allows_requestor_as_recipient(&self) -> bool {
         let says = |p: &cedar_policy::Policy| p.annotation("recipient_is_requestor") == Some("allowed");
         self.0.set.policies().any(|p| p.effect() == cedar_policy::Effect::Permit && says(p))
+    }
+
+    /// The single policies of the text.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &cedar_policy::Policy> {
+        self.0.set.policies()
     }
 
     /// Evaluates action `release` on exact context bytes.
@@ -202,7 +208,8 @@ impl Parsed {
     }
 }
 
-fn name(policy: &cedar_policy::Policy) -> Option<Code> {
+/// The id of one policy of a text: what `@id` says, else its place.
+pub(crate) fn name(policy: &cedar_policy::Policy) -> Option<Code> {
     policy.annotation("id").and_then(|id| id.parse().ok()).or_else(|| policy.id().to_string().parse().ok())
 }
 

@@ -1,7 +1,7 @@
 //! What makes a charter acceptable: every refusal of section 4.1 of the design, and the rule that
 //! version v+1 is signed by the admin quorums of v and of v+1 (TUF's root rule).
 
-use crate::cedar;
+use crate::{cedar, lint};
 use escrow_core::charter::{Basis, Charter, Person, Subject};
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::limits;
@@ -192,6 +192,8 @@ fn check_seats(c: &Charter) -> Result<(), CharterError> {
         rule(legal, format!("{name}: a log origin is printable ASCII without space or plus"))?;
         let ed25519 = |k: &PublicKey| matches!(k, PublicKey::Ed25519(_));
         rule(ed25519(&s.log_key) && ed25519(&s.witness_key), format!("{name}: log and witness keys are Ed25519"))?;
+        let ssh = matches!(s.statement_key, PublicKey::SshSig(_));
+        rule(!ssh, format!("{name}: a node signs with ed25519 or es256, not with sshsig"))?;
         rule(sealing::check_key(&s.sealing).is_ok(), format!("{name}: bad sealing key"))?;
         rule(!s.operators.is_empty(), format!("{name}: no operator named"))?;
         for person in &s.operators {
@@ -317,6 +319,7 @@ fn check_policies(c: &Charter) -> Result<(), CharterError> {
     for p in &c.policies {
         rule(p.text.len() <= limits::POLICY_TEXT_MAX, format!("policy {}: text too long", p.id))?;
         cedar::validate(p, &c.approver_roles).map_err(|e| CharterError::Rule(format!("policy {}: {e}", p.id)))?;
+        lint::monotone(p, &c.approver_roles).map_err(|e| CharterError::Rule(format!("policy {}: {e}", p.id)))?;
     }
     Ok(())
 }

@@ -192,6 +192,9 @@ pub fn digest(bytes: &[u8]) -> Digest {
 }
 
 /// The Cedar schema for these approver roles. Every role is an attribute, 0 when nobody approved.
+///
+/// Requests ask for the action `release`, self-recoveries for `recover`: a text that permits only
+/// one of them denies the other.
 pub fn schema_text(roles: &[Role]) -> String {
     let approvals: Vec<String> = roles.iter().map(|r| format!("\"{r}\": Long")).collect();
     let approvals = approvals.join(", ");

@@ -303,6 +303,8 @@ pub struct Facts {
     pub(crate) seen: HashMap<Digest, (Kind, Logged)>,
     pub(crate) devices: BTreeMap<String, Vec<DeviceFact>>,
     pub(crate) revoked: HashMap<Revoked, Digest>,
+    /// By raw key: a revoked key has ended under every method.
+    pub(crate) revoked_keys: HashMap<Vec<u8>, Digest>,
     pub(crate) consents: BTreeMap<Digest, Fact<Consent>>,
     /// By consent and subject: a stranger's withdrawal that arrives first takes nobody's place.
     pub(crate) withdrawals: BTreeMap<(Digest, Token), Fact<Withdrawal>>,
@@ -437,13 +439,19 @@ impl Facts {
     /// True if every signature verifies under a key that an accepted charter lists or a device was
     /// enrolled with: then somebody known said it, whatever it is worth.
     pub fn signed_by_known(&self, envelope: &Envelope) -> bool {
+        self.known_signer(envelope).is_some()
+    }
+
+    /// The key that signed, the first if there are several; `None` unless every signature verifies
+    /// under a known key.
+    pub fn known_signer(&self, envelope: &Envelope) -> Option<PublicKey> {
         let people = || self.accepted.iter().filter_map(|d| self.charters.get(d)).flat_map(|c| &c.charter().people);
         let keys = |id: &String| {
             let listed = people().flat_map(|p| &p.keys).map(|k| &k.key).filter(|k| k.id() == *id);
             let enrolled = self.devices(id).iter().map(|d| &d.key);
             listed.chain(enrolled).cloned().collect::<BTreeSet<_>>().into_iter().collect()
         };
-        envelope.signers(keys).is_ok()
+        envelope.signers(keys).ok()?.into_iter().next()
     }
 
     /// Devices whose key has this hint.
@@ -471,9 +479,9 @@ impl Facts {
         keys.len() as u64
     }
 
-    /// The revocation of a key, if any.
+    /// The revocation of a key, if any, under whatever method it was named.
     pub fn revocation(&self, key: &PublicKey) -> Option<Digest> {
-        self.revoked.get(&Revoked::Key(key.clone())).copied()
+        self.revoked_keys.get(&key.raw()).copied()
     }
 
     fn revoked_enrolment(&self, enrolment: &Digest) -> Option<Digest> {
@@ -637,6 +645,9 @@ impl Facts {
                     return;
                 }
                 self.restrictions.insert(logged.seq, v.digest());
+                if let Revoked::Key(key) = &of {
+                    self.revoked_keys.entry(key.raw()).or_insert(v.digest());
+                }
                 self.revoked.insert(of, v.digest());
             }
             Admitted::Consent(v) => {

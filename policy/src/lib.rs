@@ -11,16 +11,20 @@
 //! **Not here.** Clock, storage, network; the log's bytes (crate `escrow-audit`).
 
 pub mod admit;
+pub mod attributes;
+pub mod cases;
 pub mod cedar;
 pub mod charter;
 pub mod context;
 pub mod facts;
 pub mod floor;
 pub mod gate;
+pub mod lint;
+pub mod ready;
 pub mod recovery;
 mod refusal;
 
 pub use admit::{Admitted, Verified};
 pub use facts::{Event, Facts, Record};
 pub use gate::{Evaluation, Permit};
-pub use refusal::{Refusal, Rule};
+pub use refusal::{Blame, Refusal, Rule};

@@ -12,6 +12,7 @@ use escrow_core::decision::Choice::{Approve, Deny, Recuse};
 use escrow_core::deposit::Deposit;
 use escrow_core::enrolment::{Enrolment, Revoked};
 use escrow_core::matter::MatterAction::{Close, Open, Reopen};
+use escrow_core::notification::{Notification, NotificationEvent};
 use escrow_core::query::{EntryRange, Query, Question};
 use escrow_core::receipt::Receipt;
 use escrow_core::recovery::SelfRecovery;
@@ -302,6 +303,11 @@ const TABLE: &[Row] = &[
     }),
     ("an approval by a revoked key", Rule::KeyRevoked, Case::new, |c| {
         c.node.revoke("leo");
+        c.node.decide(c.request, "leo", "legal", Approve)
+    }),
+    ("an approval by a key that was revoked as a key of SSH", Rule::KeyRevoked, Case::new, |c| {
+        let r = sign(&c.node.revocation(Revoked::Key(over_ssh("leo"))), &["rita", "rolf"]);
+        c.node.log(&r);
         c.node.decide(c.request, "leo", "legal", Approve)
     }),
     ("a consent by a revoked device", Rule::KeyRevoked, Case::new, |c| {
@@ -820,6 +826,9 @@ const TABLE: &[Row] = &[
         let r = Request { org: w("other.example"), ..c.node.request(&c.items) };
         sign(&query(c, |q| (q.by, q.what) = (by_person("ida"), Question::Preview(Box::new(r)))), &["ida"])
     }),
+    ("an officer asks what a subject has deposited", Rule::NotEntitled, Case::new, |c| {
+        sign(&query(c, |q| q.what = Question::Own), &["leo"])
+    }),
     ("a device asks about another subject's request", Rule::NotEntitled, Case::new, |c| {
         let what = Question::Evaluate(c.request);
         sign(&query(c, |q| (q.by, q.what) = (by_device("max"), what)), MAX)
@@ -861,6 +870,22 @@ const TABLE: &[Row] = &[
                 recipient: c.request,
                 reply: c.request,
                 attempt: 1,
+            },
+            &["seat1"],
+        )
+    }),
+    ("a notification", Rule::NotSubmittable, Case::new, |c| {
+        sign(
+            &Notification {
+                kind: Kind::Notification,
+                org: w("acme.example"),
+                nonce: Nonce::random(),
+                charter: c.node.charter(),
+                seat: seat_index(1),
+                event: NotificationEvent::RequestWaits,
+                about: c.request,
+                matter: Some(w("MAT-1")),
+                at: c.node.now,
             },
             &["seat1"],
         )
@@ -1072,6 +1097,9 @@ fn a_device_may_ask_about_its_own_and_for_nothing_else() {
         let officer = sign(&c.node.query(by_person("leo"), what), &["leo"]);
         assert!(verify_query(&c.node.facts, &officer, c.node.now).is_ok(), "{name}");
     }
+    // What is its own subject's alone, a device asks for.
+    let own = sign(&c.node.query(by_device("maria"), Question::Own), MARIA);
+    assert!(verify_query(&c.node.facts, &own, c.node.now).is_ok());
 }
 
 // ---- Restrictions ---------------------------------------------------------------------------

@@ -164,6 +164,24 @@ const ONE_VERSION: &[Row] = &[
     ),
     ("key of two people", |c| of(c, "leo").keys[0].key = public("lena"), "a raw public key appears twice", Same),
     (
+        "a person's key is a seat's, as a key of SSH",
+        |c| of(c, "lena").keys[0].key = over_ssh("seat1"),
+        "a raw public key appears twice",
+        Same,
+    ),
+    (
+        "one P-256 key under two methods",
+        |c| of(c, "leo").keys[0].key = over_ssh("dora"),
+        "a raw public key appears twice",
+        Same,
+    ),
+    (
+        "a seat that signs with SSH",
+        |c| c.seats[1].statement_key = over_ssh("another seat"),
+        "seat 2: a node signs with ed25519 or es256",
+        Same,
+    ),
+    (
         "one person, one key twice",
         |c| of(c, "leo").keys.push(person_key("leo")),
         "a raw public key appears twice",
@@ -393,6 +411,33 @@ const ONE_VERSION: &[Row] = &[
         "policy is a template",
         |c| c.policies[0].text = "permit (principal == ?principal, action, resource);".into(),
         "templates are not used here",
+        Same,
+    ),
+    (
+        "policy in which an approval hurts",
+        |c| c.policies[0].text = "permit (principal, action, resource) when { context.approvers == 2 };".into(),
+        "policy standard: counters may only help",
+        Same,
+    ),
+    (
+        "policy in which waiting hurts",
+        |c| c.policies[0].text += "forbid (principal, action, resource) when { context.waited_seconds >= 604800 };",
+        "policy standard: counters may only help",
+        Same,
+    ),
+    (
+        "policy in which nothing shows that an approval helps",
+        |c| c.policies[0].text += "forbid (principal, action, resource) when { [3].contains(context.approvers) };",
+        "policy standard: counters may only help",
+        Same,
+    ),
+    (
+        "policy with a rule too long to be looked into",
+        |c| {
+            c.policies[0].text =
+                format!("permit (principal, action, resource) when {{ {}true }};", "true && ".repeat(101))
+        },
+        "more than 100 operators",
         Same,
     ),
     (

@@ -111,7 +111,7 @@ impl Escrow {
         let mut draft = cast.draft(cluster.members().iter().map(|m| m.seat.clone()).collect()).unwrap();
         options.charter.unwrap_or(|_| {})(&mut draft);
         let admins = ["ada", "ben"].map(|a| cast.get(a).unwrap());
-        let genesis = Envelope::sign(&draft, &[admins[0].signing(), admins[1].signing()]).unwrap();
+        let genesis = Envelope::sign(&draft, &[admins[0].signing().unwrap(), admins[1].signing().unwrap()]).unwrap();
         let charters = Charters::verify(genesis.digest(), vec![genesis]).unwrap();
         let file = folder.path().join("charter.json");
         charters.save(&file).unwrap();

@@ -144,7 +144,7 @@ fn known_from_the_start(run: &mut Run) {
         run.canaries.add(format!("TLS key of node {n}"), &der[36..68]);
     }
     for (id, officer) in run.escrow.cast.officers() {
-        run.canaries.add(format!("signature key of {id}"), &private_part(&officer.signing().expose()));
+        run.canaries.add(format!("signature key of {id}"), &private_part(&officer.signing().unwrap().expose()));
     }
     let erik = run.escrow.cast.get("erik").unwrap();
     run.canaries.add("sealing key of erik", &private_part(&erik.sealing().unwrap().expose()));
@@ -178,7 +178,7 @@ async fn main_job(run: &mut Run) -> KnownRequest {
     }
     let device = subjects[0].client.identity();
     device.save_new(&keys.join("device.key")).unwrap();
-    run.canaries.add("signature key of the device", &private_part(&device.signing().expose()));
+    run.canaries.add("signature key of the device", &private_part(&device.signing().unwrap().expose()));
     run.canaries.add("sealing key of the device", &private_part(&device.sealing().unwrap().expose()));
     let mut items: Vec<(About, ThreadKey)> = Vec::new();
     for (n, segment) in sealed.segments.into_iter().enumerate() {

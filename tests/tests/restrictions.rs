@@ -55,7 +55,7 @@ async fn placed_while_two_of_five_are_down_and_then_those_two_are_asked() {
     escrow.kill(&[4, 5]);
     let withdrawal = maria.client.withdrawal(maria.consent.0, maria.consent.1.subject).unwrap();
     let denial = escrow.decision("dora", "dpo", &denied.digest, Choice::Deny);
-    let key = escrow.cast.get("sven").unwrap().signing().public();
+    let key = escrow.cast.get("sven").unwrap().public();
     let revocation = escrow.officer("rita").revocation(Revoked::Key(key), "stolen".parse().unwrap()).unwrap();
     let revocation = escrow.officer("rolf").countersign(&revocation).unwrap();
     for (client, statement) in [(&maria.client, &withdrawal), (&escrow.client, &denial), (&escrow.client, &revocation)]

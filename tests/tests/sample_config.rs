@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a test that panics has failed
 
 use escrow_node::Config;
-use escrow_node::config::LogFormat;
+use escrow_node::config::{LogFormat, RateLimits};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -23,16 +23,44 @@ fn the_sample_parses_as_what_it_says() {
     assert_eq!(config.passphrase_file, Path::new("/etc/escrow-node/passphrase"));
     assert_eq!((config.log_filter.as_str(), config.log_format, config.max_in_flight), ("info", LogFormat::Json, 256));
 
+    assert_eq!(
+        format!("{:?}", config.rate_limits),
+        format!("{:?}", RateLimits::default()),
+        "the sample has the defaults"
+    );
+
     // Every key is in it, so that nobody has to look for one in the source.
     let keys: BTreeSet<&str> =
         text.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_once(" = ")).map(|(k, _)| k).collect();
     let source = format!("{config:?}");
-    let all = ["data_dir", "listen", "log_filter", "log_format", "max_in_flight", "passphrase_file"];
+    let all = [
+        "data_dir",
+        "deposits_per_minute",
+        "listen",
+        "log_filter",
+        "log_format",
+        "max_in_flight",
+        "passphrase_file",
+        "queries_per_minute",
+        "releases_per_minute",
+        "repeats_per_minute",
+        "restrictions_per_minute",
+        "statements_per_minute",
+        "strangers_per_minute",
+    ];
     assert_eq!(keys.into_iter().collect::<Vec<_>>(), all);
     let fields = source.matches(": ").count();
     assert!(fields >= all.len() && all.iter().all(|k| source.contains(&format!("{k}: "))), "{source}");
 
+    // The block that is commented out is one that works.
+    assert!(config.webhooks.is_empty());
     let dir = tempfile::tempdir().unwrap();
+    let with = dir.path().join("with.toml");
+    let (before, block) = text.split_once("# [[webhooks]]").unwrap();
+    std::fs::write(&with, format!("{before}[[webhooks]]{}", block.replace("\n# ", "\n"))).unwrap();
+    let webhook = Config::load(&with).unwrap().webhooks.pop().unwrap();
+    assert!(webhook.url.starts_with("https://") && webhook.ca_file.is_some(), "{webhook:?}");
+
     let changed = dir.path().join("escrow-node.toml");
     std::fs::write(&changed, format!("{text}\nlisten_on = \"x\"\n")).unwrap();
     let refused = Config::load(&changed).unwrap_err().to_string();

@@ -128,21 +128,21 @@ fn draft_command(global: &Global, a: &DraftArgs) -> Result<Shown, Failure> {
 /// # Errors
 /// [`Failure`].
 pub fn sign_charter(bytes: &[u8], existing: Option<Envelope>, signer: &Identity) -> Result<Envelope, Failure> {
-    let officer = signer.officer()?;
+    signer.officer()?;
     if let Ok(envelope) = Envelope::parse(bytes) {
         envelope.decode::<Charter>()?;
-        return Ok(envelope.countersign(&officer.signing)?);
+        return Ok(signer.countersign(&envelope)?);
     }
     let charter: Charter = strict::decode(bytes, PAYLOAD_LARGE)
         .map_err(|e| Failure::new(Exit::Usage, "malformed", format!("neither a draft nor a signed charter: {e}")))?;
     escrow_policy::charter::check(&charter).map_err(|e| Failure::new(Exit::Usage, "charter-invalid", e.to_string()))?;
     if let Some(envelope) = existing {
         if envelope.decode::<Charter>()? == charter {
-            return Ok(envelope.countersign(&officer.signing)?);
+            return Ok(signer.countersign(&envelope)?);
         }
         return Err(Failure::usage("the file to write holds another charter").next("name another file with --out"));
     }
-    Ok(Envelope::sign(&charter, &[&officer.signing])?)
+    Ok(signer.sign(&charter)?)
 }
 
 async fn sign(global: &Global, a: &Sign) -> Result<Shown, Failure> {

@@ -294,6 +294,20 @@ fn digest_of(file: &Path) -> Result<Digest, Failure> {
 /// # Errors
 /// Usage, if it is not clear which.
 pub fn chosen<'a>(client: &Client, known: &'a [KnownConsent], which: &Which) -> Result<&'a KnownConsent, Failure> {
+    only(client, known, which, |k| k.state(now()) == "live")
+}
+
+/// The same to read; an ended one too, if it is the only one there is.
+fn readable<'a>(client: &Client, known: &'a [KnownConsent], which: &Which) -> Result<&'a KnownConsent, Failure> {
+    chosen(client, known, which).or_else(|e| only(client, known, which, |_| true).map_err(|_| e))
+}
+
+fn only<'a>(
+    client: &Client,
+    known: &'a [KnownConsent],
+    which: &Which,
+    fits: impl Fn(&KnownConsent) -> bool,
+) -> Result<&'a KnownConsent, Failure> {
     if let Some(typed) = &which.consent {
         return by_prefix("consent", typed, known.iter().map(|k| (k.digest, k)));
     }
@@ -301,13 +315,13 @@ pub fn chosen<'a>(client: &Client, known: &'a [KnownConsent], which: &Which) -> 
         Identity::Device(d) => k.consent.subject == d.subject,
         Identity::Officer(_) => true,
     };
-    let live: Vec<_> = known.iter().filter(own).filter(|k| k.state(now()) == "live").collect();
-    match live.as_slice() {
+    let found: Vec<_> = known.iter().filter(own).filter(|k| fits(k)).collect();
+    match found.as_slice() {
         [one] => Ok(one),
         [] => {
             Err(Failure::new(Exit::Denied, "consent-unknown", "no live consent is known").next("escrow consent give"))
         }
-        _ => Err(Failure::usage(format!("{} live consents; say which by the beginning of its hash", live.len()))
+        _ => Err(Failure::usage(format!("{} live consents; say which by the beginning of its hash", found.len()))
             .next("escrow consent list")),
     }
 }
@@ -351,7 +365,7 @@ cannot release them on this consent. It cannot be taken back: to go on, consent 
 /// `consent receipt`: what the subject agreed to, in words, and the statement as it was signed.
 async fn receipt(session: &Session, client: &Client, a: &Receipt) -> Result<Shown, Failure> {
     let known = known(client).await?;
-    let (k, directory) = (chosen(client, &known, &a.which)?, session.directory()?);
+    let (k, directory) = (readable(client, &known, &a.which)?, session.directory()?);
     let signed: serde_json::Value =
         serde_json::from_slice(k.envelope.bytes()).map_err(|e| Failure::unexpected(e.to_string()))?;
     let mut shown = Shown::new("escrow.consent.receipt.v1").text(in_words(k, client, &directory));
@@ -373,15 +387,19 @@ fn in_words(k: &KnownConsent, client: &Client, directory: &escrow_client::archiv
     let list = |codes: &[Code]| codes.iter().map(Code::to_string).collect::<Vec<_>>().join(", ");
     let who = subject_name(directory, &c.subject);
     let ground = match (&c.basis, &c.authority) {
-        (Basis::Consent, _) => format!("{who} consented"),
+        (Basis::Consent, _) => format!("{who} consented that"),
         (basis, Some(a)) => format!(
-            "not by consent of {who} but on basis {} ({}, document {}), signed by {}",
+            "not by consent of {who} but on basis {} ({}, document {}), signed by {}, it was recorded that",
             basis.name(),
             a.reference,
             a.document.short(),
             r.entity_id
         ),
-        (basis, None) => format!("not by consent of {who} but on basis {}, signed by {}", basis.name(), r.entity_id),
+        (basis, None) => format!(
+            "not by consent of {who} but on basis {}, signed by {}, it was recorded that",
+            basis.name(),
+            r.entity_id
+        ),
     };
     let threads = match &c.coverage {
         Coverage::Workspace => "all threads".to_owned(),
@@ -399,7 +417,7 @@ fn in_words(k: &KnownConsent, client: &Client, directory: &escrow_client::archiv
     let (terms, digest, language) = (&c.notice.terms, c.notice.digest.short(), &c.notice.language);
     [
         format!("Receipt {} for consent {} ({}).", r.record_id, k.digest.short(), k.state(now())),
-        format!("On {} {ground}, that keys to messages may be escrowed.", r.event_time),
+        format!("On {} {ground} keys to messages may be escrowed.", r.event_time),
         format!("What: {threads}, messages of {} to {}{epochs}; data: {}.", c.from, c.to, list(&r.pii_types)),
         format!("What for: {}. Under policy: {policies}.", list(&c.purposes)),
         format!("Who decides on the processing: {parties}."),
@@ -440,7 +458,7 @@ async fn list(session: &Session, client: &Client) -> Result<Shown, Failure> {
 
 async fn show(session: &Session, client: &Client, which: &Which) -> Result<Shown, Failure> {
     let known = known(client).await?;
-    let (k, directory) = (chosen(client, &known, which)?, session.directory()?);
+    let (k, directory) = (readable(client, &known, which)?, session.directory()?);
     let c = &k.consent;
     let coverage = match &c.coverage {
         Coverage::Workspace => "all threads".to_owned(),

@@ -9,6 +9,7 @@ use escrow_client::archive::Directory;
 use escrow_client::{Device, Identity, Officer, load_token_key, save_token_key};
 use escrow_core::charter::SealingKey;
 use escrow_core::sealing::Suite;
+use escrow_core::sshsig::SshKey;
 use escrow_core::{PersonId, PublicKey, TokenKey, enrolment};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Subcommand)]
 pub enum Keygen {
     /// Keys of a person of the charter
-    #[command(after_help = "Example: escrow keygen officer legal-1 --out legal-1.key")]
+    #[command(after_help = "Examples:
+  escrow keygen officer legal-1 --out legal-1.key
+  ssh-keygen -t ed25519-sk -f legal-1   (a FIDO security key) or ssh-keygen -t ed25519 -f legal-1
+  escrow keygen officer legal-1 --ssh-key legal-1.pub --out legal-1.key")]
     Officer(OfficerArgs),
     /// Keys of a subject's device
     #[command(
@@ -55,6 +59,9 @@ pub struct OfficerArgs {
     /// New key file; FILE.pub.json beside it is for the charter's draft
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Sign with this key, which ssh-agent holds: ed25519, ecdsa nistp256, ed25519-sk or ecdsa-sk
+    #[arg(long, value_name = "FILE.pub")]
+    pub ssh_key: Option<PathBuf>,
     /// Also a sealing key: this person may receive releases
     #[arg(long)]
     pub recipient: bool,
@@ -158,16 +165,33 @@ pub fn run(global: &Global, command: &Keygen) -> Result<Shown, Failure> {
 }
 
 fn officer(a: &OfficerArgs) -> Result<Shown, Failure> {
-    let officer = Officer::generate(a.person.clone(), a.recipient.then(|| a.suite.into()));
+    let suite = a.recipient.then(|| a.suite.into());
+    let officer = match &a.ssh_key {
+        Some(file) => Officer::with_ssh_key(a.person.clone(), ssh_key(file)?, suite),
+        None => Officer::generate(a.person.clone(), suite),
+    };
     let public = PublicOfficer::of(&officer);
     Identity::Officer(officer).save_new(&a.out)?;
     let file = write_public(&a.out, &public)?;
+    let kept = match &a.ssh_key {
+        Some(_) => format!("{} names the SSH key of {}; ssh-agent signs with it.", a.out.display(), a.person),
+        None => format!("Keys of {} are in {} (mode 0600).", a.person, a.out.display()),
+    };
     Ok(Shown::new("escrow.keygen.v1")
-        .text(format!("Keys of {} are in {} (mode 0600).", a.person, a.out.display()))
+        .text(kept)
         .text(format!("For the charter's draft: {}", file.display()))
         .with("file", a.out.display().to_string())
         .with("public_file", file.display().to_string())
         .with("key", public.key.to_string()))
+}
+
+fn ssh_key(file: &Path) -> Result<SshKey, Failure> {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))?;
+    SshKey::from_pub_line(&text).map_err(|_| {
+        Failure::usage(format!("{} is no SSH public key that can sign statements", file.display()))
+            .next("make one: ssh-keygen -t ed25519-sk (a FIDO security key) or ssh-keygen -t ed25519")
+    })
 }
 
 fn device(global: &Global, a: &DeviceArgs) -> Result<Shown, Failure> {

@@ -12,6 +12,7 @@ pub mod keygen;
 pub mod matter;
 pub mod my;
 pub mod node;
+pub mod policy;
 pub mod recover;
 pub mod release;
 pub mod request;
@@ -47,6 +48,7 @@ pub async fn run(cli: &Cli) -> Result<Shown, Failure> {
         Command::My(c) => my::run(g, c).await,
         Command::Audit(c) => audit::run(g, c).await,
         Command::Verify(c) => verify::run(c),
+        Command::Policy(c) => policy::run(g, c),
         Command::Node(c) => node::run(g, c).await,
         Command::Demo(c) => crate::demo::run(c, g.output == crate::output::Format::Json).await,
     }

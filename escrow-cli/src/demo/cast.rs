@@ -90,7 +90,7 @@ impl Cast {
     pub fn charter(&self, seats: Vec<Seat>) -> Result<Charters, CastError> {
         let draft = self.draft(seats)?;
         let admins: Vec<_> = ["ada", "ben"].iter().filter_map(|a| self.get(a)).collect();
-        let keys: Vec<_> = admins.iter().map(|a| a.signing()).collect();
+        let keys: Vec<_> = admins.iter().filter_map(|a| a.signing()).collect();
         let envelope = Envelope::sign(&draft, &keys)?;
         Ok(Charters::verify(envelope.digest(), vec![envelope])?)
     }
@@ -103,11 +103,7 @@ impl Cast {
         let mut people = Vec::new();
         for (id, name, roles, _) in OFFICERS {
             let identity = self.officers.get(id);
-            let key = identity.map(|i| PersonKey {
-                key: i.signing().public(),
-                from: Timestamp::EPOCH,
-                until: Timestamp::MAX,
-            });
+            let key = identity.map(|i| PersonKey { key: i.public(), from: Timestamp::EPOCH, until: Timestamp::MAX });
             people.push(Person {
                 id: id.parse()?,
                 name: name.into(),

@@ -16,6 +16,7 @@ use escrow_core::deposit::{Deposit, SeatBlob};
 use escrow_core::enrolment::{Device, Enrolment, Revocation, Revoked};
 use escrow_core::envelope::{EnvelopeError, pae};
 use escrow_core::matter::{Matter, MatterAction};
+use escrow_core::notification::{Notification, NotificationEvent};
 use escrow_core::query::{EntryRange, Query, Question};
 use escrow_core::receipt::Receipt;
 use escrow_core::recovery::{SelfRecovery, Veto};
@@ -546,6 +547,20 @@ pub(crate) fn view() -> View {
     }
 }
 
+pub(crate) fn notification() -> Notification {
+    Notification {
+        kind: Kind::Notification,
+        org: org(),
+        nonce: nonce(0x12),
+        charter: d(0x11),
+        seat: seat(1),
+        event: NotificationEvent::RequestWaits,
+        about: d(0x91),
+        matter: Some(w("MAT-2026-0017")),
+        at: at(140),
+    }
+}
+
 pub(crate) fn query(what: Question) -> Query {
     Query {
         kind: Kind::Query,
@@ -620,6 +635,7 @@ pub(crate) fn examples() -> Vec<Example> {
         Example::of("restriction-answer", restriction_answer()),
         Example::of("view", view()),
         Example::of("query", entries_query()),
+        Example::of("notification", notification()),
         Example::of("consent of the subject", own_consent()),
         Example::of("request to a device", device_request()),
         Example::of("request to the filter team", filter_request()),
@@ -639,6 +655,10 @@ pub(crate) fn examples() -> Vec<Example> {
         Example::of(
             "query for recoveries by a device",
             Query { by: Caller::Device(ed25519(0x61).public()), ..query(Question::Recoveries) },
+        ),
+        Example::of(
+            "query for a device's own",
+            Query { by: Caller::Device(ed25519(0x61).public()), ..query(Question::Own) },
         ),
         Example::of("answer about all restrictions", answer_about_all()),
     ]

@@ -4,6 +4,7 @@
 mod decide;
 #[cfg(test)]
 mod machine;
+mod notify;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,8 @@ pub struct Engine {
     envelopes: HashMap<Digest, Digest>,
     peers: BTreeMap<String, PeerHead>,
     batch: Batch,
+    /// Receivers that are told when something waits.
+    webhooks: Vec<String>,
     now: Timestamp,
     /// Size up to which something other than cosignatures has been appended.
     significant: u64,
@@ -83,6 +86,7 @@ impl Engine {
             envelopes: HashMap::new(),
             peers: BTreeMap::new(),
             batch: Batch::default(),
+            webhooks: vec![],
             now: Timestamp::EPOCH,
             significant: 0,
         }
@@ -202,6 +206,7 @@ impl Engine {
         self.batch.entries.push(EntryRow { seq: entry.seq, bytes, leaf });
         if let Some(e) = statement {
             self.keep(e);
+            self.notify(e);
         }
         Ok(entry.seq)
     }

@@ -5,7 +5,7 @@ use super::problem::Fault;
 use crate::node::Node;
 use escrow_core::release::Caller;
 use escrow_core::request::Request;
-use escrow_core::wire::{OwnAnswer, OwnEnrolment, PreviewAnswer, RecoveryInfo};
+use escrow_core::wire::{OwnAnswer, OwnEnrolment, PreviewAnswer, PreviewRefusal, RecoveryInfo};
 use escrow_core::{Blob, Digest, PublicKey};
 use escrow_policy::facts::DeviceFact;
 use escrow_policy::gate;
@@ -21,7 +21,10 @@ pub(super) async fn preview(node: &Node, request: Request) -> Result<PreviewAnsw
     });
     let e = evaluated.await?.into_inner();
     let e = e.ok_or_else(|| Fault::Internal("the requestor of a verified query has no valid key".into()))?;
-    let code = |r: &escrow_policy::Refusal| r.rule.code().parse().ok().map(|code| (code, r.detail.clone()));
+    let code = |r: &escrow_policy::Refusal| {
+        let rule = r.rule.code().parse().ok()?;
+        Some(PreviewRefusal { rule, detail: r.detail.clone() })
+    };
     Ok(PreviewAnswer {
         outcome: e.outcome,
         lacking: e.lacking,

@@ -1,45 +1,33 @@
 //! The HTTP interface: JSON over TLS 1.3, body limits before parsing, time limits, load shedding.
 
 mod cases;
+pub mod codes;
+mod openapi;
 mod peer;
 mod people;
 mod problem;
 mod public;
 mod tls;
 
+pub use openapi::{Route, document, routes};
 pub use problem::Answer;
 
 use crate::config::Config;
 use crate::node::{Node, NodeError};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
 use escrow_core::limits::HTTP_BODY_MAX;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
-
-/// Every route there is, with what authenticates it. A test checks that no other path leads to a share.
-pub const ROUTES: &[(&str, &str, &str)] = &[
-    ("GET", "/healthz", "nobody"),
-    ("GET", "/readyz", "nobody"),
-    ("GET", "/metrics", "nobody"),
-    ("GET", "/v1/status", "nobody"),
-    ("GET", "/v1/charters", "nobody"),
-    ("POST", "/v1/statements", "the statement's signatures"),
-    ("POST", "/v1/deposits", "the deposit's signature"),
-    ("POST", "/v1/queries", "the query's signature"),
-    ("POST", "/v1/releases", "the release-call's signature"),
-    ("GET", "/v1/peer/witnessed", "a seat's TLS key"),
-    ("POST", "/v1/peer/restrictions", "a seat's TLS key"),
-    ("POST", "/v1/peer/add-checkpoint", "the note's log signature"),
-];
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// A listening server.
 pub(crate) struct Server {
-    handle: axum_server::Handle<std::net::SocketAddr>,
+    handle: axum_server::Handle<SocketAddr>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -62,7 +50,7 @@ pub(crate) fn serve(config: &Config, node: Arc<Node>) -> Result<Server, NodeErro
     let acceptor = tls::Acceptor::new(&node.keys).map_err(|e| net(&e))?;
     let handle = axum_server::Handle::new();
     let server = axum_server::from_tcp(listener).map_err(|e| net(&e))?.handle(handle.clone()).acceptor(acceptor);
-    let app = router(node, config.max_in_flight).into_make_service();
+    let app = router(node, config.max_in_flight).into_make_service_with_connect_info::<SocketAddr>();
     let task = tokio::spawn(async move {
         if let Err(e) = server.serve(app).await {
             tracing::error!(error = %e, "the server ended");
@@ -76,27 +64,10 @@ fn router(node: Arc<Node>, max_in_flight: usize) -> Router {
         .layer(axum::error_handling::HandleErrorLayer::new(problem::overloaded))
         .load_shed()
         .concurrency_limit(max_in_flight);
-    let work = Router::new()
-        .route("/v1/statements", post(people::statements))
-        .route("/v1/deposits", post(people::deposits))
-        .route("/v1/queries", post(people::queries))
-        .route("/v1/releases", post(people::releases))
-        .layer(shed);
     // Peers are not shed: a node in distress must still witness the others.
-    let peers = Router::new()
-        .route("/v1/peer/witnessed", get(peer::witnessed))
-        .route("/v1/peer/restrictions", post(peer::restrictions))
-        .route("/v1/peer/add-checkpoint", post(peer::add_checkpoint));
-    let public = Router::new()
-        .route("/healthz", get(public::healthz))
-        .route("/readyz", get(public::readyz))
-        .route("/metrics", get(public::metrics))
-        .route("/v1/status", get(public::status))
-        .route("/v1/charters", get(public::charters));
-    Router::new()
-        .merge(work)
-        .merge(peers)
-        .merge(public)
+    let all = OpenApiRouter::new().merge(people().layer(shed)).merge(peers()).merge(public());
+    let (router, _) = all.split_for_parts();
+    router
         .fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(HTTP_BODY_MAX))
         .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(90)))
@@ -104,3 +75,31 @@ fn router(node: Arc<Node>, max_in_flight: usize) -> Router {
         .layer(axum::middleware::from_fn(problem::always))
         .with_state(node)
 }
+
+fn people() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new()
+        .routes(routes!(people::statements))
+        .routes(routes!(people::deposits))
+        .routes(routes!(people::queries))
+        .routes(routes!(people::releases))
+}
+
+fn peers() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new()
+        .routes(routes!(peer::witnessed))
+        .routes(routes!(peer::restrictions))
+        .routes(routes!(peer::add_checkpoint))
+}
+
+fn public() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new()
+        .routes(routes!(public::healthz))
+        .routes(routes!(public::readyz))
+        .routes(routes!(public::metrics))
+        .routes(routes!(public::status))
+        .routes(routes!(public::charters))
+        .routes(routes!(openapi::openapi))
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,13 +31,24 @@ impl FromRequestParts<Arc<Node>> for PeerSeat {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Origin {
+    /// Origin of the asking seat's log.
     origin: String,
 }
 
+/// The newest note of a log that this node cosigned.
+///
 /// Answered in any state but POISONED and ROLLBACK, so that nodes which start together can prove
 /// each other.
+#[utoipa::path(
+    get,
+    path = "/v1/peer/witnessed",
+    params(Origin),
+    responses((status = 200, description = "The note, or null.", body = Witnessed)),
+    extensions(("x-authenticated-by" = json!("a seat's TLS key")))
+)]
 pub(crate) async fn witnessed(
     Shared(node): Shared<Arc<Node>>,
     _: PeerSeat,
@@ -48,6 +59,16 @@ pub(crate) async fn witnessed(
     Ok(Json(Witnessed { note }))
 }
 
+/// Restrictions that bear on a request, or all of them.
+///
+/// With a signed answer from a node that is READY.
+#[utoipa::path(
+    post,
+    path = "/v1/peer/restrictions",
+    request_body(content = RestrictionAsk, description = "At most 4 MiB."),
+    responses((status = 200, description = "The statements, each after what it restricts.", body = RestrictionReply)),
+    extensions(("x-authenticated-by" = json!("a seat's TLS key")))
+)]
 pub(crate) async fn restrictions(
     Shared(node): Shared<Arc<Node>>,
     PeerSeat(asker): PeerSeat,
@@ -61,7 +82,24 @@ pub(crate) async fn restrictions(
     Ok(Json(RestrictionReply { answer, upto: known.upto, complete: known.complete, statements }))
 }
 
-/// C2SP tlog-witness add-checkpoint. Content-blind; a DEGRADED node still witnesses.
+/// Cosign another seat's checkpoint (C2SP tlog-witness).
+///
+/// Content-blind; a DEGRADED node still witnesses.
+#[utoipa::path(
+    post,
+    path = "/v1/peer/add-checkpoint",
+    request_body(content = String, content_type = "text/plain", description = "Old size, consistency proof and checkpoint, as C2SP tlog-witness says."),
+    responses(
+        (status = 200, description = "The cosignature line.", body = String, content_type = "text/plain"),
+        (status = 400, description = "Malformed, or an old size above the checkpoint's.", body = String, content_type = "text/plain"),
+        (status = 403, description = "Not signed by the log's key.", body = String, content_type = "text/plain"),
+        (status = 404, description = "No log of another seat.", body = String, content_type = "text/plain"),
+        (status = 409, description = "Another size is known, which is the body; or another root of the same size.", body = String, content_type = "text/x.tlog.size"),
+        (status = 413, description = "Too large."),
+        (status = 422, description = "The consistency proof does not hold.", body = String, content_type = "text/plain"),
+    ),
+    extensions(("x-authenticated-by" = json!("the note's log signature")))
+)]
 pub(crate) async fn add_checkpoint(Shared(node): Shared<Arc<Node>>, body: Bytes) -> Result<Response, Fault> {
     if !node.state().works() {
         return Err(not_ready(&node));

@@ -5,46 +5,120 @@ use super::problem::{Fault, with_seat};
 use crate::engine::{Engine, Submitted};
 use crate::metrics;
 use crate::node::Node;
+use crate::rates::{Class, Wait};
 use crate::release;
 use crate::store::DepositRow;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State as Shared;
+use axum::extract::{ConnectInfo, State as Shared};
 use axum::response::{IntoResponse, Response};
 use escrow_core::deal::OpenedDeal;
 use escrow_core::deposit::Deposit;
+use escrow_core::openapi::EnvelopeSchema;
 use escrow_core::query::{Query, Question};
 use escrow_core::release::Caller;
 use escrow_core::request::{Notice, Scope};
 use escrow_core::verdict::Verdict;
 use escrow_core::wire::{
-    ActivityInfo, ConsentInfo, DepositBody, EntriesAnswer, ItemInfo, MatterInfo, Receipted, ReleaseBody, Released,
-    RequestInfo, VerdictAnswer, ViewsAnswer,
+    ActivityInfo, ConsentInfo, DepositBody, EntriesAnswer, ItemInfo, MatterInfo, OwnAnswer, PreviewAnswer, Receipted,
+    RecoveryInfo, ReleaseBody, Released, RequestInfo, VerdictAnswer, ViewsAnswer,
 };
 use escrow_core::{Blob, Digest, Envelope, Nonce, Token};
 use escrow_policy::{Admitted, Event, Refusal, Rule};
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 type Shut = Shared<Arc<Node>>;
+type Address = ConnectInfo<SocketAddr>;
+
+/// What a query is answered with, by its `what`.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "one is made an answer")]
+pub(crate) enum QueryAnswer {
+    Evaluate(VerdictAnswer),
+    Preview(PreviewAnswer),
+    Own(OwnAnswer),
+    Recoveries(Vec<RecoveryInfo>),
+    Matters(Vec<MatterInfo>),
+    Requests(Vec<RequestInfo>),
+    Activity(Vec<ActivityInfo>),
+    Items(Vec<ItemInfo>),
+    Consents(Vec<ConsentInfo>),
+    Entries(EntriesAnswer),
+    Views(ViewsAnswer),
+}
 
 /// Bytes of entries, statements and attachments after which a page of the log ends.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-pub(crate) async fn statements(Shared(node): Shut, body: Bytes) -> Response {
-    finish(&node, submit(&node, &body).await)
+/// Submit a signed statement.
+///
+/// Kinds: charter, enrolment, revocation, consent, withdrawal, matter, request, cancellation, decision, self-recovery, veto. The same bytes again get the
+/// same receipt. An accepted statement is logged before it is answered.
+#[utoipa::path(
+    post,
+    path = "/v1/statements",
+    request_body(content = EnvelopeSchema, content_type = "application/vnd.dsse+json", description = "The envelope, at most 3 MiB."),
+    responses((status = 200, description = "Logged: the receipt and its inclusion proof.", body = Receipted)),
+    extensions(("x-authenticated-by" = json!("the statement's signatures")))
+)]
+pub(crate) async fn statements(Shared(node): Shut, ConnectInfo(from): Address, body: Bytes) -> Response {
+    finish(&node, submit(&node, &body, from.ip()).await)
 }
 
-pub(crate) async fn deposits(Shared(node): Shut, Json(body): Json<DepositBody>) -> Response {
-    finish(&node, deposit(&node, body).await)
+/// Deposit sealed shares.
+///
+/// A deposit statement with the blob for the asked seat. Every share is verified before anything is stored. The same bytes again get the
+/// same receipt.
+#[utoipa::path(
+    post,
+    path = "/v1/deposits",
+    request_body(content = DepositBody, description = "Envelope of a deposit, and this seat's blob; at most 4 MiB."),
+    responses((status = 200, description = "Stored and logged: the receipt and its inclusion proof.", body = Receipted)),
+    extensions(("x-authenticated-by" = json!("the deposit's signature")))
+)]
+pub(crate) async fn deposits(
+    Shared(node): Shut,
+    ConnectInfo(from): Address,
+    Json(body): Json<DepositBody>,
+) -> Response {
+    finish(&node, deposit(&node, body, from.ip()).await)
 }
 
-pub(crate) async fn queries(Shared(node): Shut, body: Bytes) -> Response {
-    finish(&node, query(&node, &body).await)
+/// Ask this node something.
+///
+/// A signed query, for this seat and now. It is logged, then answered, once. The member `what` of the query decides which of the answers
+/// it is: evaluate, matters, requests, activity, items, consents, entries, views.
+#[utoipa::path(
+    post,
+    path = "/v1/queries",
+    request_body(content = EnvelopeSchema, content_type = "application/vnd.dsse+json", description = "Envelope of a query, at most 3 MiB."),
+    responses((status = 200, description = "The answer to what was asked.", body = QueryAnswer)),
+    extensions(("x-authenticated-by" = json!("the query's signature")))
+)]
+pub(crate) async fn queries(Shared(node): Shut, ConnectInfo(from): Address, body: Bytes) -> Response {
+    finish(&node, query(&node, &body, from.ip()).await)
 }
 
-pub(crate) async fn releases(Shared(node): Shut, Json(body): Json<ReleaseBody>) -> Response {
-    finish(&node, answer_release(&node, body).await)
+/// Call for this node's reply to a request.
+///
+/// The node collects restrictions from its peers, evaluates, logs the authorisation, waits for cosignatures, evaluates again, and sends
+/// its shares sealed to the recipient. A retry runs all of it again.
+#[utoipa::path(
+    post,
+    path = "/v1/releases",
+    request_body(content = ReleaseBody, description = "Release-call, request, decisions and fresh permits of t-1 other seats; at most 4 MiB."),
+    responses((status = 200, description = "The sealed reply, the statement about it, and its log entry with proof.", body = Released)),
+    extensions(("x-authenticated-by" = json!("the release-call's signature")))
+)]
+pub(crate) async fn releases(
+    Shared(node): Shut,
+    ConnectInfo(from): Address,
+    Json(body): Json<ReleaseBody>,
+) -> Response {
+    finish(&node, answer_release(&node, body, from.ip()).await)
 }
 
 fn finish<T: IntoResponse>(node: &Node, outcome: Result<T, Fault>) -> Response {
@@ -56,8 +130,15 @@ fn working(node: &Node) -> Result<(), Fault> {
     if state.works() { Ok(()) } else { Err(Fault::NotReady(state.name(), state.reason())) }
 }
 
-fn parse(bytes: &[u8]) -> Result<Envelope, Fault> {
-    Envelope::parse(bytes).map_err(|e| Refusal::new(Rule::Malformed, e.to_string()).into())
+/// What is no envelope was signed by nobody.
+fn parse(node: &Node, bytes: &[u8], from: IpAddr) -> Result<Envelope, Fault> {
+    match Envelope::parse(bytes) {
+        Ok(envelope) => Ok(envelope),
+        Err(e) => {
+            node.rates.stranger(from)?;
+            Err(Refusal::new(Rule::Malformed, e.to_string()).into())
+        }
+    }
 }
 
 /// A stale client is told the newer charters.
@@ -77,11 +158,16 @@ fn named_charter(envelope: &Envelope) -> Option<Digest> {
     value.get("charter")?.as_str()?.parse().ok()
 }
 
-async fn submit(node: &Arc<Node>, body: &[u8]) -> Result<Json<Receipted>, Fault> {
+async fn submit(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Receipted>, Fault> {
     working(node)?;
-    let envelope = parse(body)?;
+    let envelope = parse(node, body, from)?;
     let (kind, named) = (envelope.kind(), named_charter(&envelope));
-    let outcome = node.writer.run(move |e| e.submit(&envelope)).await?.into_inner();
+    let rates = Arc::clone(&node.rates);
+    let submitted = node.writer.run(move |e| {
+        rates.charge(e, &envelope, Class::of(&envelope), from)?;
+        Ok::<_, Wait>(e.submit(&envelope))
+    });
+    let outcome = submitted.await?.into_inner()?;
     metrics::statement(kind.name(), outcome.as_ref().map_or_else(|r| r.rule.code(), |_| "accepted"));
     match outcome {
         Ok(s) => receipted(node, s).await,
@@ -96,12 +182,16 @@ async fn receipted(node: &Arc<Node>, s: Submitted) -> Result<Json<Receipted>, Fa
 
 /// Checks who deposits before spending effort on the shares; verifies every share before anything
 /// is stored; then one transaction takes items and log entry.
-async fn deposit(node: &Arc<Node>, body: DepositBody) -> Result<Json<Receipted>, Fault> {
+async fn deposit(node: &Arc<Node>, body: DepositBody, from: IpAddr) -> Result<Json<Receipted>, Fault> {
     working(node)?;
-    let envelope = parse(&body.deposit.0)?;
+    let envelope = parse(node, &body.deposit.0, from)?;
     let named = named_charter(&envelope);
-    let checked = envelope.clone();
-    let admitted = node.writer.run(move |e| admit_deposit(e, &checked)).await?.into_inner();
+    let (checked, rates) = (envelope.clone(), Arc::clone(&node.rates));
+    let admitted = node.writer.run(move |e| {
+        rates.charge(e, &checked, Class::Deposits, from)?;
+        Ok::<_, Wait>(admit_deposit(e, &checked))
+    });
+    let admitted = admitted.await?.into_inner()?;
     let opened = match admitted {
         Ok(opened) => opened,
         Err(r) => {
@@ -165,7 +255,10 @@ fn verify_and_seal(
     Ok(DepositRow { deposit: digest, key, shares })
 }
 
-async fn answer_release(node: &Arc<Node>, body: ReleaseBody) -> Result<Json<Released>, Fault> {
+async fn answer_release(node: &Arc<Node>, body: ReleaseBody, from: IpAddr) -> Result<Json<Released>, Fault> {
+    working(node)?;
+    let (call, rates) = (parse(node, &body.call.0, from)?, Arc::clone(&node.rates));
+    node.writer.run(move |e| rates.charge(e, &call, Class::Releases, from)).await?.into_inner()?;
     // A caller who hangs up must not leave an authorisation without an outcome.
     let round = tokio::spawn({
         let node = Arc::clone(node);
@@ -196,17 +289,17 @@ fn entry(node: &Node, seq: u64) -> Result<Blob, Fault> {
 }
 
 /// Every read by a person: verified, logged, then answered.
-async fn query(node: &Arc<Node>, body: &[u8]) -> Result<Response, Fault> {
+async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<QueryAnswer>, Fault> {
     working(node)?;
-    let envelope = parse(body)?;
-    let named = named_charter(&envelope);
+    let envelope = parse(node, body, from)?;
+    let (named, rates) = (named_charter(&envelope), Arc::clone(&node.rates));
     let logged = node.writer.run(move |e| {
+        rates.charge(e, &envelope, Class::Queries, from)?;
         // Only a query may be logged here: anything else has an address with checks of its own.
-        let query: Query = envelope.decode().map_err(|e| Refusal::new(Rule::Malformed, e.to_string()))?;
-        e.append(&Event::Statement {}, Some(&envelope))?;
-        Ok::<_, Refusal>(query)
+        let query = envelope.decode::<Query>().map_err(|e| Refusal::new(Rule::Malformed, e.to_string()));
+        Ok::<_, Wait>(query.and_then(|q| e.append(&Event::Statement {}, Some(&envelope)).map(|_| q)))
     });
-    let query = match logged.await?.into_inner() {
+    let query = match logged.await?.into_inner()? {
         Ok(q) => q,
         Err(r) => {
             metrics::statement("query", r.rule.code());
@@ -214,19 +307,19 @@ async fn query(node: &Arc<Node>, body: &[u8]) -> Result<Response, Fault> {
         }
     };
     metrics::statement("query", "accepted");
-    Ok(match query.what {
-        Question::Evaluate(request) => Json(evaluate(node, request).await?).into_response(),
-        Question::Preview(request) => Json(cases::preview(node, *request).await?).into_response(),
-        Question::Own => Json(cases::own(node, &query.by).await?).into_response(),
-        Question::Recoveries => Json(cases::recoveries(node, &query.by).await?).into_response(),
-        Question::Matters => Json(matters(node).await?).into_response(),
-        Question::Requests => Json(requests(node).await?).into_response(),
-        Question::Activity => Json(activity(node, &query.by).await?).into_response(),
-        Question::Items(scope) => Json(items(node, scope).await?).into_response(),
-        Question::Consents => Json(consents(node, &query.by).await?).into_response(),
-        Question::Entries(range) => Json(entries(node, range.from, range.count).await?).into_response(),
-        Question::Views(nonce) => Json(views(node, nonce).await?).into_response(),
-    })
+    Ok(Json(match query.what {
+        Question::Evaluate(request) => QueryAnswer::Evaluate(evaluate(node, request).await?),
+        Question::Preview(request) => QueryAnswer::Preview(cases::preview(node, *request).await?),
+        Question::Own => QueryAnswer::Own(cases::own(node, &query.by).await?),
+        Question::Recoveries => QueryAnswer::Recoveries(cases::recoveries(node, &query.by).await?),
+        Question::Matters => QueryAnswer::Matters(matters(node).await?),
+        Question::Requests => QueryAnswer::Requests(requests(node).await?),
+        Question::Activity => QueryAnswer::Activity(activity(node, &query.by).await?),
+        Question::Items(scope) => QueryAnswer::Items(items(node, scope).await?),
+        Question::Consents => QueryAnswer::Consents(consents(node, &query.by).await?),
+        Question::Entries(range) => QueryAnswer::Entries(entries(node, range.from, range.count).await?),
+        Question::Views(nonce) => QueryAnswer::Views(views(node, nonce).await?),
+    }))
 }
 
 async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fault> {

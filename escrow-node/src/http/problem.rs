@@ -1,5 +1,7 @@
 //! RFC 9457 problem documents: stable codes, and for a person what happened and what to do.
 
+use super::codes::{self, Own};
+use crate::rates::Wait;
 use crate::release::ReleaseError;
 use crate::store::StoreError;
 use crate::writer::Stopped;
@@ -11,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use escrow_core::wire::Problem;
 use escrow_core::{Blob, Digest, SeatIndex};
 use escrow_policy::{Refusal, Rule};
+use std::time::Duration;
 
 /// A handler's answer.
 pub type Answer<T> = Result<T, Fault>;
@@ -26,6 +29,8 @@ pub enum Fault {
     NotReady(&'static str, String),
     /// The caller is no seat of the charter.
     NotAPeer,
+    /// Too much at a time; after this long it may be tried again.
+    RateLimited(Duration),
     /// Our fault; the detail is in the node's log only.
     Internal(String),
 }
@@ -45,6 +50,12 @@ impl From<ReleaseError> for Fault {
     }
 }
 
+impl From<Wait> for Fault {
+    fn from(Wait(wait): Wait) -> Self {
+        Self::RateLimited(wait)
+    }
+}
+
 impl From<Stopped> for Fault {
     fn from(e: Stopped) -> Self {
         Self::NotReady("POISONED", e.to_string())
@@ -54,19 +65,6 @@ impl From<Stopped> for Fault {
 impl From<StoreError> for Fault {
     fn from(e: StoreError) -> Self {
         Self::Internal(e.to_string())
-    }
-}
-
-/// HTTP status of a rule: what kind of mistake it is.
-const fn status(rule: Rule) -> StatusCode {
-    match rule {
-        Rule::Malformed | Rule::DealInvalid | Rule::NotSubmittable => StatusCode::BAD_REQUEST,
-        Rule::BadSignature | Rule::KeyRevoked | Rule::KeyNotValid | Rule::NotEnrolled => StatusCode::UNAUTHORIZED,
-        Rule::CharterStale | Rule::CharterUnknown | Rule::DealReplayed | Rule::MatterChain | Rule::Generation => {
-            StatusCode::CONFLICT
-        }
-        Rule::RequestUnknown | Rule::ConsentUnknown | Rule::MatterUnknown | Rule::ItemUnknown => StatusCode::NOT_FOUND,
-        _ => StatusCode::FORBIDDEN,
     }
 }
 
@@ -84,50 +82,72 @@ fn document(status: StatusCode, code: &str, detail: String) -> Problem {
     }
 }
 
+/// A problem of the node's own, in these words.
+fn own(own: Own, detail: String) -> Problem {
+    let row = own.row();
+    document(row.status, row.code, detail)
+}
+
 impl Fault {
     fn problem(self) -> Problem {
         match self {
             Self::Refused(r, charters) => {
-                let mut p = document(status(r.rule), r.rule.code(), r.detail);
+                let mut p = document(codes::status(r.rule), r.rule.code(), r.detail);
                 (p.statement_kind, p.statement) =
                     r.decided_by.map_or((None, None::<Digest>), |(k, d)| (Some(k), Some(d)));
                 p.charters = charters;
                 p
             }
-            Self::Release(e) => {
-                let code = match &e {
-                    ReleaseError::Peers { .. } => "peers-missing",
-                    ReleaseError::Malformed(_) => return document(StatusCode::BAD_REQUEST, "malformed", e.to_string()),
-                    _ => "not-ready",
-                };
-                document(StatusCode::SERVICE_UNAVAILABLE, code, e.to_string())
-            }
-            Self::NotReady(state, reason) => {
-                document(StatusCode::SERVICE_UNAVAILABLE, "not-ready", format!("the node is {state}: {reason}"))
-            }
-            Self::NotAPeer => {
-                document(StatusCode::FORBIDDEN, "not-a-peer", "only another seat of the charter may ask this".into())
+            Self::Release(e) => match &e {
+                ReleaseError::Peers { .. } => own(Own::PeersMissing, e.to_string()),
+                ReleaseError::Malformed(_) => {
+                    document(codes::status(Rule::Malformed), Rule::Malformed.code(), e.to_string())
+                }
+                _ => own(Own::NotReady, e.to_string()),
+            },
+            Self::NotReady(state, reason) => own(Own::NotReady, format!("the node is {state}: {reason}")),
+            Self::NotAPeer => own(Own::NotAPeer, Own::NotAPeer.row().words()),
+            Self::RateLimited(wait) => {
+                let mut p = own(Own::RateLimited, Own::RateLimited.row().words());
+                p.detail = format!("{} ({} s)", p.detail, seconds(wait));
+                p
             }
             Self::Internal(detail) => {
                 tracing::error!(%detail, "internal fault");
-                let words = "a fault of the node itself; its operator finds it in the node's log";
-                document(StatusCode::INTERNAL_SERVER_ERROR, "internal", words.into())
+                own(Own::Internal, Own::Internal.row().words())
             }
         }
     }
 }
 
+/// Whole seconds of `Retry-After`, never too few.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(1)
+}
+
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        respond(self.problem())
+        answer(self, None)
     }
 }
 
 /// A problem that names the answering seat.
 pub(crate) fn with_seat(fault: Fault, seat: SeatIndex) -> Response {
+    answer(fault, Some(seat))
+}
+
+fn answer(fault: Fault, seat: Option<SeatIndex>) -> Response {
+    let wait = match &fault {
+        Fault::RateLimited(wait) => Some(seconds(*wait)),
+        _ => None,
+    };
     let mut p = fault.problem();
-    p.seat = Some(seat);
-    respond(p)
+    p.seat = seat;
+    let mut response = respond(p);
+    if let Some(wait) = wait {
+        response.headers_mut().insert(header::RETRY_AFTER, wait.into());
+    }
+    response
 }
 
 fn respond(p: Problem) -> Response {
@@ -141,40 +161,36 @@ fn respond(p: Problem) -> Response {
 pub(crate) async fn always(request: Request, next: Next) -> Response {
     let cosigning = request.uri().path() == "/v1/peer/add-checkpoint";
     let response = next.run(request).await;
-    let (code, words) = match response.status() {
-        StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::UNPROCESSABLE_ENTITY => {
-            ("malformed", "the request does not have the form that docs/protocol.md gives it")
-        }
-        StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "this address takes another method"),
-        StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "the body is above the limit; send less at a time"),
-        StatusCode::GATEWAY_TIMEOUT => ("timeout", "no answer in time; what was logged stays, try again"),
-        StatusCode::INTERNAL_SERVER_ERROR => {
-            ("internal", "a fault of the node itself; its operator finds it in the node's log")
-        }
+    let found = match response.status() {
+        StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::UNPROCESSABLE_ENTITY => None,
+        StatusCode::METHOD_NOT_ALLOWED => Some(Own::MethodNotAllowed.row()),
+        StatusCode::PAYLOAD_TOO_LARGE => Some(Own::TooLarge.row()),
+        StatusCode::GATEWAY_TIMEOUT => Some(Own::Timeout.row()),
+        StatusCode::INTERNAL_SERVER_ERROR => Some(Own::Internal.row()),
         _ => return response,
     };
     if cosigning || response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == "application/problem+json") {
         return response;
     }
     let (parts, body) = response.into_parts();
+    let (code, words) = found.map_or_else(
+        || (Rule::Malformed.code(), "the request does not have the form that docs/protocol.md gives it".to_owned()),
+        |row| (row.code, row.words()),
+    );
     let said = to_bytes(body, 1_024).await.unwrap_or_default();
     let said = if parts.status == StatusCode::INTERNAL_SERVER_ERROR {
         String::new()
     } else {
         String::from_utf8_lossy(&said).into_owned()
     };
-    let detail = if said.is_empty() { words.to_owned() } else { format!("{words}: {said}") };
+    let detail = if said.is_empty() { words } else { format!("{words}: {said}") };
     respond(document(parts.status, code, detail))
 }
 
 pub(crate) async fn not_found() -> Response {
-    respond(document(StatusCode::NOT_FOUND, "not-found", "no such address; see docs/protocol.md, HTTP".into()))
+    respond(own(Own::NotFound, Own::NotFound.row().words()))
 }
 
 pub(crate) async fn overloaded(_: tower::BoxError) -> Response {
-    respond(document(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "overloaded",
-        "too many requests in flight; try again in a moment".into(),
-    ))
+    respond(own(Own::Overloaded, Own::Overloaded.row().words()))
 }

@@ -10,20 +10,51 @@ use escrow_core::wire::Status;
 use escrow_core::{Blob, Digest};
 use std::sync::Arc;
 
+/// Is the process alive?
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    responses((status = 200, description = "`ok`", body = String, content_type = "text/plain")),
+    extensions(("x-authenticated-by" = json!("nobody")))
+)]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
+/// Is the node READY?
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    responses(
+        (status = 200, description = "READY", body = String, content_type = "text/plain"),
+        (status = 503, description = "Another state, and why.", body = String, content_type = "text/plain"),
+    ),
+    extensions(("x-authenticated-by" = json!("nobody")))
+)]
 pub(crate) async fn readyz(Shared(node): Shared<Arc<Node>>) -> (StatusCode, String) {
     let state = node.state();
     let code = if state == State::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, format!("{} {}\n", state.name(), state.reason()))
 }
 
+/// Prometheus metrics.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, description = "Text exposition format.", body = String, content_type = "text/plain")),
+    extensions(("x-authenticated-by" = json!("nobody")))
+)]
 pub(crate) async fn metrics() -> String {
     node_metrics::install().map(|h| h.render()).unwrap_or_default()
 }
 
+/// How the node stands. Unsigned.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    responses((status = 200, description = "State, charter and size of the log.", body = Status)),
+    extensions(("x-authenticated-by" = json!("nobody")))
+)]
 pub(crate) async fn status(Shared(node): Shared<Arc<Node>>) -> Answer<Json<Status>> {
     let state = node.state();
     let facts = node.writer.run(|e| {
@@ -44,7 +75,15 @@ pub(crate) async fn status(Shared(node): Shared<Arc<Node>>) -> Answer<Json<Statu
     }))
 }
 
+/// The charter chain.
+///
 /// Accepted versions, genesis first, then newer ones that this operator has not accepted.
+#[utoipa::path(
+    get,
+    path = "/v1/charters",
+    responses((status = 200, description = "Envelopes of charters; believe them from a pinned genesis digest on.", body = Vec<Blob>)),
+    extensions(("x-authenticated-by" = json!("nobody")))
+)]
 pub(crate) async fn charters(Shared(node): Shared<Arc<Node>>) -> Answer<Json<Vec<Blob>>> {
     let digests = node.writer.run(|e| {
         let mut out: Vec<Digest> = e.facts().accepted().to_vec();

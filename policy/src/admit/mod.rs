@@ -104,7 +104,12 @@ pub fn admit(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Admitt
         Kind::Veto => recovery::veto(facts, envelope, at).map(|(v, of)| Admitted::Veto(v, of)),
         Kind::Query => case::verify_query(facts, envelope, at).map(Admitted::Query),
         Kind::Verdict => own_verdict(facts, envelope).map(Admitted::OwnVerdict),
-        Kind::ReleaseCall | Kind::Receipt | Kind::Release | Kind::RestrictionAnswer | Kind::View => {
+        Kind::ReleaseCall
+        | Kind::Receipt
+        | Kind::Release
+        | Kind::RestrictionAnswer
+        | Kind::View
+        | Kind::Notification => {
             Err(Refusal::new(Rule::NotSubmittable, format!("a {} is not submitted on its own", envelope.kind())))
         }
     }

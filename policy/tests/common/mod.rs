@@ -20,6 +20,7 @@ use escrow_core::release::{Caller, Release, ReleaseCall};
 use escrow_core::request::*;
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::sealing::{SealingSecret, Suite};
+use escrow_core::sshsig::{self, SshKey};
 use escrow_core::verdict::{Outcome, Verdict};
 use escrow_core::{
     Blob, Digest, Envelope, ItemId, Kind, Nonce, PublicKey, SeatIndex, SigningKey, Statement, ThreadKey, Timestamp,
@@ -77,6 +78,18 @@ pub fn key(name: &str) -> &'static SigningKey {
 
 pub fn public(name: &str) -> PublicKey {
     key(name).public()
+}
+
+/// The same key as a key of SSH.
+pub fn over_ssh(name: &str) -> PublicKey {
+    let raw = public(name).raw();
+    let words: &[&[u8]] = match public(name) {
+        PublicKey::Ed25519(_) => &[b"ssh-ed25519", &raw],
+        _ => &[b"ecdsa-sha2-nistp256", b"nistp256", &raw],
+    };
+    let mut wire = Vec::new();
+    words.iter().for_each(|w| sshsig::put(&mut wire, w));
+    PublicKey::SshSig(SshKey::from_wire(&wire).unwrap())
 }
 
 pub fn sealing(name: &str) -> SealingKey {

@@ -1,0 +1,135 @@
+//! The interface as a caller meets it, on a real node behind the real router.
+
+use super::*;
+use crate::fixture::Fixture;
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{Request, header};
+use escrow_core::decision::Choice;
+use escrow_core::wire::{DepositBody, Problem, ReleaseBody};
+use escrow_core::{Blob, Envelope, SigningKey};
+use tower::ServiceExt as _;
+
+/// Status, `Retry-After`, body.
+struct Reply(u16, Option<u64>, Vec<u8>);
+
+impl Reply {
+    /// The problem's code, or `accepted`.
+    fn code(&self) -> String {
+        if self.0 == 200 {
+            return "accepted".into();
+        }
+        let p: Problem = serde_json::from_slice(&self.2).unwrap();
+        assert_eq!((p.status, p.seat.map(escrow_core::SeatIndex::get)), (self.0, Some(1)), "{p:?}");
+        assert_eq!(p.code == "rate-limited", self.0 == 429);
+        assert_eq!(self.1.is_some(), self.0 == 429, "Retry-After stands on a 429 and nowhere else");
+        p.code
+    }
+}
+
+struct Caller(Router);
+
+impl Caller {
+    async fn post(&self, path: &str, from: &str, body: Vec<u8>) -> Reply {
+        let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Body::from(body));
+        let from: SocketAddr = format!("{from}:1").parse().unwrap();
+        request.as_mut().unwrap().extensions_mut().insert(ConnectInfo(from));
+        let response = self.0.clone().oneshot(request.unwrap()).await.unwrap();
+        let wait = response.headers().get(header::RETRY_AFTER).map(|v| v.to_str().unwrap().parse().unwrap());
+        let status = response.status().as_u16();
+        Reply(status, wait, to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
+    }
+
+    async fn statement(&self, from: &str, e: &Envelope) -> String {
+        self.post("/v1/statements", from, e.bytes().to_vec()).await.code()
+    }
+
+    async fn query(&self, from: &str, e: &Envelope) -> String {
+        self.post("/v1/queries", from, e.bytes().to_vec()).await.code()
+    }
+}
+
+const LIMITS: &str = "[rate_limits]\nqueries_per_minute = 2\nstatements_per_minute = 2\nrestrictions_per_minute = 2\n\
+    deposits_per_minute = 2\nreleases_per_minute = 2\nstrangers_per_minute = 3\nrepeats_per_minute = 3\n";
+
+async fn caller(fixture: &Fixture) -> Caller {
+    Caller(router(fixture.open().await.node, 16))
+}
+
+/// Somebody's statement under somebody else's key id.
+fn under_key_of(e: &Envelope, victim: &SigningKey) -> Envelope {
+    let own = e.key_ids().next().unwrap();
+    let text = String::from_utf8(e.bytes().to_vec()).unwrap().replace(own, &victim.public().id());
+    Envelope::parse(text.as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn a_stranger_uses_up_nobodys_bucket_but_their_own() {
+    let fixture = Fixture::new(LIMITS);
+    let (caller, stranger) = (caller(&fixture).await, SigningKey::generate_ed25519());
+    let req = &fixture.people["req"];
+    for n in 0..10 {
+        let forged = under_key_of(&fixture.query("req", 1, &stranger), req);
+        let code = caller.query("192.0.2.1", &forged).await;
+        assert_eq!(code, if n < 3 { "bad-signature" } else { "rate-limited" }, "attempt {n}");
+    }
+    assert_eq!(caller.post("/v1/queries", "192.0.2.1", b"{}".to_vec()).await.code(), "rate-limited");
+    assert_eq!(caller.post("/v1/queries", "192.0.2.2", b"{}".to_vec()).await.code(), "malformed");
+    // From the very same address, the person in whose name it was done is answered.
+    let own = fixture.query("req", 1, req);
+    assert_eq!(caller.query("192.0.2.1", &own).await, "accepted");
+
+    // Nor with what that person did sign: said before, or said to another node.
+    let elsewhere = fixture.query("req", 2, req);
+    let mut codes = Vec::new();
+    for n in 0..10 {
+        codes.push(caller.query("192.0.2.3", if n % 2 == 0 { &own } else { &elsewhere }).await);
+    }
+    assert!(codes[..3].iter().all(|c| c != "accepted" && c != "rate-limited"), "{codes:?}");
+    assert!(codes[3..].iter().all(|c| c == "rate-limited"), "{codes:?}");
+    assert_eq!(caller.query("192.0.2.1", &fixture.query("req", 1, req)).await, "accepted");
+    assert_eq!(caller.query("192.0.2.4", &fixture.query("req", 1, req)).await, "rate-limited", "a key is one anywhere");
+    assert_eq!(caller.query("192.0.2.4", &fixture.query("leg", 1, &fixture.people["leg"])).await, "accepted");
+}
+
+#[tokio::test]
+async fn no_flood_of_a_persons_own_holds_their_denial_up() {
+    let fixture = Fixture::new(LIMITS);
+    let (caller, from) = (caller(&fixture).await, "192.0.2.1");
+    let dpo = &fixture.people["dpo"];
+    for n in 0..5 {
+        let code = caller.query(from, &fixture.query("dpo", 1, dpo)).await;
+        assert_eq!(code, if n < 2 { "accepted" } else { "rate-limited" });
+        let code = caller.statement(from, &fixture.decision("dpo", "dpo", Choice::Approve)).await;
+        assert_eq!(code, if n < 2 { "accepted" } else { "rate-limited" });
+    }
+    let denial = fixture.decision("dpo", "dpo", Choice::Deny);
+    assert_eq!(caller.statement(from, &denial).await, "accepted");
+    // Sent again, as a client does that heard no answer, it costs nothing of that bucket.
+    assert_eq!(caller.statement(from, &denial).await, "accepted");
+    assert_eq!(caller.statement(from, &fixture.decision("dpo", "dpo", Choice::Recuse)).await, "accepted");
+    let over = caller.post("/v1/statements", from, fixture.decision("dpo", "dpo", Choice::Deny).bytes().to_vec()).await;
+    assert_eq!((over.code().as_str(), over.0), ("rate-limited", 429));
+    assert!(over.1.is_some_and(|s| (1..=31).contains(&s)), "two a minute: room again in half a minute, {:?}", over.1);
+}
+
+#[tokio::test]
+async fn deposits_and_releases_have_buckets_of_their_own() {
+    let fixture = Fixture::new(LIMITS);
+    let (caller, from) = (caller(&fixture).await, "192.0.2.1");
+    let blob = |e: &Envelope| Blob(e.bytes().to_vec());
+    let mut codes = Vec::new();
+    for _ in 0..3 {
+        let query = fixture.query("req", 1, &fixture.people["req"]);
+        let deposit = DepositBody { deposit: blob(&query), blob: Blob::default() };
+        let call = ReleaseBody { call: blob(&query), request: blob(&query), decisions: vec![], permits: vec![] };
+        let deposit = caller.post("/v1/deposits", from, serde_json::to_vec(&deposit).unwrap()).await;
+        let query = fixture.query("req", 1, &fixture.people["req"]);
+        let call = ReleaseBody { call: blob(&query), ..call };
+        let call = caller.post("/v1/releases", from, serde_json::to_vec(&call).unwrap()).await;
+        codes.push((deposit.code(), call.code()));
+    }
+    assert_eq!(codes[2], ("rate-limited".into(), "rate-limited".into()), "{codes:?}");
+    assert!(codes[..2].iter().all(|(d, c)| d != "rate-limited" && c != "rate-limited"), "{codes:?}");
+    assert_eq!(caller.query(from, &fixture.query("req", 1, &fixture.people["req"])).await, "accepted");
+}
