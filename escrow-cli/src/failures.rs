@@ -160,6 +160,13 @@ impl From<RecoveryError> for Failure {
                 Self::new(exit, rule, reason).nodes(&outcomes)
             }
             RecoveryError::NothingThere(_) => Self::new(Exit::Denied, "item-unknown", e.to_string()),
+            RecoveryError::TooYoung { age, delay, .. } => {
+                let left = u64::try_from(delay - age).unwrap_or(0);
+                Self::new(Exit::Pending, "recovery-delay", e.to_string()).next(format!(
+                    "come back in {}: the time is there so that your other devices can notice",
+                    crate::explain::span(left)
+                ))
+            }
             RecoveryError::NotEnrolled => Self::new(Exit::Key, "not-enrolled", e.to_string()),
             RecoveryError::MixedGenerations(_) => Self::new(Exit::Usage, "mixed-generations", e.to_string()),
             other => Self::unexpected(other.to_string()),

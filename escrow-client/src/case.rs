@@ -2,10 +2,12 @@
 
 use crate::recovery::KnownRecovery;
 use crate::request::KnownRequest;
+use escrow_core::decision::Decision;
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::recovery::SelfRecovery;
 use escrow_core::request::Request;
-use escrow_core::{Digest, Envelope, ItemId, Kind};
+use escrow_core::{Digest, Envelope, ItemId, Kind, PersonId};
+use std::collections::BTreeMap;
 
 /// A request or a self-recovery, as far as collecting and opening go.
 #[derive(Clone, Debug)]
@@ -47,9 +49,21 @@ impl From<&KnownRequest> for Case {
             envelope: r.envelope.clone(),
             items: r.request.items.clone(),
             recipient: *r.request.recipient.sealing(),
-            decisions: r.decisions.iter().map(|(_, e)| e.clone()).collect(),
+            decisions: one_each(&r.decisions),
         }
     }
+}
+
+/// Of each person the strongest decision, the newest of those: nodes take a limited number with a call.
+fn one_each(decisions: &[(Decision, Envelope)]) -> Vec<Envelope> {
+    let mut best: BTreeMap<&PersonId, &(Decision, Envelope)> = BTreeMap::new();
+    for d in decisions {
+        let slot = best.entry(&d.0.by).or_insert(d);
+        if (d.0.choice, d.0.at) > (slot.0.choice, slot.0.at) {
+            *slot = d;
+        }
+    }
+    best.into_values().map(|(_, e)| e.clone()).collect()
 }
 
 impl From<&KnownRecovery> for Case {
@@ -59,7 +73,7 @@ impl From<&KnownRecovery> for Case {
             envelope: r.envelope.clone(),
             items: r.recovery.items.clone(),
             recipient: r.recovery.sealing,
-            decisions: r.decisions.iter().map(|(_, e)| e.clone()).collect(),
+            decisions: one_each(&r.decisions),
         }
     }
 }

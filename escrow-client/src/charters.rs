@@ -111,6 +111,11 @@ impl Charters {
         self.chain.versions().iter().find(|v| v.digest() == *digest).map(VerifiedCharter::charter)
     }
 
+    /// All verified versions, genesis first.
+    pub fn versions(&self) -> impl Iterator<Item = &Charter> {
+        self.chain.versions().iter().map(VerifiedCharter::charter)
+    }
+
     /// True if every signature of the envelope is by a key that some version of the chain lists for
     /// this person, and there is one.
     pub fn signed_by(&self, envelope: &Envelope, person: &PersonId) -> bool {

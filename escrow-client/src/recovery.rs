@@ -10,8 +10,9 @@ use escrow_core::decision::{Choice, Decision};
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::query::Question;
 use escrow_core::recovery::{SelfRecovery, Veto};
+use escrow_core::release::Caller;
 use escrow_core::wire::{ItemInfo, OwnAnswer, RecoveryInfo};
-use escrow_core::{Code, Digest, Envelope, ItemId, Kind, Nonce, PersonId, Timestamp};
+use escrow_core::{Code, Digest, Envelope, ItemId, Kind, Nonce, PersonId, PublicKey, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why no self-recovery can be drafted.
@@ -37,6 +38,16 @@ pub enum RecoveryError {
     /// Nodes name no live enrolment of this device alike.
     #[error("too few nodes know a live enrolment of this device; ask a registrar to enrol it at all nodes")]
     NotEnrolled,
+    /// The device was enrolled too short a time ago.
+    #[error("this device has been enrolled for {age} s, the charter asks for {delay} s; {deposited} keys are escrowed")]
+    TooYoung {
+        /// Seconds at the nodes that count.
+        age: i64,
+        /// Seconds needed.
+        delay: i64,
+        /// Items that the subject has deposited.
+        deposited: u64,
+    },
     /// The items are of several node sets.
     #[error("the items belong to generations {0:?}; a self-recovery names items of one: narrow the time")]
     MixedGenerations(BTreeSet<u32>),
@@ -117,13 +128,14 @@ impl Client {
         let answers: Outcomes<OwnAnswer> = self.ask_all(Question::Own).await;
         let mut held: BTreeMap<(ItemId, String), (usize, ItemInfo)> = BTreeMap::new();
         let mut enrolments: BTreeMap<Digest, Vec<Timestamp>> = BTreeMap::new();
-        let mut other_devices = 0;
+        let (mut other_devices, mut deposited) = (0, 0);
         let outcomes = answers.and_then(|_, answer| {
             other_devices = answer.other_devices.max(other_devices);
             for e in answer.enrolments {
-                enrolments.entry(e.enrolment).or_default().push(e.logged);
+                enrolments.entry(e.enrolment).or_default().push(e.since);
             }
             let seen = answer.items.len();
+            deposited = answer.count.max(deposited);
             for info in answer.items {
                 let text = serde_json::to_string(&info).map_err(|e| NodeError::Protocol(e.to_string()))?;
                 held.entry((info.item, text)).or_insert((0, info)).0 += 1;
@@ -141,6 +153,11 @@ impl Client {
         });
         let (enrolled, enrolment) = oldest.min().ok_or(RecoveryError::NotEnrolled)?;
         let mine = |i: &ItemInfo| i.depositor == device.subject && i.policies.contains(&policy) && wanted(i);
+        let delay = i64::try_from(self.charters().current().limits.recovery_delay_s).unwrap_or(i64::MAX);
+        let age = now().seconds_since(enrolled);
+        if age < delay {
+            return Err(RecoveryError::TooYoung { age, delay, deposited });
+        }
         let items: Vec<ItemInfo> =
             held.into_values().filter(|(n, i)| *n >= need && mine(i)).map(|(_, info)| info).collect();
         if items.is_empty() {
@@ -199,6 +216,10 @@ impl Client {
         let mut list: Vec<_> = known.into_values().collect();
         for r in &mut list {
             r.decisions.retain(|(d, e)| self.charters().signed_by(e, &d.by));
+            r.vetoes.retain(|(v, e)| match &v.by {
+                Caller::Person(id) => self.charters().signed_by(e, id),
+                Caller::Device(key) => signed_with(e, key),
+            });
         }
         list.sort_by_key(|r| (r.logged, r.digest));
         Outcomed { value: list, outcomes }
@@ -211,10 +232,18 @@ impl Client {
     }
 }
 
+/// True if this key alone signed.
+fn signed_with(envelope: &Envelope, key: &PublicKey) -> bool {
+    envelope.signers(|id| if key.id() == *id { vec![key.clone()] } else { vec![] }).is_ok()
+}
+
 fn merge(known: &mut BTreeMap<Digest, KnownRecovery>, info: RecoveryInfo) -> Result<(), NodeError> {
     let protocol = |e: EnvelopeError| NodeError::Protocol(e.to_string());
     let envelope = crate::transport::envelope(&info.recovery, "self-recovery")?;
     let recovery: SelfRecovery = envelope.decode().map_err(protocol)?;
+    if !signed_with(&envelope, &recovery.key) {
+        return Err(NodeError::Protocol("it shows a self-recovery that its device did not sign".into()));
+    }
     let digest = envelope.digest();
     let k = known.entry(digest).or_insert_with(|| KnownRecovery {
         digest,

@@ -1,5 +1,6 @@
 //! Requests: drafting one from what is asked in people's terms, finding them again.
 
+use crate::charters::Charters;
 use crate::client::Client;
 use crate::clock::now;
 use crate::consent::Outcomed;
@@ -309,7 +310,7 @@ impl Client {
         let outcomes = answers.and_then(|_, list| {
             let seen = list.len();
             for info in list {
-                merge(&mut known, info)?;
+                merge(self.charters(), &mut known, info)?;
             }
             Ok(seen)
         });
@@ -353,10 +354,14 @@ pub(crate) fn strongest(decisions: &[(Decision, Envelope)]) -> BTreeMap<&PersonI
     out
 }
 
-fn merge(known: &mut BTreeMap<Digest, KnownRequest>, info: RequestInfo) -> Result<(), NodeError> {
+fn merge(charters: &Charters, known: &mut BTreeMap<Digest, KnownRequest>, info: RequestInfo) -> Result<(), NodeError> {
     let protocol = |e: EnvelopeError| NodeError::Protocol(e.to_string());
     let envelope = crate::transport::envelope(&info.request, "request")?;
     let request: Request = envelope.decode().map_err(protocol)?;
+    // One bad copy must not take the place of the good one that other nodes hold.
+    if !charters.signed_by(&envelope, &request.by) {
+        return Err(NodeError::Protocol("it shows a request that its requestor did not sign".into()));
+    }
     let digest = envelope.digest();
     let k = known.entry(digest).or_insert_with(|| KnownRequest {
         digest,

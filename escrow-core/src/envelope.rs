@@ -6,7 +6,7 @@
 
 use crate::digest::{Blob, Digest};
 use crate::key::{KeyId, PublicKey, SigningKey};
-use crate::limits::{ENVELOPE_MAX, SIGNATURES_MAX};
+use crate::limits::{ENVELOPE_MAX, ENVELOPE_SLACK, SIGNATURES_MAX};
 use crate::statement::{Kind, Statement};
 use crate::strict::{self, StrictError};
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,9 @@ pub enum EnvelopeError {
         /// The rule in words.
         rule: String,
     },
+    /// More white space than any JSON writer needs.
+    #[error("an envelope with {0} bytes of white space; at most {ENVELOPE_SLACK} are taken")]
+    Padded(usize),
     /// No signatures, or more than [`SIGNATURES_MAX`].
     #[error("1 to {SIGNATURES_MAX} signatures expected")]
     SignatureCount,
@@ -175,6 +178,11 @@ impl Envelope {
             .ok_or_else(|| EnvelopeError::UnknownType(json.payload_type.chars().take(80).collect()))?;
         if json.signatures.is_empty() || json.signatures.len() > SIGNATURES_MAX {
             return Err(EnvelopeError::SignatureCount);
+        }
+        // Nothing signs the envelope's own white space: whoever hands it on could blow it up.
+        let tight = serde_json::to_vec(&json).map_or(0, |v| v.len());
+        if bytes.len() > tight.saturating_add(ENVELOPE_SLACK) {
+            return Err(EnvelopeError::Padded(bytes.len().saturating_sub(tight)));
         }
         Ok(Self { bytes: bytes.to_vec(), kind, payload: json.payload.0, signatures: json.signatures })
     }

@@ -6,6 +6,8 @@ pub const ENVELOPE_MAX: usize = 3 * 1024 * 1024;
 pub const PAYLOAD_SMALL: usize = 64 * 1024;
 /// Largest payload of a charter, enrolment, deposit, request or verdict, bytes.
 pub const PAYLOAD_LARGE: usize = 2 * 1024 * 1024;
+/// Bytes by which an envelope may be longer than without white space.
+pub const ENVELOPE_SLACK: usize = 4 * 1024;
 /// Signatures in one envelope.
 pub const SIGNATURES_MAX: usize = 32;
 /// An SSH public key in its wire format, bytes.
@@ -42,6 +44,8 @@ pub const AUTHORISATION_LIFE_S: u64 = 60;
 pub const CONTROLLERS_MAX: usize = 16;
 /// Restrictions in one answer about all of them; the asker comes again for the rest.
 pub const RESTRICTIONS_PER_ANSWER: usize = 500;
+/// Bytes of restriction statements after which a page of them ends.
+pub const RESTRICTION_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Consents that one question about restrictions may name.
 pub const CONSENTS_PER_ASK: usize = ITEMS_PER_REQUEST;
 /// Withdrawals by one subject of consents that a node does not know yet.

@@ -2,7 +2,7 @@
 //! members derive theirs where they are.
 
 use crate::limits::{ENVELOPE_MAX, SIGNATURES_MAX};
-use crate::{Blob, Code, Digest, Kind, MatterId, Nonce, PersonId, SeatIndex, Timestamp, Token};
+use crate::{Blob, Code, Digest, Kind, MatterId, Nonce, PersonId, PublicKey, SeatIndex, Timestamp, Token};
 use std::borrow::Cow;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{Ref, RefOr};
@@ -32,6 +32,7 @@ text! {
     Token, "Token", "^v[1-9][0-9]*:[0-9a-f]{64}$", "A subject or a thread, as the HMAC under the organisation's token key of this version.";
     Code, "Code", "^[A-Za-z0-9._:/# -]{1,128}$", "An opaque code, logged in clear: no name, number or address of a person.";
     MatterId, "MatterId", "^[A-Za-z0-9._-]{1,64}$", "Name of a matter.";
+    PublicKey, "PublicKey", "^(?:ed25519|es256|sshsig):[A-Za-z0-9+/]+={0,2}$", "A public signature key: its method, and its one encoding in base64.";
     PersonId, "PersonId", "^[a-z0-9._-]{1,64}$", "Id of a person of the charter.";
 }
 

@@ -2,6 +2,7 @@
 
 use crate::decision::{Choice, Decision};
 use crate::digest::{Digest, Nonce};
+use crate::enrolment::Revoked;
 use crate::envelope::Envelope;
 use crate::limits;
 use crate::matter::{Matter, MatterAction};
@@ -37,6 +38,8 @@ pub struct RestrictionAnswer {
     pub matter: Option<MatterId>,
     /// The consents it asked about besides, sorted.
     pub consents: Vec<Digest>,
+    /// The keys and enrolments whose revocation it asked about besides, sorted.
+    pub revocable: Vec<Revoked>,
     /// The log positions of the answering node that this answer covers, from the first ...
     pub after: u64,
     /// ... up to, and not including, this one.
@@ -49,6 +52,7 @@ pub struct RestrictionAnswer {
 
 statement!(RestrictionAnswer, RestrictionAnswer, limits::PAYLOAD_LARGE, |a| {
     rule(strictly_sorted(&a.consents), "consents sorted, no duplicates")?;
+    rule(strictly_sorted(&a.revocable), "revocable sorted, no duplicates")?;
     rule(strictly_sorted(&a.restrictions), "restrictions sorted, no duplicates")?;
     rule(a.after <= a.upto, "covers positions that end before they begin")?;
     rule(a.request.is_none() || a.after == 0, "about a request the whole log counts")

@@ -4,6 +4,7 @@
 use crate::ItemId;
 use crate::deal::About;
 use crate::digest::{Blob, Digest, Nonce};
+use crate::enrolment::Revoked;
 use crate::matter::MatterAction;
 use crate::statement::Kind;
 use crate::time::Timestamp;
@@ -181,11 +182,14 @@ pub struct ItemInfo {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OwnAnswer {
-    /// Live enrolments of the asking device: digest, and when the node first logged it.
+    /// Live enrolments of the asking device.
     pub enrolments: Vec<OwnEnrolment>,
     /// Other live devices of the subject; each of them can veto a recovery.
     pub other_devices: u64,
-    /// Items that the subject has deposited.
+    /// How many items the subject has deposited.
+    pub count: u64,
+    /// Those items, as many as one self-recovery may name, without participants; none before the
+    /// device is old enough to recover.
     pub items: Vec<ItemInfo>,
 }
 
@@ -195,8 +199,8 @@ pub struct OwnAnswer {
 pub struct OwnEnrolment {
     /// Digest of the enrolment statement.
     pub enrolment: Digest,
-    /// When the node first logged it.
-    pub logged: Timestamp,
+    /// Since when it counts for a self-recovery: the node has logged it, and it is valid.
+    pub since: Timestamp,
 }
 
 /// One consent, in answers to [`crate::query::Question::Consents`].
@@ -270,6 +274,8 @@ pub struct RestrictionAsk {
     pub matter: Option<MatterId>,
     /// Consents of its items, sorted, for a node that does not hold them.
     pub consents: Vec<Digest>,
+    /// Keys and enrolments of whoever asks, decides and receives, sorted: only their revocation bears on it.
+    pub revocable: Vec<Revoked>,
     /// When all are asked for: the first log position of the asked node that is not known yet.
     pub after: u64,
 }

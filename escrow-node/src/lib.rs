@@ -22,6 +22,7 @@ pub mod keys;
 pub mod metrics;
 pub mod node;
 pub mod peers;
+mod pull;
 mod rates;
 pub mod release;
 pub mod start;

@@ -7,6 +7,7 @@ use crate::init::InitError;
 use crate::keys::SeatKeys;
 use crate::metrics;
 use crate::peers::{CosignAnswer, PeerError, Peers, add_cosignature};
+use crate::pull;
 use crate::rates::Rates;
 use crate::start;
 use crate::store::{Store, StoreError};
@@ -17,9 +18,7 @@ use crate::writer::{Stopped, Writer};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::entry::Chain;
 use escrow_core::charter::{Charter, Seat};
-use escrow_core::wire::RestrictionAsk;
-use escrow_core::{Digest, Envelope, Nonce, SeatIndex, Timestamp};
-use std::collections::BTreeMap;
+use escrow_core::{Digest, SeatIndex, Timestamp};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -209,7 +208,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     tracing::info!(seat = %node.seat, listen = %config.listen, "listening; proving the log to the other nodes");
     let proof = tokio::spawn(start::prove(Arc::clone(&node), accepted));
     let follow = tokio::spawn(follow(Arc::clone(&node)));
-    let pull = tokio::spawn(pull(Arc::clone(&node)));
+    let pull = tokio::spawn(pull::all(Arc::clone(&node)));
     let tidy = tokio::spawn(tidy(Arc::clone(&node.rates)));
     let poisoned = async {
         let stopped = states.wait_for(|s| matches!(s, State::Poisoned(_))).await;
@@ -264,47 +263,6 @@ async fn follow(node: Arc<Node>) {
     }
 }
 
-/// Time between two looks at what the peers have learnt to restrict.
-const PULL_EVERY: Duration = Duration::from_secs(3);
-
-/// Restrictions travel: every few seconds each peer is asked for those it has logged since, so that
-/// whoever talks only to the nodes that missed one gains nothing.
-async fn pull(node: Arc<Node>) {
-    let mut known: BTreeMap<SeatIndex, u64> = BTreeMap::new();
-    loop {
-        tokio::time::sleep(PULL_EVERY).await;
-        if !node.state().works() {
-            continue;
-        }
-        let from = known.clone();
-        let mut answers = node
-            .each_peer(None, |node, seat| {
-                let after = from.get(&seat.index).copied().unwrap_or(0);
-                async move { node.all_restrictions(&seat, after).await }
-            })
-            .await;
-        while let Some(answer) = answers.join_next().await {
-            let Ok((seat, Ok((statements, upto)))) = answer else { continue };
-            known.insert(seat, upto);
-            if statements.is_empty() {
-                continue;
-            }
-            match node.writer.run(move |e| e.take_over(&statements)).await {
-                Ok(taken) => {
-                    let taken = taken.into_inner();
-                    if taken > 0 {
-                        tracing::info!(%seat, taken, "statements that this node had missed");
-                    }
-                }
-                Err(_) => return,
-            }
-        }
-    }
-}
-
-/// Pages of restrictions that one peer may make this node fetch in a row.
-const RESTRICTION_PAGES_MAX: usize = 1_000;
-
 /// Buckets that are full again take no memory.
 async fn tidy(rates: Arc<Rates>) {
     loop {
@@ -314,25 +272,6 @@ async fn tidy(rates: Arc<Rates>) {
 }
 
 impl Node {
-    /// Everything that a peer has logged from position `after` on to take permission away, with what
-    /// each needs before it; and the position to ask on from.
-    ///
-    /// # Errors
-    /// [`PeerError`].
-    pub(crate) async fn all_restrictions(&self, seat: &Seat, after: u64) -> Result<(Vec<Envelope>, u64), PeerError> {
-        let mut ask = RestrictionAsk { nonce: Nonce::random(), request: None, matter: None, consents: vec![], after };
-        let mut statements = Vec::new();
-        for _ in 0..RESTRICTION_PAGES_MAX {
-            let page = self.peers.restrictions(seat, &ask).await?;
-            statements.extend(page.statements.iter().filter_map(|b| Envelope::parse(&b.0).ok()));
-            if page.complete || page.upto <= ask.after {
-                return Ok((statements, page.upto));
-            }
-            ask.after = page.upto;
-        }
-        Ok((statements, ask.after))
-    }
-
     /// Where the node stands.
     pub fn state(&self) -> State {
         self.state.borrow().clone()

@@ -15,7 +15,7 @@ use escrow_policy::admit::{verify_call, verify_caller, verify_seat_statement};
 use escrow_policy::facts::RequestFact;
 use escrow_policy::gate::Gathered;
 use escrow_policy::{Permit, Refusal, Rule};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,15 +94,15 @@ async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, Releas
         e.take_over(&presented);
         let request = verify_call(e.facts(), &opening, e.now())?.statement().request;
         let case = e.facts().request(&request);
-        let items = case.map(RequestFact::items).unwrap_or_default().iter().filter_map(|i| e.facts().item(i));
-        let generation = items.clone().next().map(|i| i.generation);
-        let consents: BTreeSet<Digest> = items.map(|i| i.consent).collect();
-        let matter = case.and_then(|r| r.request.as_ref()).map(|(r, _)| r.statement.matter.clone());
+        let mut items = case.map(RequestFact::items).unwrap_or_default().iter().filter_map(|i| e.facts().item(i));
+        let generation = items.next().map(|i| i.generation);
+        let concerns = e.facts().concerns(&request);
         let ask = RestrictionAsk {
             nonce: Nonce::random(),
             request: Some(request),
-            matter,
-            consents: consents.into_iter().collect(),
+            matter: concerns.matter,
+            consents: concerns.consents.into_iter().collect(),
+            revocable: concerns.revocable.into_iter().collect(),
             after: 0,
         };
         Ok::<_, Refusal>((ask, generation))
@@ -156,18 +156,21 @@ async fn collect(
         let statements: Vec<Envelope> = reply.statements.iter().filter_map(|b| Envelope::parse(&b.0).ok()).collect();
         let (asked, checked) = (ask.clone(), answer.clone());
         let good = node.writer.run(move |e| {
-            e.take_over(&statements);
-            let a = verify_seat_statement::<RestrictionAnswer>(e.facts(), &checked, seat);
+            let Ok(a) = verify_seat_statement::<RestrictionAnswer>(e.facts(), &checked, seat) else {
+                e.take_over(&statements);
+                return false;
+            };
+            let a = a.statement();
+            e.take_over_answer(&statements, &a.restrictions);
             // A peer that names a restriction and withholds it proves nothing.
-            a.is_ok_and(|a| {
-                let a = a.statement();
-                a.asked == asked.nonce
-                    && a.asker == e.seat
-                    && a.request == asked.request
-                    && a.matter == asked.matter
-                    && a.consents == asked.consents
-                    && a.restrictions.iter().all(|r| e.facts().seen(r).is_some())
-            })
+            let known = |r: &Digest| e.facts().seen(r).is_some() || e.facts().was_refused(r);
+            a.asked == asked.nonce
+                && a.asker == e.seat
+                && a.request == asked.request
+                && a.matter == asked.matter
+                && a.consents == asked.consents
+                && a.revocable == asked.revocable
+                && a.restrictions.iter().all(known)
         });
         if good.await?.into_inner() {
             answers.insert(answer.digest(), answer);

@@ -6,6 +6,7 @@
 //! UNPROVEN nodes answer each other.
 
 use crate::node::{Node, NodeError, State};
+use crate::pull;
 use crate::store::Store;
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use escrow_audit::seat::log_verifier;
@@ -92,6 +93,7 @@ pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
     let mut on_tree: BTreeSet<SeatIndex> = BTreeSet::new();
     let mut answered: BTreeSet<SeatIndex> = BTreeSet::new();
     let mut learnt: Vec<Envelope> = Vec::new();
+    let mut known: BTreeSet<Digest> = BTreeSet::new();
     loop {
         if on_tree.len() < need
             && let Err(reason) = heads(&node, &own, &mut on_tree).await
@@ -101,7 +103,11 @@ pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
             return;
         }
         if on_tree.len() >= need {
-            learnt.extend(restrictions(&node, &mut answered).await);
+            for e in restrictions(&node, &mut answered, need).await {
+                if known.insert(e.digest()) {
+                    learnt.push(e);
+                }
+            }
             if answered.len() >= need {
                 match become_ready(&node, &accepted, learnt.clone(), answered.iter().copied().collect()).await {
                     Ok(()) => return node.set_state(State::Ready),
@@ -155,16 +161,29 @@ async fn lies_on_tree(node: &Arc<Node>, head: &VerifiedCheckpoint) -> bool {
     own.is_ok_and(|r| r.into_inner() == Some(root))
 }
 
-/// Pulls all restrictions; the answers of nodes that are themselves UNPROVEN are taken too.
-async fn restrictions(node: &Arc<Node>, answered: &mut BTreeSet<SeatIndex>) -> Vec<Envelope> {
-    let mut answers = node.each_peer(None, |node, seat| async move { node.all_restrictions(&seat, 0).await }).await;
+/// Time that the others get once enough peers have answered.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// Pulls all restrictions; the answers of nodes that are themselves UNPROVEN are taken too. Does not
+/// wait for slow peers once `need` have answered.
+async fn restrictions(node: &Arc<Node>, answered: &mut BTreeSet<SeatIndex>, need: usize) -> Vec<Envelope> {
+    let mut answers = node.each_peer(None, |node, seat| async move { pull::unknown(&node, &seat).await }).await;
     let mut learnt = Vec::new();
-    while let Some(answer) = answers.join_next().await {
-        let Ok((seat, Ok((statements, _)))) = answer else { continue };
-        learnt.extend(statements);
-        answered.insert(seat);
+    loop {
+        let next = if answered.len() < need {
+            answers.join_next().await
+        } else {
+            tokio::time::timeout(GRACE, answers.join_next()).await.unwrap_or(None)
+        };
+        match next {
+            None => return learnt,
+            Some(Ok((seat, Ok(statements)))) => {
+                learnt.extend(statements);
+                answered.insert(seat);
+            }
+            Some(_) => {}
+        }
     }
-    learnt
 }
 
 /// The first entries of a proven node: an accepted charter, the restrictions it missed, and

@@ -2,8 +2,8 @@
 
 use crate::context::{SCHEMA_VERSION, schema_text};
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request, Schema,
-    ValidationMode, Validator,
+    ActionConstraint, Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
+    Schema, ValidationMode, Validator,
 };
 use escrow_core::charter::Policy;
 use escrow_core::{Code, Digest, MatterId, Org, PersonId, Role};
@@ -165,6 +165,16 @@ impl Parsed {
     /// The single policies of the text.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &cedar_policy::Policy> {
         self.0.set.policies()
+    }
+
+    /// True if some permit of the text is about this action (`release`, `recover`), or about any.
+    pub fn may_permit(&self, action: &str) -> bool {
+        let about = |p: &cedar_policy::Policy| match p.action_constraint() {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(uid) => uid.id().unescaped() == action,
+            ActionConstraint::In(list) => list.iter().any(|uid| uid.id().unescaped() == action),
+        };
+        self.0.set.policies().any(|p| p.effect() == cedar_policy::Effect::Permit && about(p))
     }
 
     /// Evaluates action `release` on exact context bytes.

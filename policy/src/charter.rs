@@ -161,6 +161,17 @@ fn unique<T: Ord + Clone>(items: impl IntoIterator<Item = T>, what: &str) -> Res
     Ok(())
 }
 
+/// A name as it is compared: neither case nor white space makes it another.
+fn canonical(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// A seat's URL as it is compared: neither case, a slash at the end nor the port of https makes it another.
+fn address(url: &str) -> String {
+    let url = url.trim_end_matches('/').to_ascii_lowercase();
+    url.strip_suffix(":443").map_or(url.clone(), str::to_owned)
+}
+
 /// Rules that hold for one version alone.
 ///
 /// # Errors
@@ -177,11 +188,11 @@ pub fn check(c: &Charter) -> Result<(), CharterError> {
 fn check_seats(c: &Charter) -> Result<(), CharterError> {
     rule(!c.seats.is_empty() && c.seats.len() <= limits::SEATS_MAX, "1 to 255 seats")?;
     unique(c.seats.iter().map(|s| s.index), "a seat index")?;
-    unique(c.seats.iter().map(|s| s.url.trim_end_matches('/').to_ascii_lowercase()), "a seat URL")?;
+    unique(c.seats.iter().map(|s| address(&s.url)), "a seat URL")?;
     unique(c.seats.iter().map(|s| &s.log_origin), "a log origin")?;
     unique(c.seats.iter().map(|s| s.tls_pin), "a TLS key pin")?;
     if !c.demo {
-        unique(c.seats.iter().map(|s| s.operator.as_str().to_ascii_lowercase()), "an operator")?;
+        unique(c.seats.iter().map(|s| canonical(s.operator.as_str())), "an operator")?;
         unique(c.seats.iter().flat_map(|s| &s.operators), "a person operating a seat")?;
     }
     for s in &c.seats {
@@ -233,7 +244,7 @@ fn check_generations(c: &Charter) -> Result<(), CharterError> {
 fn check_people(c: &Charter) -> Result<(), CharterError> {
     rule(!c.people.is_empty() && c.people.len() <= limits::PEOPLE_MAX, "1 to 2000 people")?;
     unique(c.people.iter().map(|p| &p.id), "a person id")?;
-    unique(c.people.iter().map(|p| p.name.trim().to_lowercase()), "a person's name")?;
+    unique(c.people.iter().map(|p| canonical(&p.name)), "a person's name")?;
     let person_keys = c.people.iter().flat_map(|p| &p.keys).map(|k| k.key.raw());
     let seat_keys = c.seats.iter().flat_map(|s| [s.statement_key.raw(), s.log_key.raw(), s.witness_key.raw()]);
     unique(person_keys.chain(seat_keys), "a raw public key")?;

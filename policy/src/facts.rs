@@ -7,7 +7,7 @@
 use crate::admit::{Admitted, Verified};
 use crate::charter::VerifiedCharter;
 use crate::refusal::{Refusal, Rule};
-use escrow_core::charter::{Charter, Policy, SealingKey, Subject};
+use escrow_core::charter::{Basis, Charter, Policy, SealingKey, Subject};
 use escrow_core::consent::{Consent, PolicyRef, Withdrawal};
 use escrow_core::deal::About;
 use escrow_core::decision::{Choice, Decision};
@@ -18,7 +18,7 @@ use escrow_core::recovery::{SelfRecovery, Veto};
 use escrow_core::request::{Recipient, Request};
 use escrow_core::{Code, Digest, Envelope, ItemId, Kind, MatterId, PersonId, PublicKey, SeatIndex, Timestamp, Token};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Where and when this node first logged something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,14 +132,27 @@ impl RequestFact {
     /// The veto that ended a self-recovery, if any: by the subject-rights role, or by a device of the
     /// same subject.
     pub fn veto(&self) -> Option<&Fact<Veto>> {
-        let subject = self.recovery.as_ref()?.statement.subject;
-        self.vetoes.iter().find(|(_, by)| by.is_none_or(|t| t == subject)).map(|(v, _)| v)
+        self.standing_vetoes().next()
+    }
+
+    /// The vetoes that count; none while the self-recovery is not known.
+    pub fn standing_vetoes(&self) -> impl Iterator<Item = &Fact<Veto>> {
+        let subject = self.recovery.as_ref().map(|r| r.statement.subject);
+        let counts = move |by: &Option<Token>| subject.is_some_and(|s| by.is_none_or(|t| t == s));
+        self.vetoes.iter().filter(move |(_, by)| counts(by)).map(|(v, _)| v)
     }
 
     /// The items asked for; none while only decisions are known.
     pub fn items(&self) -> &[ItemId] {
         let of_request = self.request.as_ref().map(|(r, _)| r.statement.items.as_slice());
         of_request.or(self.recovery.as_ref().map(|r| r.statement.items.as_slice())).unwrap_or_default()
+    }
+
+    /// True if it was authorised here, or two officers have approved it: then it may have been released
+    /// by nodes that this one does not hear of.
+    pub(crate) fn may_be_read(&self) -> bool {
+        let approvers = self.strongest().values().filter(|d| d.fact.statement.choice == Choice::Approve).count();
+        !self.authorised.is_empty() || approvers as u64 >= crate::floor::APPROVERS
     }
 
     /// True once the request or self-recovery itself is known.
@@ -282,11 +295,34 @@ pub struct Record<'a> {
     pub event: Event,
 }
 
+/// Statements of a matter that go with its closing; a closing counts without any.
+const PREDECESSORS_MAX: usize = 16;
+
+/// On whose word a consent was withdrawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// A device of the subject: ends what rests on the subject's consent.
+    Device,
+    /// The subject-rights role, or the roles that signed: ends a record on any basis.
+    Office,
+}
+
+/// What a request or self-recovery hangs on, beside itself: peers are asked about all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Concerns {
+    /// Its matter; none for a self-recovery.
+    pub matter: Option<MatterId>,
+    /// Consents of its items.
+    pub consents: BTreeSet<Digest>,
+    /// Keys and enrolments of whoever asks, decides and receives.
+    pub revocable: BTreeSet<Revoked>,
+}
+
 /// Who asks for releases.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Asker {
     Person(PersonId),
-    Subject(Token),
+    Device(PublicKey),
 }
 
 /// The folded state.
@@ -302,12 +338,14 @@ pub struct Facts {
     pub(crate) accepted_at: BTreeMap<Digest, Timestamp>,
     pub(crate) seen: HashMap<Digest, (Kind, Logged)>,
     pub(crate) devices: BTreeMap<String, Vec<DeviceFact>>,
+    /// Whose device has a sealing key, by the key's digest.
+    pub(crate) sealed_to: HashMap<Digest, Token>,
     pub(crate) revoked: HashMap<Revoked, Digest>,
     /// By raw key: a revoked key has ended under every method.
     pub(crate) revoked_keys: HashMap<Vec<u8>, Digest>,
     pub(crate) consents: BTreeMap<Digest, Fact<Consent>>,
     /// By consent and subject: a stranger's withdrawal that arrives first takes nobody's place.
-    pub(crate) withdrawals: BTreeMap<(Digest, Token), Fact<Withdrawal>>,
+    pub(crate) withdrawals: BTreeMap<(Digest, Token, By), Fact<Withdrawal>>,
     pub(crate) items: BTreeMap<ItemId, ItemFact>,
     pub(crate) deals: HashMap<Digest, Digest>,
     pub(crate) matters: BTreeMap<MatterId, MatterFact>,
@@ -317,8 +355,12 @@ pub struct Facts {
     /// What a restriction at a log position withdraws or closes.
     pub(crate) withdrawn: BTreeMap<u64, Digest>,
     pub(crate) closed: BTreeMap<u64, MatterId>,
-    /// Withdrawals of each subject whose consent was not known when they were logged.
-    pub(crate) early_withdrawals: BTreeMap<Token, usize>,
+    /// Withdrawals by each key whose consent was not known when they were logged.
+    pub(crate) early_withdrawals: HashMap<PublicKey, usize>,
+    /// Statements that this node was handed and refused, as its log says.
+    pub(crate) refused: HashSet<Digest>,
+    /// Consents of each subject.
+    pub(crate) consents_of: BTreeMap<Token, Vec<Digest>>,
     /// When each asker asked, and for how many items.
     pub(crate) asked: BTreeMap<Asker, Vec<(Timestamp, u64)>>,
     /// Authorisations of this log that were neither delivered nor aborted yet.
@@ -472,11 +514,12 @@ impl Facts {
             && self.revoked_enrolment(&d.enrolment).is_none()
     }
 
-    /// Live devices of a subject, other than the one with this key.
+    /// Devices of a subject, live now or later, other than the one with this key.
     pub fn other_devices(&self, subject: &Token, key: &PublicKey, at: Timestamp) -> u64 {
-        let live = self.devices.values().flatten().filter(|d| d.subject == *subject && self.device_live(d, at));
-        let keys: BTreeSet<&PublicKey> = live.map(|d| &d.key).filter(|k| *k != key).collect();
-        keys.len() as u64
+        let others = self.devices.values().flatten().filter(|d| d.subject == *subject && d.key != *key);
+        // One whose enrolment begins later counts: nobody should overlook it until then.
+        let standing = others.filter(|d| self.device_live(d, at.max(d.from)) && at < d.until);
+        standing.map(|d| &d.key).collect::<BTreeSet<_>>().len() as u64
     }
 
     /// The revocation of a key, if any, under whatever method it was named.
@@ -493,6 +536,11 @@ impl Facts {
         self.consents.get(digest)
     }
 
+    /// Consents of one subject.
+    pub fn consents_of(&self, subject: &Token) -> impl Iterator<Item = &Fact<Consent>> {
+        self.consents_of.get(subject).into_iter().flatten().filter_map(|d| self.consents.get(d))
+    }
+
     /// All consents.
     pub fn consents(&self) -> impl Iterator<Item = &Fact<Consent>> {
         self.consents.values()
@@ -501,7 +549,10 @@ impl Facts {
     /// The withdrawal that ended a consent, if any.
     pub fn withdrawal(&self, consent: &Digest) -> Option<&Fact<Withdrawal>> {
         let subject = self.consents.get(consent)?.statement.subject;
-        self.withdrawals.get(&(*consent, subject))
+        let by = |by| self.withdrawals.get(&(*consent, subject, by));
+        // A device ends only what rests on its subject's consent; it may have spoken before that was known.
+        let own = self.consents.get(consent)?.statement.basis == Basis::Consent;
+        by(By::Office).or_else(|| by(By::Device).filter(|_| own))
     }
 
     /// An item.
@@ -559,7 +610,10 @@ impl Facts {
                 self.requests.entry(*request).or_default().delivered.push(logged);
             }
             (Event::Aborted { request, authorized, .. }, None) => self.close_authorisation(*authorized, request)?,
-            (Event::Cosigned { .. } | Event::Refused { .. } | Event::Ready { .. }, None) => {}
+            (Event::Refused { statement, .. }, None) => {
+                self.refused.insert(*statement);
+            }
+            (Event::Cosigned { .. } | Event::Ready { .. }, None) => {}
             _ => return Err(Refusal::new(Rule::Malformed, "the entry's statement does not go with its type")),
         }
         if let Some(envelope) = record.statement {
@@ -651,17 +705,18 @@ impl Facts {
                 self.revoked.insert(of, v.digest());
             }
             Admitted::Consent(v) => {
+                self.consents_of.entry(v.statement().subject).or_default().push(v.digest());
                 self.consents.insert(v.digest(), fact(v, logged));
             }
-            Admitted::Withdrawal(v) => {
-                let of = (v.statement().consent, v.statement().subject);
+            Admitted::Withdrawal(v, by) => {
+                let of = (v.statement().consent, v.statement().subject, by);
                 if self.withdrawals.contains_key(&of) {
                     return;
                 }
                 self.restrictions.insert(logged.seq, v.digest());
                 self.withdrawn.insert(logged.seq, of.0);
                 if !self.consents.contains_key(&of.0) {
-                    *self.early_withdrawals.entry(of.1).or_default() += 1;
+                    *self.early_withdrawals.entry(v.key().clone()).or_default() += 1;
                 }
                 self.withdrawals.insert(of, fact(v, logged));
             }
@@ -703,7 +758,7 @@ impl Facts {
             Admitted::SelfRecovery(v) => {
                 let r = v.statement();
                 let count = (logged.at, r.items.len() as u64);
-                self.asked.entry(Asker::Subject(r.subject)).or_default().push(count);
+                self.asked.entry(Asker::Device(r.key.clone())).or_default().push(count);
                 let slot = self.requests.entry(v.digest()).or_default();
                 slot.recovery = Some(fact(v, logged));
             }
@@ -733,6 +788,13 @@ impl Facts {
                     self.restrictions.insert(logged.seq, v.digest());
                 }
                 let key = v.key().clone();
+                let same = |k: &DecisionFact| {
+                    let s = &k.fact.statement;
+                    k.key == key && s.by == d.by && s.role == d.role && s.choice == d.choice && s.charter == d.charter
+                };
+                if slot.decisions.iter().any(same) {
+                    return;
+                }
                 slot.decisions.push(DecisionFact { fact: fact(v, logged), key });
             }
             Admitted::OwnVerdict(v) => {
@@ -750,6 +812,7 @@ impl Facts {
     ) {
         let e = v.statement();
         for d in &e.devices {
+            self.sealed_to.insert(d.sealing.digest(), d.subject);
             self.devices.entry(d.key.id()).or_default().push(DeviceFact {
                 enrolment: v.digest(),
                 subject: d.subject,
@@ -770,43 +833,90 @@ impl Facts {
     }
 
     /// Refuses a withdrawal of yet another unknown consent.
-    pub(crate) fn may_withdraw_early(&self, subject: &Token) -> Result<(), Refusal> {
-        let so_far = self.early_withdrawals.get(subject).copied().unwrap_or(0);
+    pub(crate) fn may_withdraw_early(&self, key: &PublicKey) -> Result<(), Refusal> {
+        let so_far = self.early_withdrawals.get(key).copied().unwrap_or(0);
         crate::refusal::require(so_far < EARLY_WITHDRAWALS_MAX, Rule::EarlyWithdrawals, || {
             format!("{so_far} withdrawals of consents that are not known here; submit the consents first")
         })
     }
 
+    /// What a request or self-recovery hangs on, as far as it is known here.
+    pub fn concerns(&self, request: &Digest) -> Concerns {
+        let Some(fact) = self.requests.get(request) else { return Concerns::default() };
+        let mut out = Concerns::default();
+        out.consents.extend(fact.items().iter().filter_map(|i| self.items.get(i)).map(|i| i.consent));
+        let approvals = fact.decisions.iter().filter(|d| d.fact.statement.choice == Choice::Approve);
+        out.revocable.extend(approvals.map(|d| Revoked::Key(d.key.clone())));
+        if let Some((r, key)) = &fact.request {
+            let r = &r.statement;
+            out.matter = Some(r.matter.clone());
+            out.revocable.insert(Revoked::Key(key.clone()));
+            // Either of them may call for the release, with any key.
+            let callers = [Some(&r.by), r.recipient.person()].into_iter().flatten();
+            let listed = callers.filter_map(|id| self.charter()?.charter().person(id)).flat_map(|p| &p.keys);
+            out.revocable.extend(listed.map(|k| Revoked::Key(k.key.clone())));
+            if let Recipient::Device(d) = &r.recipient {
+                out.revocable.extend([Revoked::Key(d.key.clone()), Revoked::Enrolment(d.enrolment)]);
+            }
+        }
+        if let Some(r) = &fact.recovery {
+            let r = &r.statement;
+            out.revocable.extend([Revoked::Key(r.key.clone()), Revoked::Enrolment(r.enrolment)]);
+        }
+        out
+    }
+
+    /// True if the log has this statement, or says that it was handed over and refused.
+    pub(crate) fn dealt_with(&self, statement: &Digest) -> bool {
+        self.seen.contains_key(statement) || self.refused.contains(statement)
+    }
+
+    /// True if the log says that this statement was refused.
+    pub fn was_refused(&self, statement: &Digest) -> bool {
+        self.refused.contains(statement)
+    }
+
     /// Digests of every restriction that bears on a request or self-recovery, sorted: its recusals,
     /// denials, vetoes and cancellations, the closing of its matter, withdrawals of its items'
-    /// consents, and all revocations. Matter and consents named besides are for a node that missed the
-    /// request or its items.
-    pub fn restrictions_on(&self, request: &Digest, matter: Option<&MatterId>, consents: &[Digest]) -> Vec<Digest> {
-        let mut out: BTreeSet<Digest> = self.revoked.values().copied().collect();
-        let mut of: BTreeSet<Digest> = consents.iter().copied().collect();
-        let mut matters: BTreeSet<&MatterId> = matter.into_iter().collect();
+    /// consents, and revocations of the keys and enrolments concerned. What is named besides is for a
+    /// node that missed the request or its items.
+    pub fn restrictions_on(&self, request: &Digest, besides: &Concerns) -> Vec<Digest> {
+        let mut out = BTreeSet::new();
+        let own = self.concerns(request);
         if let Some(fact) = self.requests.get(request) {
             let asked = fact.request.as_ref().map(|(r, _)| &r.statement);
-            // Until the request is known, whose cancellation counts is not known either; a self-recovery
-            // has none.
-            let own = |who: &PersonId| asked.map_or(fact.recovery.is_none(), |a| a.by == *who);
-            out.extend(fact.cancelled.iter().filter(|(who, _)| own(who)).map(|(_, d)| *d));
+            // Until the request is known, whose cancellation counts is not known either; of a
+            // self-recovery there is none.
+            let counts = |who: &PersonId| asked.map_or(!fact.known(), |a| a.by == *who);
+            out.extend(fact.cancelled.iter().filter(|(who, _)| counts(who)).map(|(_, d)| *d));
             let against = fact.decisions.iter().filter(|d| d.fact.statement.choice != Choice::Approve);
             out.extend(against.map(|d| d.fact.digest));
-            out.extend(fact.vetoes.iter().map(|(v, _)| v.digest));
-            matters.extend(asked.map(|a| &a.matter));
-            of.extend(fact.items().iter().filter_map(|i| self.items.get(i)).map(|i| i.consent));
+            // So with vetoes, and a request knows none.
+            let subject = fact.recovery.as_ref().map(|r| r.statement.subject);
+            let stops = |of: &Option<Token>| !fact.known() || subject.is_some_and(|s| of.is_none_or(|t| t == s));
+            out.extend(fact.vetoes.iter().filter(|(_, of)| stops(of)).map(|(v, _)| v.digest));
         }
+        let matters: BTreeSet<&MatterId> = own.matter.iter().chain(&besides.matter).collect();
         for m in matters.into_iter().filter_map(|m| self.matters.get(m)) {
             let closes = m.statements().filter(|f| f.statement.action == MatterAction::Close);
             out.extend(closes.map(|f| f.digest));
         }
-        for consent in of {
-            // Whose consent it is may not be known here: then every withdrawal of it may bear on it.
-            let subject = self.consents.get(&consent).map(|c| c.statement.subject);
-            let withdrawals = self.withdrawals.range((consent, Token::MIN)..).take_while(|((c, _), _)| *c == consent);
-            let bears = withdrawals.filter(|((_, by), _)| subject.is_none_or(|s| s == *by));
-            out.extend(bears.map(|(_, w)| w.digest));
+        for what in own.revocable.iter().chain(&besides.revocable) {
+            out.extend(match what {
+                Revoked::Key(key) => self.revocation(key),
+                Revoked::Enrolment(digest) => self.revoked_enrolment(digest),
+            });
+        }
+        for consent in own.consents.iter().chain(&besides.consents) {
+            // Whose consent it is, and on what basis, may not be known here: then every withdrawal of
+            // it may bear on it.
+            if self.consents.contains_key(consent) {
+                out.extend(self.withdrawal(consent).map(|w| w.digest));
+                continue;
+            }
+            let from = (*consent, Token::MIN, By::Device);
+            let withdrawals = self.withdrawals.range(from..).take_while(|((c, _, _), _)| c == consent);
+            out.extend(withdrawals.map(|(_, w)| w.digest));
         }
         out.into_iter().collect()
     }
@@ -837,28 +947,35 @@ impl Facts {
             out.extend(self.consents.get(consent).map(|c| c.digest));
         }
         if let Some(m) = logged.and_then(|l| self.closed.get(&l.seq)).and_then(|m| self.matters.get(m)) {
-            let mut chain: Vec<&Fact<Matter>> =
-                m.statements.values().filter(|s| logged.is_some_and(|l| s.logged.seq < l.seq)).collect();
-            chain.sort_by_key(|s| s.logged.seq);
-            out.extend(chain.iter().map(|s| s.digest));
+            let mut chain: Vec<Digest> = Vec::new();
+            let mut at = m.statements.get(restriction).and_then(|f| f.statement.previous);
+            while let Some(f) = at.and_then(|d| m.statements.get(&d)).filter(|_| chain.len() < PREDECESSORS_MAX) {
+                chain.push(f.digest);
+                at = f.statement.previous;
+            }
+            out.extend(chain.into_iter().rev());
         }
         out.push(*restriction);
         out
     }
 
-    /// People who were the filter team of a release of this matter: they have read what was to be
-    /// kept from the case.
-    pub(crate) fn filtered(&self, matter: &MatterId) -> BTreeSet<&PersonId> {
-        let delivered = self.requests.values().filter(|f| !f.delivered.is_empty());
-        let of = delivered.filter_map(|f| f.request.as_ref()).filter(|(r, _)| r.statement.matter == *matter);
-        of.filter_map(|(r, _)| match &r.statement.recipient {
-            Recipient::FilterTeam(p) => Some(&p.id),
-            Recipient::Person(_) | Recipient::Device(_) => None,
-        })
-        .collect()
+    /// People who were, or may have been, the filter team of a release of this matter or of any of
+    /// these items: they have read what was to be kept from the case.
+    pub(crate) fn filtered(&self, matter: &MatterId, items: &[ItemId]) -> BTreeSet<&PersonId> {
+        let wanted: BTreeSet<&ItemId> = items.iter().collect();
+        let mut out = BTreeSet::new();
+        for fact in self.requests.values() {
+            let Some((r, _)) = &fact.request else { continue };
+            let Recipient::FilterTeam(p) = &r.statement.recipient else { continue };
+            if fact.may_be_read() && (r.statement.matter == *matter || fact.items().iter().any(|i| wanted.contains(i)))
+            {
+                out.insert(&p.id);
+            }
+        }
+        out
     }
 
-    /// Everybody who is on a case: whoever signed for the matter, asked, decided or was to read.
+    /// Everybody who is on a case: whoever signed for the matter, asked, decided, or may have read.
     pub(crate) fn on_case(&self, matter: &MatterId) -> BTreeSet<&PersonId> {
         let mut out: BTreeSet<&PersonId> = BTreeSet::new();
         if let Some(m) = self.matters.get(matter) {
@@ -867,12 +984,12 @@ impl Facts {
         for fact in self.requests.values() {
             let Some((r, _)) = fact.request.as_ref().filter(|(r, _)| r.statement.matter == *matter) else { continue };
             out.insert(&r.statement.by);
-            out.extend(
-                fact.decisions
-                    .iter()
-                    .filter(|d| d.fact.statement.choice != Choice::Recuse)
-                    .map(|d| &d.fact.statement.by),
-            );
+            let decided = fact.decisions.iter().filter(|d| d.fact.statement.choice != Choice::Recuse);
+            out.extend(decided.map(|d| &d.fact.statement.by));
+            // To name somebody as a recipient must not be enough to bar them.
+            if !fact.may_be_read() {
+                continue;
+            }
             match &r.statement.recipient {
                 Recipient::Person(p) => out.extend([&p.id]),
                 Recipient::Device(d) => out.extend(self.owner(&d.key)),

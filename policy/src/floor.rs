@@ -173,7 +173,7 @@ pub(crate) fn request<'a>(facts: &'a Facts, fact: &'a RequestFact, at: Timestamp
     })?;
     let (recipient, recipient_person) = recipient(facts, charter, request, &scope, at)?;
 
-    let mut apart: BTreeSet<&PersonId> = facts.filtered(&request.matter);
+    let mut apart: BTreeSet<&PersonId> = facts.filtered(&request.matter, &request.items);
     if let Recipient::FilterTeam(p) = &request.recipient {
         // Asked twice of one person, the filter team stays the filter team.
         apart.remove(&p.id);

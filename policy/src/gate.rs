@@ -18,7 +18,7 @@ use escrow_core::release::ReleaseCall;
 use escrow_core::request::{Notice, Request};
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::verdict::{Lacking, Outcome, PolicyResult, Verdict};
-use escrow_core::{Code, Digest, Envelope, PublicKey, SeatIndex, Timestamp};
+use escrow_core::{Code, Digest, Envelope, PublicKey, SeatIndex, Timestamp, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the gate found.
@@ -175,8 +175,10 @@ fn circumstances(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Circumsta
     let wanted: BTreeSet<_> = passed.case.items().iter().collect();
     let overlaps = |f: &RequestFact| f.items().iter().any(|i| wanted.contains(i));
     let others = || facts.requests().filter(|(d, f)| **d != passed.digest && overlaps(f)).map(|(_, f)| f);
-    let earlier_denials = others().filter(|f| f.denial().is_some() || f.veto().is_some()).count() as u64;
-    let earlier_releases = others().filter(|f| !f.delivered.is_empty()).count() as u64;
+    // A subject must not learn by recovering of requests whose notice is delayed.
+    let told = |f: &&RequestFact| matches!(passed.case, Case::Release(_)) || f.recovery.is_some();
+    let earlier_denials = others().filter(told).filter(|f| f.denial().is_some() || f.veto().is_some()).count() as u64;
+    let earlier_releases = others().filter(told).filter(|f| !f.delivered.is_empty()).count() as u64;
     let items = wanted.len() as u64;
     match passed.case {
         Case::Release(r) => {
@@ -206,7 +208,7 @@ fn circumstances(facts: &Facts, passed: &Passed<'_>, at: Timestamp) -> Circumsta
         }
         Case::Recovery { recovery, device } => {
             let threads: BTreeSet<_> = passed.items.iter().map(|i| i.about.thread).collect();
-            let age = passed.logged_at.seconds_since(device.logged.at);
+            let age = passed.logged_at.seconds_since(device.logged.at.max(device.from));
             Circumstances::Recover(context::Recover {
                 org: recovery.org.clone(),
                 device: recovery.key.id(),
@@ -229,21 +231,28 @@ fn days(from: Timestamp, to: Timestamp) -> u64 {
 /// Participants other than the depositors: inside with a consent of their own, inside without, outside.
 fn participants(facts: &Facts, passed: &Passed<'_>, purpose: &Code, at: Timestamp) -> Participants {
     let depositors: BTreeSet<_> = passed.items.iter().map(|i| i.depositor).collect();
-    let others: BTreeSet<&Participant> =
-        passed.items.iter().flat_map(|i| &i.about.participants).filter(|p| !depositors.contains(&p.token)).collect();
+    let mut others: BTreeSet<&Participant> = BTreeSet::new();
+    let mut in_items: BTreeMap<Token, Vec<&ItemFact>> = BTreeMap::new();
+    for item in &passed.items {
+        for p in item.about.participants.iter().filter(|p| !depositors.contains(&p.token)) {
+            others.insert(p);
+            in_items.entry(p.token).or_default().push(item);
+        }
+    }
     let mut consents = Participants::default();
     for p in others {
         // Their own consent, for this purpose, for every requested item that they are in.
-        let covers = |c: &Fact<Consent>, i: &ItemFact| {
-            c.statement.subject == p.token
-                && c.statement.basis == Basis::Consent
-                && c.statement.purposes.contains(purpose)
-                && at < c.statement.expires
-                && facts.withdrawal(&c.digest).is_none()
-                && covered(&c.statement, &i.about).is_ok()
-        };
-        let theirs = |i: &&&ItemFact| i.about.participants.iter().any(|q| q.token == p.token);
-        let consented = || passed.items.iter().filter(theirs).all(|i| facts.consents().any(|c| covers(c, i)));
+        let live: Vec<&Fact<Consent>> = facts
+            .consents_of(&p.token)
+            .filter(|c| {
+                c.statement.basis == Basis::Consent
+                    && c.statement.purposes.contains(purpose)
+                    && at < c.statement.expires
+                    && facts.withdrawal(&c.digest).is_none()
+            })
+            .collect();
+        let theirs = in_items.get(&p.token).map(Vec::as_slice).unwrap_or_default();
+        let consented = || theirs.iter().all(|i| live.iter().any(|c| covered(&c.statement, &i.about).is_ok()));
         match (p.inside, p.inside && consented()) {
             (false, _) => consents.outside += 1,
             (true, true) => consents.consented += 1,
@@ -332,6 +341,7 @@ fn lowered(
 
 /// The right to seal one reply. Only [`authorise`] and [`deliver`] make one.
 #[derive(Debug)]
+#[non_exhaustive] // no other crate can make one
 pub struct Permit {
     /// The request.
     pub request: Digest,
@@ -552,10 +562,10 @@ fn check_answers(
         let fresh = a.at <= at.plus_seconds(skew) && at <= a.at.plus_seconds(life);
         require(fresh, Rule::AnswerInvalid, || format!("answer of seat {} given at {}, it is {at}", a.seat, a.at))?;
         require(covers(facts, request, a), Rule::AnswerInvalid, || {
-            format!("answer of seat {} leaves out the matter or a consent of the items", a.seat)
+            format!("answer of seat {} leaves out the matter, a consent of the items or a key concerned", a.seat)
         })?;
         for r in &a.restrictions {
-            require(facts.seen(r).is_some(), Rule::AnswerInvalid, || {
+            require(facts.dealt_with(r), Rule::AnswerInvalid, || {
                 format!("seat {} knows restriction {} which it did not hand over", a.seat, r.short())
             })?;
         }
@@ -568,11 +578,11 @@ fn check_answers(
     })
 }
 
-/// True if the answer was given about the request's matter and every consent of its items, so that
-/// a node which holds neither answers all the same.
+/// True if the answer was given about the request's matter, every consent of its items and every key
+/// concerned, so that a node which holds none of them answers all the same.
 fn covers(facts: &Facts, request: &Digest, a: &RestrictionAnswer) -> bool {
-    let Some(case) = facts.request(request) else { return false };
-    let matter = case.request.as_ref().map(|(r, _)| &r.statement.matter);
-    let mut consents = case.items().iter().filter_map(|i| facts.item(i)).map(|i| i.consent);
-    a.matter.as_ref() == matter && consents.all(|c| a.consents.contains(&c))
+    let concerns = facts.concerns(request);
+    a.matter == concerns.matter
+        && concerns.consents.iter().all(|c| a.consents.binary_search(c).is_ok())
+        && concerns.revocable.iter().all(|r| a.revocable.binary_search(r).is_ok())
 }

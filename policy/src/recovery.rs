@@ -96,9 +96,10 @@ fn device<'a>(facts: &'a Facts, charter: &Charter, r: &SelfRecovery, at: Timesta
     require(device.sealing.digest() == r.sealing, Rule::RecipientKey, || "not the device's sealing key".into())?;
     // The charter check refuses a delay under 24 hours; a missing number must not pass here either.
     let delay = i64::try_from(charter.limits.recovery_delay_s).unwrap_or(i64::MAX);
-    let age = at.seconds_since(device.logged.at);
+    // From when it could first be noticed: logged, and valid.
+    let age = at.seconds_since(device.logged.at.max(device.from));
     require(delay >= LEAST_DELAY_S && age >= delay, Rule::RecoveryDelay, || {
-        format!("the device was enrolled {age} s ago at this node, the charter asks for {delay} s")
+        format!("the device has been enrolled for {age} s at this node, the charter asks for {delay} s")
     })?;
     Ok(device)
 }

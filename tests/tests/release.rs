@@ -325,7 +325,7 @@ async fn a_restriction_travels_and_dead_nodes_stop_what_they_should() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_other_address_leads_to_a_share() {
+async fn r5_no_other_address_leads_to_a_share() {
     let (escrow, _) = escrow(&["a"]).await;
     let request = escrow.approved(escrow.ask(&["a"], 0, 2)).await;
     let quinn = escrow.officer("quinn");

@@ -95,14 +95,14 @@ pub async fn recuse(global: &Global, a: &Recuse) -> Result<Shown, Failure> {
 
 /// What is decided on.
 #[allow(clippy::large_enum_variant, reason = "one for each command")]
-enum Asked {
+pub(crate) enum Asked {
     Request(KnownRequest),
     Recovery(KnownRecovery),
 }
 
 impl Asked {
     /// The one request or self-recovery whose hash begins so.
-    async fn find(client: &Client, typed: &str) -> Result<Self, Failure> {
+    pub(crate) async fn find(client: &Client, typed: &str) -> Result<Self, Failure> {
         let requests = request::known(client).await?;
         let recoveries = recover::known(client).await?;
         let begins = typed.to_ascii_lowercase();
@@ -118,7 +118,7 @@ impl Asked {
         by_prefix("request", typed, requests.iter().map(|r| (r.digest, r))).cloned().map(Self::Request)
     }
 
-    const fn digest(&self) -> Digest {
+    pub(crate) const fn digest(&self) -> Digest {
         match self {
             Self::Request(r) => r.digest,
             Self::Recovery(r) => r.digest,

@@ -48,7 +48,7 @@ pub async fn run(cli: &Cli) -> Result<Shown, Failure> {
         Command::My(c) => my::run(g, c).await,
         Command::Audit(c) => audit::run(g, c).await,
         Command::Verify(c) => verify::run(c),
-        Command::Policy(c) => policy::run(g, c),
+        Command::Policy(c) => policy::run(g, c).await,
         Command::Node(c) => node::run(g, c).await,
         Command::Demo(c) => crate::demo::run(c, g.output == crate::output::Format::Json).await,
     }

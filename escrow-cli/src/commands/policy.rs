@@ -1,6 +1,8 @@
 //! `escrow policy`: read, check and try policy texts. Needs no network, and no context where
 //! files are named.
 
+use super::decide::Asked;
+use crate::explain::{assessment, by_node};
 use crate::failure::{Exit, Failure};
 use crate::output::{Shown, clean};
 use crate::session::{Global, Session};
@@ -13,6 +15,7 @@ use escrow_policy::cases::{Answer, CaseResult, Table};
 use escrow_policy::context::SCHEMA_VERSION;
 use escrow_policy::lint::{Finding, Severity, lint};
 use escrow_policy::ready::{self, READY, Ready};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What to do with policies.
@@ -32,6 +35,10 @@ pub enum Command {
         escrow policy test my-cases.toml --policy my-policy.cedar\n\
         Exit code 2 if a case does not come out as the table says.")]
     Test(TestArgs),
+    /// Say what every node decides about a request or self-recovery now, and by which policy
+    #[command(after_help = "Examples: escrow policy explain 3f1c90aa\n          \
+        escrow policy explain 3f1c90aa --output json")]
+    Explain(ExplainArgs),
 }
 
 /// Arguments of `policy show`.
@@ -75,16 +82,49 @@ pub struct TestArgs {
     pub in_charter: bool,
 }
 
+/// Arguments of `policy explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The hash of the request or self-recovery, or the beginning of it
+    pub request: String,
+}
+
 /// Runs `policy`.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
+pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
     match command {
         Command::Show(a) => show(global, a),
         Command::Lint(a) => lint_command(global, a),
         Command::Test(a) => test(global, a),
+        Command::Explain(a) => explain(global, a).await,
     }
+}
+
+/// Per node: satisfied, lacking, deciding policy; then the texts that decided.
+async fn explain(global: &Global, a: &ExplainArgs) -> Result<Shown, Failure> {
+    let session = Session::open(global)?;
+    let client = session.client().await?;
+    let asked = Asked::find(&client, &a.request).await?;
+    let verdicts = client.verdicts(&asked.digest()).await;
+    let (sentence, name) = assessment(&client, &verdicts, &asked.digest());
+    let mut shown = by_node(Shown::new("escrow.policy.explain.v1"), &client, &verdicts, Into::into)
+        .text(sentence)
+        .with("request_hash", asked.digest().to_string())
+        .with("assessment", name);
+    let evaluated: BTreeSet<_> =
+        verdicts.good().flat_map(|(_, v)| &v.verdict.policies).map(|p| (p.policy, p.current)).collect();
+    for (digest, current) in evaluated {
+        let versions = client.charters().versions();
+        let text = versions.flat_map(|c| &c.policies).find(|p| p.digest() == digest);
+        let which = if current { "today's text" } else { "agreed text" };
+        shown = match text {
+            Some(p) => shown.text(format!("\n{which} {} of {}:\n{}", digest.short(), p.id, clean(p.text.trim_end()))),
+            None => shown.text(format!("\n{which} {} is in no charter known here.", digest.short())),
+        };
+    }
+    Ok(shown)
 }
 
 fn show(global: &Global, a: &ShowArgs) -> Result<Shown, Failure> {

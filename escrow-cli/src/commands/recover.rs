@@ -2,7 +2,7 @@
 
 use super::release::{Collect, collected};
 use crate::explain::{assessment, by_node, span};
-use crate::failure::{Exit, Failure, of_nodes};
+use crate::failure::{Failure, of_nodes};
 use crate::hashwords::words;
 use crate::output::Shown;
 use crate::quorum::{by_prefix, reach, with_receipts};
@@ -128,14 +128,6 @@ pub async fn start(session: &Session, client: &Client, a: &Start) -> Result<Show
     let shown = Shown::new("escrow.recover.start.v1").table(&["what", "is asked"], rows).data("recovery", r);
     if a.dry_run {
         return Ok(shown.text("Nothing was signed.").with("dry_run", true));
-    }
-    if age < limit {
-        return Err(Failure::new(
-            Exit::Pending,
-            "recovery-delay",
-            format!("this device was enrolled {} ago; the charter asks for {}", span(age), span(limit)),
-        )
-        .next(format!("come back in {}: the time is there so that your other devices can notice", span(limit - age))));
     }
     let envelope = client.sign(r)?;
     let digest = envelope.digest();

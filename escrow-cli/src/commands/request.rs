@@ -11,9 +11,10 @@ use crate::when;
 use clap::{Args, Subcommand};
 use escrow_client::archive::Directory;
 use escrow_client::{Ask, Client, Draft, KnownRequest, People, now};
-use escrow_core::charter::{Basis, Person};
+use escrow_core::charter::{Basis, Person, Policy};
 use escrow_core::request::{DelayedNotice, Notice, Recipient, RecipientPerson, Request};
 use escrow_core::{Code, Digest, MatterId, PersonId};
+use escrow_policy::cedar;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -58,7 +59,7 @@ pub struct Create {
     /// The recipient is a filter team: nobody else on the case, to sort out what is privileged first
     #[arg(long)]
     pub filter_team: bool,
-    /// The policy [default: the charter's only one]
+    /// The policy [default: the charter's only one for requests]
     #[arg(long, value_name = "ID")]
     pub policy: Option<Code>,
     /// The ground
@@ -192,7 +193,10 @@ fn ask(session: &Session, client: &Client, a: &Create) -> Result<Ask, Failure> {
     let directory = session.directory()?;
     let threads = a.thread.iter().map(|t| Ok(directory.thread(t)?.token)).collect::<Result<Vec<_>, Failure>>()?;
     let charter = client.charters().current();
-    let policy = match (&a.policy, charter.policies.as_slice()) {
+    // A text about self-recovery alone never permits a request.
+    let releases = |p: &&Policy| cedar::parse(p, &charter.approver_roles).is_ok_and(|t| t.may_permit("release"));
+    let fit: Vec<&Policy> = charter.policies.iter().filter(releases).collect();
+    let policy = match (&a.policy, fit.as_slice()) {
         (Some(id), _) => id.clone(),
         (None, [only]) => only.id.clone(),
         (None, several) => {

@@ -9,6 +9,8 @@ use escrow_core::consent::Party;
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::sealing::Suite;
 use escrow_core::{Envelope, Kind, Nonce, Timestamp, WordError};
+use escrow_policy::context::SCHEMA_VERSION;
+use escrow_policy::ready::READY;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,6 +41,9 @@ when {
 
 /// Id of that policy.
 pub const POLICY_ID: &str = "internal-investigation";
+
+/// Id of the policy under which subjects get their own messages back.
+pub(super) const RECOVERY_ID: &str = "self-recovery";
 
 /// Officers: id, name, roles, and whether releases can be sealed to them.
 const OFFICERS: [(&str, &str, &[&str], bool); 9] = [
@@ -135,7 +140,7 @@ impl Cast {
             generations: vec![Generation { number: 1, t: T, members: seats.iter().map(|s| s.index).collect() }],
             seats,
             people,
-            policies: vec![Policy { id: POLICY_ID.parse()?, schema: 1, text: POLICY.into() }],
+            policies: policies()?,
             admin_quorum: 2,
             registrar_quorum: 2,
             approver_roles: vec!["legal".parse()?, "dpo".parse()?],
@@ -165,6 +170,13 @@ impl Cast {
             },
         })
     }
+}
+
+/// The demo's own policy, and the ready one for self-recovery.
+fn policies() -> Result<Vec<Policy>, WordError> {
+    let own = Policy { id: POLICY_ID.parse()?, schema: SCHEMA_VERSION, text: POLICY.into() };
+    let recovery = READY.iter().filter(|r| r.id == RECOVERY_ID).map(|r| Ok(r.policy_as(r.id.parse()?)));
+    std::iter::once(Ok(own)).chain(recovery).collect()
 }
 
 /// Why there is no charter.

@@ -1,7 +1,7 @@
 //! The main job: ceremony, enrolment, consent, deposit, request, approvals, release, evidence.
 
 use super::DemoArgs;
-use super::cast::{Cast, OPERATORS, ORG, POLICY_ID, T};
+use super::cast::{Cast, OPERATORS, ORG, POLICY_ID, RECOVERY_ID, T};
 use super::cluster::Cluster;
 use super::source::{Contents, Slice, Source};
 use super::story::{DemoError, During as _, Teller};
@@ -458,7 +458,7 @@ fn terms(subject: Token, from: Timestamp, to: Timestamp) -> Result<ConsentTerms,
         purposes: vec!["internal-investigation".parse()?],
         basis: Basis::Consent,
         authority: None,
-        policies: vec![POLICY_ID.parse()?],
+        policies: vec![POLICY_ID.parse()?, RECOVERY_ID.parse()?],
         floor: Floor { t: T, n: 5 },
         retention_days: 365,
         notice: NoticeText {

@@ -69,7 +69,7 @@ fn contexts(job: &MainJob) -> Result<(), DemoError> {
     let who = job.contents.depositors().remove(&job.slice.thread).during("finding the custodian")?;
     let custodian = job.custodians.get(&who).during("finding the custodian")?;
     custodian.device.save_new(&keys.join("custodian.key")).during("saving the custodian's key")?;
-    for name in ["quinn", "lena", "dora", "erik", "rita", "rolf", "custodian"] {
+    for name in ["quinn", "lena", "dora", "erik", "rita", "rolf", "sven", "custodian"] {
         let context = Add {
             name: name.into(),
             charter: job.dir.join("charter.json"),
@@ -113,6 +113,8 @@ The nodes keep running. Try, as the officers of the story:
   escrow --context quinn matter list
   escrow --context quinn request list
   escrow --context custodian my activity
+  escrow --context custodian consent receipt
+  escrow --context quinn policy lint
   escrow --context quinn audit export --matter {} --out {dir}/bundle-2
 To end them:
   kill {}

@@ -38,7 +38,7 @@ pub struct Engine {
     chain: Chain,
     tree: Tree,
     /// Envelope that was logged first for a payload.
-    envelopes: HashMap<Digest, Digest>,
+    envelopes: HashMap<Digest, Stored>,
     peers: BTreeMap<String, PeerHead>,
     batch: Batch,
     /// Receivers that are told when something waits.
@@ -46,6 +46,12 @@ pub struct Engine {
     now: Timestamp,
     /// Size up to which something other than cosignatures has been appended.
     significant: u64,
+}
+
+/// The envelope in which a statement was logged first.
+struct Stored {
+    envelope: Digest,
+    bytes: usize,
 }
 
 /// Why a stored log cannot be taken up again.
@@ -121,7 +127,9 @@ impl Engine {
         let record = record::read(entry, statement).map_err(malformed)?;
         self.facts.fold(&record)?;
         if let Some(e) = statement {
-            self.envelopes.entry(e.digest()).or_insert_with(|| e.envelope_digest());
+            self.envelopes
+                .entry(e.digest())
+                .or_insert_with(|| Stored { envelope: e.envelope_digest(), bytes: e.bytes().len() });
         }
         if !matches!(record.event, Event::Cosigned { .. }) {
             self.significant = entry.seq.saturating_add(1);
@@ -240,7 +248,7 @@ impl Engine {
 
     /// Envelope that was logged first for a payload.
     pub fn first_envelope(&self, payload: &Digest) -> Option<Digest> {
-        self.envelopes.get(payload).copied()
+        self.envelopes.get(payload).map(|s| s.envelope)
     }
 }
 

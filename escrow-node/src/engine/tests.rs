@@ -166,7 +166,11 @@ impl World {
             org: w("acme"),
             nonce: Nonce::random(),
             charter: genesis.digest(),
-            devices: vec![Device { subject, key: device.public(), sealing: officer.public().clone() }],
+            devices: vec![Device {
+                subject,
+                key: device.public(),
+                sealing: SealingSecret::generate(Suite::XWing).public().clone(),
+            }],
             from: Timestamp::EPOCH,
             until: Timestamp::MAX,
         };

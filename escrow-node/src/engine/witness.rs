@@ -7,11 +7,12 @@ use crate::store::PeerHead;
 use escrow_audit::note;
 use escrow_audit::seat::{log_verifier, witness_name};
 use escrow_audit::witness::{AddCheckpoint, Refuse, decide};
-use escrow_core::limits::{CONSENTS_PER_ASK, RESTRICTIONS_PER_ANSWER};
+use escrow_core::limits::{CONSENTS_PER_ASK, RESTRICTION_PAGE_BYTES, RESTRICTIONS_PER_ANSWER};
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::view::View;
 use escrow_core::wire::RestrictionAsk;
 use escrow_core::{Digest, Envelope, Kind, Nonce, SeatIndex};
+use escrow_policy::facts::Concerns;
 use escrow_policy::{Event, Refusal, Rule};
 use std::collections::BTreeSet;
 
@@ -93,18 +94,21 @@ impl Engine {
         ask: &RestrictionAsk,
         ready: bool,
     ) -> Result<RestrictionAnswers, Refusal> {
-        if ask.consents.len() > CONSENTS_PER_ASK || !ask.consents.is_sorted_by(|a, b| a < b) {
-            return Err(Refusal::new(
-                Rule::Malformed,
-                format!("at most {CONSENTS_PER_ASK} consents, sorted, none twice"),
-            ));
+        let sorted = ask.consents.is_sorted_by(|a, b| a < b) && ask.revocable.is_sorted_by(|a, b| a < b);
+        if !sorted || ask.consents.len().max(ask.revocable.len()) > CONSENTS_PER_ASK {
+            let why = format!("at most {CONSENTS_PER_ASK} consents and as many keys, sorted, none twice");
+            return Err(Refusal::new(Rule::Malformed, why));
         }
         let (mut restrictions, upto, complete) = match &ask.request {
             Some(request) => {
-                let on = self.facts.restrictions_on(request, ask.matter.as_ref(), &ask.consents);
-                (on, self.facts.size(), true)
+                let besides = Concerns {
+                    matter: ask.matter.clone(),
+                    consents: ask.consents.iter().copied().collect(),
+                    revocable: ask.revocable.iter().cloned().collect(),
+                };
+                (self.facts.restrictions_on(request, &besides), self.facts.size(), true)
             }
-            None => self.facts.restrictions_since(ask.after, RESTRICTIONS_PER_ANSWER),
+            None => self.page(ask.after),
         };
         let after = if ask.request.is_some() { 0 } else { ask.after.min(upto) };
         let statements: BTreeSet<Digest> = restrictions.iter().flat_map(|r| self.facts.with_predecessors(r)).collect();
@@ -126,6 +130,7 @@ impl Engine {
             request: ask.request,
             matter: ask.matter.clone(),
             consents: ask.consents.clone(),
+            revocable: ask.revocable.clone(),
             after,
             upto,
             restrictions,
@@ -133,6 +138,29 @@ impl Engine {
         };
         let answer = Envelope::sign(&answer, &[&self.keys.statement]).map_err(unsigned)?;
         Ok(RestrictionAnswers { answer: Some(answer), statements, upto, complete })
+    }
+
+    /// Restrictions from a log position on, as many as fit into one answer in number and in bytes, one
+    /// at least; the position to ask on from; and true if nothing is behind it.
+    fn page(&self, after: u64) -> (Vec<Digest>, u64, bool) {
+        let (mut page, upto, complete) = self.facts.restrictions_since(after, RESTRICTIONS_PER_ANSWER);
+        let size = |d: &Digest| self.envelopes.get(d).map_or(0, |s| s.bytes);
+        let mut sent: BTreeSet<Digest> = BTreeSet::new();
+        let mut bytes = 0;
+        let fits = page.iter().take_while(|r| {
+            let new: Vec<Digest> = self.facts.with_predecessors(r).into_iter().filter(|d| !sent.contains(d)).collect();
+            bytes += new.iter().map(size).sum::<usize>();
+            let first = sent.is_empty();
+            sent.extend(new);
+            first || bytes <= RESTRICTION_PAGE_BYTES
+        });
+        let fits = fits.count();
+        if fits == page.len() {
+            return (page, upto, complete);
+        }
+        page.truncate(fits);
+        let last = page.last().and_then(|d| self.facts.seen(d)).map_or(after, |l| l.seq.saturating_add(1));
+        (page, last, false)
     }
 
     /// Signed views of every other log in the charter.
@@ -160,16 +188,28 @@ impl Engine {
             .collect()
     }
 
-    /// Takes in statements that a peer handed over: what can be logged is logged, the rest is
-    /// ignored (a lying peer must not stop a release by sending rubbish).
-    pub fn take_over(&mut self, statements: &[Envelope]) -> usize {
-        let mut taken = 0;
+    /// Takes in statements that a peer handed over: what can be logged is logged, the rest is given
+    /// back (a lying peer must not stop a release by sending rubbish).
+    pub fn take_over(&mut self, statements: &[Envelope]) -> Vec<Envelope> {
+        let mut refused = Vec::new();
         for e in statements {
             let known = !submittable(e.kind()) || self.facts.seen(&e.digest()).is_some();
-            if !known && self.append(&Event::Statement {}, Some(e)).is_ok() {
-                taken += 1;
+            if !known && self.append(&Event::Statement {}, Some(e)).is_err() {
+                refused.push(e.clone());
             }
         }
-        taken
+        refused
+    }
+
+    /// The same for a signed answer. A restriction that it names, hands over and that this node's own
+    /// rules refuse (its signer's key has run out here, say) is put into the log as refused: the
+    /// answer is then complete, and what stops a release stops it at the nodes that could log it.
+    pub fn take_over_answer(&mut self, statements: &[Envelope], named: &[Digest]) {
+        for e in self.take_over(statements) {
+            let new = named.contains(&e.digest()) && !self.facts.was_refused(&e.digest());
+            if new && let Err(refusal) = escrow_policy::admit::admit(&self.facts, &e, self.now) {
+                self.log_refusal(&e, &refusal);
+            }
+        }
     }
 }

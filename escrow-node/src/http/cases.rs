@@ -5,7 +5,7 @@ use super::problem::Fault;
 use crate::node::Node;
 use escrow_core::release::Caller;
 use escrow_core::request::Request;
-use escrow_core::wire::{OwnAnswer, OwnEnrolment, PreviewAnswer, PreviewRefusal, RecoveryInfo};
+use escrow_core::wire::{ItemInfo, OwnAnswer, OwnEnrolment, PreviewAnswer, PreviewRefusal, RecoveryInfo};
 use escrow_core::{Blob, Digest, PublicKey};
 use escrow_policy::facts::DeviceFact;
 use escrow_policy::gate;
@@ -42,11 +42,23 @@ pub(super) async fn own(node: &Node, by: &Caller) -> Result<OwnAnswer, Fault> {
         let subject = subject_of(e, &by)?;
         let facts = e.facts();
         let live = facts.devices(&key.id()).iter().filter(|d| d.key == *key && facts.device_live(d, e.now()));
-        let of = |d: &DeviceFact| OwnEnrolment { enrolment: d.enrolment, logged: d.logged.at };
+        let of = |d: &DeviceFact| OwnEnrolment { enrolment: d.enrolment, since: d.logged.at.max(d.from) };
+        let enrolments: Vec<OwnEnrolment> = live.map(of).collect();
+        let limits = &e.charter().ok()?.limits;
+        // What a new device may not recover yet it may not look at either.
+        let delay = i64::try_from(limits.recovery_delay_s).unwrap_or(i64::MAX);
+        let old = enrolments.iter().any(|d| e.now().seconds_since(d.since) >= delay);
+        let mine = || facts.items().filter(|(_, i)| i.depositor == subject);
+        let most = if old { usize::try_from(limits.items_per_request).unwrap_or(usize::MAX) } else { 0 };
+        let without_others = |mut i: ItemInfo| {
+            i.about.participants.clear();
+            i
+        };
         Some(OwnAnswer {
-            enrolments: live.map(of).collect(),
+            enrolments,
             other_devices: facts.other_devices(&subject, key, e.now()),
-            items: facts.items().filter(|(_, i)| i.depositor == subject).map(item_info).collect(),
+            count: mine().count() as u64,
+            items: mine().take(most).map(item_info).map(without_others).collect(),
         })
     });
     answer.await?.into_inner().ok_or_else(|| Fault::Internal("a verified query of no live device".into()))
@@ -65,7 +77,7 @@ pub(super) async fn recoveries(node: &Node, by: &Caller) -> Result<Vec<RecoveryI
                 recovery: *digest,
                 logged: asked.logged.at,
                 decisions: r.decisions.iter().map(|d| d.fact.digest).collect(),
-                vetoes: r.vetoes.iter().map(|(v, _)| v.digest).collect(),
+                vetoes: r.standing_vetoes().map(|v| v.digest).collect(),
                 verdict: r.verdict,
                 deliveries: r.delivered.len() as u64,
             })

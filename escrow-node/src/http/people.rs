@@ -366,7 +366,7 @@ async fn requests(node: &Node) -> Result<Vec<RequestInfo>, Fault> {
         let info = |(digest, r): (&Digest, &escrow_policy::facts::RequestFact)| {
             let (asked, _) = r.request.as_ref()?;
             let decisions: Vec<Digest> = r.decisions.iter().map(|d| d.fact.digest).collect();
-            let cancelled = r.cancelled.first().map(|(_, d)| *d);
+            let cancelled = r.cancelled.iter().find(|(who, _)| *who == asked.statement.by).map(|(_, d)| *d);
             Some((*digest, asked.logged.at, decisions, cancelled, r.verdict, r.delivered.len() as u64))
         };
         e.facts().requests().filter_map(info).collect::<Vec<_>>()

@@ -139,7 +139,7 @@ fn may_approve(facts: &Facts, charter: &Charter, case: &RequestFact, d: &Decisio
         require(asked.recipient.person() != Some(&d.by), Rule::ApproverIsRecipient, || {
             format!("{} would receive the result and cannot approve it", d.by)
         })?;
-        require(!facts.filtered(&asked.matter).contains(&d.by), Rule::FilterTeamOnCase, || {
+        require(!facts.filtered(&asked.matter, &asked.items).contains(&d.by), Rule::FilterTeamOnCase, || {
             format!("{} was the filter team of a release in this matter and cannot decide in it", d.by)
         })?;
     }
@@ -216,7 +216,13 @@ fn calls(by: &Caller, case: &RequestFact) -> bool {
 
 /// A device may ask about what is for it, or about its own subject.
 fn concerns(facts: &Facts, by: &Caller, request: &Digest, at: Timestamp) -> bool {
-    let (Caller::Device(key), Some(case)) = (by, facts.request(request)) else { return true };
+    let Caller::Device(key) = by else { return true };
+    // What is unknown and what is not one's own look alike.
+    let Some(case) = facts.request(request) else { return false };
+    let delayed = |r: &Request| matches!(&r.notice, Notice::Delayed(d) if at < d.until);
+    if case.request.as_ref().is_some_and(|(r, _)| delayed(&r.statement)) {
+        return calls(by, case);
+    }
     let subject = facts.live_device(key, at).map(|d| d.subject);
     let of = |i: &escrow_core::ItemId| facts.item(i).map(|i| i.depositor) == subject;
     calls(by, case) || (subject.is_some() && case.items().iter().any(of))
@@ -241,7 +247,9 @@ pub fn verify_query(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result
             Question::Evaluate(request) => concerns(facts, &q.by, request, at),
             _ => false,
         };
-        require(own, Rule::NotEntitled, || format!("a device may not ask for {}", q.what.name()))?;
+        require(own, Rule::NotEntitled, || {
+            format!("a device may not ask for {}, or it concerns others, or it is not known here", q.what.name())
+        })?;
     }
     if matches!((&q.what, &q.by), (Question::Own, Caller::Person(_))) {
         return Err(Refusal::new(Rule::NotEntitled, "only a device can ask what its own subject has deposited"));

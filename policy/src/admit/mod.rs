@@ -10,7 +10,7 @@ mod recovery;
 mod subject;
 
 use crate::charter::{VerifiedCharter, verify_successor_without};
-use crate::facts::Facts;
+use crate::facts::{By, Facts};
 use crate::refusal::{Refusal, Rule, require};
 use escrow_core::charter::Charter;
 use escrow_core::consent::{Consent, Withdrawal};
@@ -71,7 +71,8 @@ pub enum Admitted {
     Enrolment(Verified<Enrolment>, BTreeSet<PersonId>),
     Revocation(Verified<Revocation>),
     Consent(Verified<Consent>),
-    Withdrawal(Verified<Withdrawal>),
+    /// With whose word it was.
+    Withdrawal(Verified<Withdrawal>, By),
     Deposit(Verified<Deposit>, OpenedDeal),
     Matter(Verified<Matter>),
     Request(Verified<Request>),
@@ -94,7 +95,7 @@ pub fn admit(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Admitt
         Kind::Enrolment => subject::enrolment(facts, envelope, at).map(|(v, by)| Admitted::Enrolment(v, by)),
         Kind::Revocation => subject::revocation(facts, envelope, at).map(Admitted::Revocation),
         Kind::Consent => subject::consent(facts, envelope, at).map(Admitted::Consent),
-        Kind::Withdrawal => subject::withdrawal(facts, envelope, at).map(Admitted::Withdrawal),
+        Kind::Withdrawal => subject::withdrawal(facts, envelope, at).map(|(v, by)| Admitted::Withdrawal(v, by)),
         Kind::Deposit => subject::deposit(facts, envelope, at).map(|(v, d)| Admitted::Deposit(v, d)),
         Kind::Matter => case::matter(facts, envelope, at).map(Admitted::Matter),
         Kind::Request => case::request(facts, envelope, at).map(Admitted::Request),
@@ -285,16 +286,17 @@ fn quorum(
     at: Timestamp,
 ) -> Result<(PublicKey, BTreeSet<PersonId>), Refusal> {
     let signers = envelope.signers(|id| charters.keys(id)).map_err(signature)?;
-    let mut people = BTreeSet::new();
-    for key in &signers {
-        if not_revoked(facts, key).is_ok()
-            && let Ok(id) = charters.entitled(key, |_, p| p.has_role(role), at)
-        {
-            people.insert(id.clone());
-        }
-    }
-    require(people.len() >= need as usize && need > 0, Rule::QuorumMissing, || {
-        format!("{} of {need} people with role {role} have signed", people.len())
+    // A restriction counts under either charter, but all its signers under the same one.
+    let under = |c: &Charter| {
+        let live = signers.iter().filter(|key| not_revoked(facts, key).is_ok());
+        let entitled = live.filter_map(|key| c.holder(key).filter(|p| p.has_role(role) && p.key_valid(key, at)));
+        entitled.map(|p| p.id.clone()).collect::<BTreeSet<PersonId>>()
+    };
+    let (current, named) = (under(charters.current), under(charters.named));
+    let people =
+        if charters.restriction { current.len().max(named.len()) } else { current.intersection(&named).count() };
+    require(people >= need as usize && need > 0, Rule::QuorumMissing, || {
+        format!("{people} of {need} people with role {role} have signed")
     })?;
     // Whoever else signed, without the role, has had a hand in it as well.
     let all = signers.iter().filter_map(|k| charters.current.holder(k).or_else(|| charters.named.holder(k)));

@@ -21,7 +21,7 @@ pub(super) fn self_recovery(
     not_future(charters.current, r.created, at)?;
     crate::recovery::limits(charters.current, &r)?;
     require(at < r.expires, Rule::RequestExpired, || format!("it expired at {}", r.expires))?;
-    within_month(facts, charters.current, &Asker::Subject(r.subject), r.items.len(), at)?;
+    within_month(facts, charters.current, &Asker::Device(r.key.clone()), r.items.len(), at)?;
     Ok(Verified { digest: envelope.digest(), key: device.key.clone(), statement: r })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Charters, Verified, decode, not_future, not_revoked, one, person, quorum, signature};
 use crate::charter::VerifiedCharter;
-use crate::facts::{DeviceFact, Facts};
+use crate::facts::{By, DeviceFact, Facts};
 use crate::refusal::{Refusal, Rule, require};
 use escrow_core::charter::{Basis, Charter};
 use escrow_core::consent::{Consent, Coverage, Withdrawal};
@@ -20,6 +20,7 @@ pub(super) fn enrolment(
     let e: Enrolment = decode(facts, envelope)?;
     let charters = Charters::permission(facts, &e.charter)?;
     let (key, by) = quorum(facts, envelope, &charters, "registrar", charters.current.registrar_quorum, at)?;
+    let mut sealed_to: BTreeMap<Digest, Token> = BTreeMap::new();
     for d in &e.devices {
         known_version(charters.current, &d.subject)?;
         require(sealing::check_key(&d.sealing).is_ok(), Rule::Malformed, || {
@@ -31,6 +32,16 @@ pub(super) fn enrolment(
         let other = facts.devices(&d.key.id()).iter().any(|f| f.key == d.key && f.subject != d.subject);
         let taken = other || seats.chain(people).any(|k| k.raw() == raw);
         require(!taken, Rule::DeviceTaken, || format!("device key {} belongs to somebody else", d.key.id()))?;
+        // A release to the device would be readable to whoever else holds its sealing key.
+        let seats = charters.current.seats.iter().map(|s| &s.sealing);
+        let people = charters.current.people.iter().filter_map(|p| p.sealing.as_ref());
+        let listed = seats.chain(people).any(|k| k.public == d.sealing.public);
+        let sealing = d.sealing.digest();
+        let before = facts.sealed_to.get(&sealing).or(sealed_to.get(&sealing)).is_some_and(|s| *s != d.subject);
+        require(!listed && !before, Rule::DeviceTaken, || {
+            format!("the sealing key of device {} belongs to somebody else", d.key.id())
+        })?;
+        sealed_to.insert(sealing, d.subject);
     }
     Ok((Verified { statement: e, digest: envelope.digest(), key }, by))
 }
@@ -131,13 +142,15 @@ fn assign<'a>(
     false
 }
 
-pub(super) fn withdrawal(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Result<Verified<Withdrawal>, Refusal> {
+pub(super) fn withdrawal(
+    facts: &Facts,
+    envelope: &Envelope,
+    at: Timestamp,
+) -> Result<(Verified<Withdrawal>, By), Refusal> {
     let w: Withdrawal = decode(facts, envelope)?;
     let charters = Charters::restriction(facts, &w.charter)?;
     if let Some(c) = facts.consent(&w.consent) {
         require(c.statement.subject == w.subject, Rule::WrongSigner, || "the consent is another subject's".into())?;
-    } else {
-        facts.may_withdraw_early(&w.subject)?;
     }
     let own = facts.consent(&w.consent).is_none_or(|c| c.statement.basis == Basis::Consent);
     let by_device = if own {
@@ -146,11 +159,16 @@ pub(super) fn withdrawal(facts: &Facts, envelope: &Envelope, at: Timestamp) -> R
         let why = "a record on another basis is withdrawn by the roles that signed it, or by the subject-rights role";
         Err(Refusal::new(Rule::NotEntitled, why))
     };
-    let key = match by_device {
-        Ok(key) => key,
-        Err(not_device) => withdrawal_by_office(facts, envelope, &charters, &w, at).map_err(|_| not_device)?,
+    let (key, by) = match by_device {
+        Ok(key) => (key, By::Device),
+        Err(not_device) => {
+            (withdrawal_by_office(facts, envelope, &charters, &w, at).map_err(|_| not_device)?, By::Office)
+        }
     };
-    Ok(Verified { statement: w, digest: envelope.digest(), key })
+    if facts.consent(&w.consent).is_none() {
+        facts.may_withdraw_early(&key)?;
+    }
+    Ok((Verified { statement: w, digest: envelope.digest(), key }, by))
 }
 
 /// Withdrawal by the subject-rights role, or by the roles that signed a consent on another basis.
