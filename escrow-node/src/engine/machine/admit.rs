@@ -6,6 +6,7 @@ use escrow_core::consent::{Consent, Coverage, Withdrawal};
 use escrow_core::deal::Deal;
 use escrow_core::decision::{Choice, Decision};
 use escrow_core::deposit::Deposit;
+use escrow_core::enrolment::Device;
 use escrow_core::matter::MatterAction;
 use escrow_core::recovery::SelfRecovery;
 use escrow_core::release::Caller;
@@ -45,12 +46,19 @@ impl Model {
                     let officer = all!(self, Charter)
                         .any(|(_, c)| c.people.iter().any(|p| p.keys.iter().any(|k| k.key == d.key)));
                     must(!other && !officer, Rule::DeviceTaken)?;
+                    // A release to the device would be readable to whoever else holds that key.
+                    let people = charters[0].people.iter().filter_map(|p| p.sealing.as_ref());
+                    let listed = charters[0].seats.iter().map(|s| &s.sealing).chain(people).any(|k| *k == d.sealing);
+                    let another = |o: &Device| o.sealing == d.sealing && o.subject != d.subject;
+                    must(!listed && !self.devices().into_iter().any(|(_, _, o)| another(o)), Rule::DeviceTaken)?;
                 }
                 Ok(())
             }
             Act::Revocation(r) => {
                 let charters = self.restriction(&r.charter)?;
-                let enough = |role| self.quorum(role, &s.signers, &charters, self.now).len() >= 2;
+                // Under either version, but everybody under the same one.
+                let under = |role, c: &&Charter| self.quorum(role, &s.signers, &[c], self.now).len() >= 2;
+                let enough = |role| charters.iter().any(|c| under(role, c));
                 must(enough("registrar") || enough("admin"), Rule::QuorumMissing)
             }
             Act::Consent(c) => self.admit_consent(s, c),
@@ -92,8 +100,8 @@ impl Model {
                 self.dated(r.created)?;
                 self.recovery_limits(r)?;
                 must(self.now < r.expires, Rule::RequestExpired)?;
-                let month = all!(self, Recovery)
-                    .filter(|(l, o)| o.subject == r.subject && l.at > self.now.plus_seconds(-30 * DAY));
+                let month =
+                    all!(self, Recovery).filter(|(l, o)| o.key == r.key && l.at > self.now.plus_seconds(-30 * DAY));
                 let limits = &self.in_force().1.limits;
                 must((month.count() as u64) < limits.requests_per_requestor_month, Rule::RequestorLimits)
             }

@@ -66,7 +66,7 @@ pub(super) struct Cast {
     pub devices: Vec<SigningKey>,
     /// One for each of [`PEOPLE`].
     pub sealing: Vec<SealingKey>,
-    /// What officers change to, and what devices have.
+    /// One for each device, and what an officer changes to.
     pub spare: Vec<SealingKey>,
     pub tokens: TokenKey,
     /// An item that fits the node set, to be described anew for each deposit.
@@ -106,7 +106,7 @@ pub(super) static CAST: LazyLock<Cast> = LazyLock::new(|| {
         people: (0..2 * PEOPLE.len()).map(|n| key(1, n)).collect(),
         devices: (0..6).map(|n| key(2, n)).collect(),
         sealing: (0..PEOPLE.len()).map(sealing).collect(),
-        spare: (0..3).map(sealing).collect(),
+        spare: (0..7).map(sealing).collect(),
         item: deal.items[0].clone(),
         share: shares[0].to_bytes(),
         seats,

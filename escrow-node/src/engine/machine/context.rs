@@ -26,6 +26,10 @@ impl Model {
                 _ => continue,
             };
             if theirs.iter().any(|i| items.contains(i)) {
+                // A subject must not learn by recovering of requests whose notice is delayed.
+                if matches!((&case.said.act, &other.said.act), (Act::Recovery(_), Act::Request(_))) {
+                    continue;
+                }
                 let of = &other.said.digest;
                 let denied = all!(self, Decision).any(|(_, d)| d.request == *of && d.choice == Choice::Deny);
                 let vetoed = matches!(&other.said.act, Act::Recovery(r) if self.vetoed(of, r));
@@ -114,10 +118,12 @@ impl Model {
             }
             Act::Recovery(r) => {
                 let (denials, releases) = self.earlier(case, &r.items);
-                let enrolled = all!(self, Enrolment).find(|(l, _)| l.said.digest == r.enrolment).unwrap().0;
+                let (enrolled, e) = all!(self, Enrolment).find(|(l, _)| l.said.digest == r.enrolment).unwrap();
                 let mut others: Vec<&PublicKey> = vec![];
                 for (l, e, d) in self.devices() {
-                    let other = d.subject == r.subject && d.key != r.key && self.live(l, e, d, self.now);
+                    // One whose enrolment begins later counts too.
+                    let standing = self.live(l, e, d, self.now.max(e.from)) && self.now < e.until;
+                    let other = d.subject == r.subject && d.key != r.key && standing;
                     if other && !others.contains(&&d.key) {
                         others.push(&d.key);
                     }
@@ -128,7 +134,7 @@ impl Model {
                 format!(
                     "{{{approvals},\"device_age_seconds\":{},\"earlier_denials\":{denials},\"earlier_releases\":{releases},\
                      \"hold\":false,\"items\":{},\"other_devices\":{},\"threads\":{},\"waited_seconds\":{waited}}}",
-                    case.at.seconds_since(enrolled.at) + i64::try_from(waited).unwrap(),
+                    case.at.seconds_since(enrolled.at.max(e.from)).max(0) + i64::try_from(waited).unwrap(),
                     r.items.len(),
                     others.len(),
                     threads.len(),

@@ -165,7 +165,7 @@ impl Speech {
             }
             3 => Recipient::Person(listed("lea")),
             4 => Recipient::Person(listed("req")),
-            5 => Recipient::Person(to("off", &CAST.spare[2])),
+            5 => Recipient::Person(to("off", &CAST.spare[6])),
             6 => Recipient::FilterTeam(listed("fit")),
             7 => Recipient::FilterTeam(listed("off")),
             9 => Recipient::Person(listed("fil")),
@@ -248,7 +248,7 @@ pub(super) fn successor(model: &Model, change: u8, fork: bool, settle: bool, non
         6 => c.policies.retain(|p| p.id != w("any")),
         7 => {
             if let Some(p) = find(&c, "off") {
-                c.people[p].sealing = Some(CAST.spare[2].clone());
+                c.people[p].sealing = Some(CAST.spare[6].clone());
             }
         }
         8 => drop_role(&mut c, "req", "requestor"),

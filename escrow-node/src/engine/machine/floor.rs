@@ -50,22 +50,40 @@ impl Model {
         self.in_force().1.people.iter().find(owns).map(|p| p.id.clone())
     }
 
-    /// Who has a part in the matter: signed for it, asked, decided (stepping aside is none) or was
-    /// to read. And who was the filter team of something that was released: they have read it.
-    pub(super) fn on_case(&self, matter: &MatterId) -> (Vec<PersonId>, Vec<PersonId>) {
-        let (mut on, mut filter) = (vec![], vec![]);
-        on.extend(all!(self, Matter).filter(|(_, m)| m.matter == *matter).map(|(_, m)| m.by.clone()));
+    /// Authorised here, or approved by two: then it may have been read, if only at other nodes.
+    fn may_be_read(&self, case: &Digest) -> bool {
+        let mut approving: Vec<&PersonId> = all!(self, Decision).map(|(_, d)| &d.by).collect();
+        approving.sort();
+        approving.dedup();
+        approving.retain(|p| self.strongest(case, p) == Some(Choice::Approve));
+        approving.len() >= 2 || all!(self, Call).any(|(_, c)| c.request == *case)
+    }
+
+    /// Who has a part in the matter: signed for it, asked, decided (stepping aside is none) or may
+    /// have read.
+    fn on_case(&self, matter: &MatterId) -> Vec<PersonId> {
+        let mut on: Vec<PersonId> =
+            all!(self, Matter).filter(|(_, m)| m.matter == *matter).map(|(_, m)| m.by.clone()).collect();
         for (l, r) in all!(self, Request).filter(|(_, r)| r.matter == *matter) {
             on.push(r.by.clone());
             let decisions = all!(self, Decision).filter(|(_, d)| d.request == l.said.digest);
             on.extend(decisions.filter(|(_, d)| d.choice != Choice::Recuse).map(|(_, d)| d.by.clone()));
-            match &r.recipient {
-                Recipient::FilterTeam(p) if self.delivered(&l.said.digest) > 0 => filter.push(p.id.clone()),
-                Recipient::FilterTeam(_) => {}
-                Recipient::Person(_) | Recipient::Device(_) => on.extend(self.recipient(r)),
+            if !matches!(r.recipient, Recipient::FilterTeam(_)) && self.may_be_read(&l.said.digest) {
+                on.extend(self.recipient(r));
             }
         }
-        (on, filter)
+        on
+    }
+
+    /// Who may have read, as the filter team, something of this request's matter or items.
+    pub(super) fn filtered(&self, r: &Request) -> Vec<PersonId> {
+        let near = |o: &Request| o.matter == r.matter || o.items.iter().any(|i| r.items.contains(i));
+        let read = all!(self, Request).filter(|(l, o)| near(o) && self.may_be_read(&l.said.digest));
+        let team = |o: &Request| match &o.recipient {
+            Recipient::FilterTeam(p) => Some(p.id.clone()),
+            Recipient::Person(_) | Recipient::Device(_) => None,
+        };
+        read.filter_map(|(_, o)| team(o)).collect()
     }
 
     // The floor.
@@ -121,7 +139,7 @@ impl Model {
                 check(!listed.is_some_and(|(_, _, o)| scope.inside.contains(&o.subject)), Rule::RecipientInScope);
             }
         }
-        let (on, filter) = self.on_case(&r.matter);
+        let (on, filter) = (self.on_case(&r.matter), self.filtered(r));
         if let Recipient::FilterTeam(p) = &r.recipient {
             check(self.person_now(&p.id).is_some_and(|p| p.has_role("filter-team")), Rule::NotEntitled);
             check(!on.contains(&p.id), Rule::FilterTeamOnCase);
@@ -156,7 +174,7 @@ impl Model {
         check(self.live(enrolled, e, d, self.now), Rule::NotEnrolled);
         check(d.sealing.digest() == r.sealing, Rule::RecipientKey);
         let delay = i64::try_from(self.in_force().1.limits.recovery_delay_s).unwrap();
-        check(self.now >= enrolled.at.plus_seconds(delay), Rule::RecoveryDelay);
+        check(self.now >= enrolled.at.max(e.from).plus_seconds(delay), Rule::RecoveryDelay);
         broken
     }
 

@@ -3,7 +3,7 @@
 //! beginning for every question. Nothing is remembered between two questions, no function of the
 //! gate is called. What the gate says about a request is in [`super::judge`].
 
-use escrow_core::charter::{Charter, Person};
+use escrow_core::charter::{Basis, Charter, Person};
 use escrow_core::consent::{Consent, Withdrawal};
 use escrow_core::deal::Deal;
 use escrow_core::decision::Decision;
@@ -59,6 +59,8 @@ pub(super) struct Model {
     pub seat: u8,
     pub log: Vec<Logged>,
     pub now: Timestamp,
+    /// Statements that this node was given and refused, as its log says.
+    pub refused: Vec<Digest>,
     /// Time of the last entry of any sort.
     pub last: Timestamp,
 }
@@ -81,7 +83,7 @@ pub(super) use all;
 
 impl Model {
     pub(super) fn new(seat: u8, genesis: Rc<Said>, now: Timestamp) -> Self {
-        Self { seat, log: vec![Logged { at: now, said: genesis }], now, last: now }
+        Self { seat, log: vec![Logged { at: now, said: genesis }], now, refused: vec![], last: now }
     }
 
     pub(super) fn write(&mut self, said: Rc<Said>) {
@@ -92,6 +94,15 @@ impl Model {
     /// Time never runs backwards in a log.
     pub(super) fn begin(&mut self, clock: Timestamp) {
         self.now = clock.max(self.last);
+    }
+
+    /// Refusals are logged unless a stranger has signed.
+    pub(super) fn refuse(&mut self, said: &Said) {
+        let officer = |k: &PublicKey| all!(self, Charter).any(|(_, c)| c.holder(k).is_some());
+        let device = |k: &PublicKey| self.devices().iter().any(|(_, _, d)| d.key == *k);
+        if said.signers.iter().all(|k| officer(k) || device(k)) {
+            self.refused.push(said.digest);
+        }
     }
 
     pub(super) fn knows(&self, digest: &Digest) -> bool {
@@ -269,8 +280,11 @@ impl Model {
 
     pub(super) fn live_consent(&self, digest: &Digest) -> Ruled<&Consent> {
         let consent = self.consent(digest).ok_or(Rule::ConsentUnknown)?;
-        let ended = |w: &Withdrawal| w.consent == *digest && w.subject == consent.subject;
-        must(!all!(self, Withdrawal).any(|(_, w)| ended(w)), Rule::ConsentWithdrawn)?;
+        // A device may have spoken before it was known that this is not its subject's to end.
+        let device = |key: &PublicKey| self.devices().iter().any(|(_, _, d)| d.key == *key);
+        let entitled = |l: &Logged| consent.basis == Basis::Consent || !l.said.signers.iter().any(device);
+        let ended = |l, w: &Withdrawal| w.consent == *digest && w.subject == consent.subject && entitled(l);
+        must(!all!(self, Withdrawal).any(|(l, w)| ended(l, w)), Rule::ConsentWithdrawn)?;
         must(self.now < consent.expires, Rule::ConsentExpired)?;
         Ok(consent)
     }

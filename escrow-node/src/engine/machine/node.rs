@@ -69,10 +69,44 @@ impl Node {
             if got.is_ok() != expected.is_ok() || got.is_ok() && got != expected {
                 return Err(format!("seat {}: the engine says {got:?}, the model {expected:?}", model.seat));
             }
-            if got == Ok(true) {
-                model.write(Rc::clone(&made.said));
+            match got {
+                Ok(true) => model.write(Rc::clone(&made.said)),
+                Ok(false) => {}
+                Err(_) => model.refuse(&made.said),
             }
             Ok(got)
+        })
+    }
+
+    /// Takes over what a peer has handed out with an answer that names these restrictions.
+    pub(super) fn take_over(&mut self, clock: Timestamp, handed: &[Made], named: &[Digest]) -> Same {
+        self.at(clock, |engine, model| {
+            let envelopes: Vec<Envelope> = handed.iter().map(|m| m.envelope.clone()).collect();
+            engine.take_over_answer(&envelopes, named);
+            let mut refused = vec![];
+            for m in handed.iter().filter(|m| !matches!(m.said.act, Act::Deposit(..))) {
+                if !model.knows(&m.said.digest) {
+                    match model.admit(&m.said) {
+                        Ok(()) => model.write(Rc::clone(&m.said)),
+                        Err(_) => refused.push(m),
+                    }
+                }
+            }
+            for m in refused {
+                let digest = &m.said.digest;
+                let new = named.contains(digest) && !model.refused.contains(digest);
+                if new && model.admit(&m.said).is_err() {
+                    model.refuse(&m.said);
+                }
+            }
+            for m in handed {
+                let (kind, digest) = (m.envelope.kind(), &m.said.digest);
+                let logged = engine.facts().seen(digest).is_some();
+                same(&format!("a {kind} was taken over"), logged, model.knows(digest))?;
+                let refused = engine.facts().was_refused(digest);
+                same(&format!("a {kind} was refused"), refused, model.refused.contains(digest))?;
+            }
+            Ok(())
         })
     }
 

@@ -238,7 +238,7 @@ fn charter() -> BoxedStrategy<Vec<Op>> {
 
 fn round() -> BoxedStrategy<Vec<Op>> {
     let permit = prop_oneof![20 => Just(0), 6 => 1..10u8];
-    let answer = prop_oneof![20 => Just(0), 3 => 1..7u8];
+    let answer = prop_oneof![20 => Just(0), 3 => 1..8u8];
     let caller = prop_oneof![20 => Just(0), 2 => Just(1), 2 => 2..5u8];
     let authorise = (caller, permit, answer, prop::bool::weighted(0.06))
         .prop_map(|(caller, permit, answer, late)| Op::Authorise { back: 0, caller, permit, answer, late });

@@ -1,11 +1,14 @@
 //! The release round as the model has it: who may call, what must be presented, when a reply leaves.
 
 use super::model::{Act, Model, Ruled, all, must};
-use escrow_core::PublicKey;
+use escrow_core::charter::Person;
+use escrow_core::decision::Choice;
+use escrow_core::enrolment::Revoked;
 use escrow_core::release::{Caller, ReleaseCall};
 use escrow_core::request::Recipient;
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::verdict::{Outcome, Verdict};
+use escrow_core::{Digest, PublicKey};
 use escrow_policy::Rule;
 
 /// A signed statement of a node, as it was presented.
@@ -62,10 +65,32 @@ impl Model {
                 && s.request == Some(call.request)
                 && s.matter == matter
                 && self.consents_of(items).iter().all(|c| s.consents.contains(c))
+                && self.revocable(&call.request).iter().all(|r| s.revocable.contains(r))
                 && self.now <= s.at.plus_seconds(60 + skew)
-                && s.restrictions.iter().all(|r| self.knows(r))
+                && s.restrictions.iter().all(|r| self.knows(r) || self.refused.contains(r))
         });
         must(good, Rule::AnswerInvalid)
+    }
+
+    /// Keys and enrolments of whoever asks, decides and receives.
+    fn revocable(&self, digest: &Digest) -> Vec<Revoked> {
+        let case = self.case(digest).unwrap();
+        let approvals = all!(self, Decision).filter(|(_, d)| d.request == *digest && d.choice == Choice::Approve);
+        let mut out: Vec<Revoked> = approvals.map(|(l, _)| Revoked::Key(l.said.signers[0].clone())).collect();
+        out.push(Revoked::Key(case.said.signers[0].clone()));
+        match &case.said.act {
+            Act::Request(r) => {
+                let part = |p: &&Person| p.id == r.by || Some(&p.id) == r.recipient.person();
+                let people = self.in_force().1.people.iter().filter(part);
+                out.extend(people.flat_map(|p| &p.keys).map(|k| Revoked::Key(k.key.clone())));
+                if let Recipient::Device(d) = &r.recipient {
+                    out.extend([Revoked::Key(d.key.clone()), Revoked::Enrolment(d.enrolment)]);
+                }
+            }
+            Act::Recovery(r) => out.push(Revoked::Enrolment(r.enrolment)),
+            _ => {}
+        }
+        out
     }
 
     /// Signed lately, under the charter in force, by the request's requestor or recipient.

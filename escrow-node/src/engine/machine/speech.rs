@@ -134,7 +134,7 @@ impl Speech {
                 let entry = Device {
                     subject: CAST.tokens.subject(NAMES[usize::from(subject) % 4]),
                     key: key.public(),
-                    sealing: CAST.spare[usize::from(n % 2)].clone(),
+                    sealing: CAST.spare[usize::from(n) % 6].clone(),
                 };
                 let until = if long { Timestamp::MAX } else { at.plus_seconds(7_200) };
                 let kind = Kind::Enrolment;

@@ -62,7 +62,7 @@ impl World {
         };
         // Device 1, the second of its subject, is left for later.
         let entry = |n: u8| {
-            let sealing = CAST.spare[usize::from(n % 2)].clone();
+            let sealing = CAST.spare[usize::from(n)].clone();
             Device { subject: device(n).1, key: device(n).0.public(), sealing }
         };
         let enrolment = Enrolment {
@@ -309,31 +309,22 @@ impl World {
             Act::Recovery(r) => (None, &r.items),
             _ => unreachable!("neither request nor self-recovery"),
         };
+        let concerns = self.nodes[0].engine.facts().concerns(case);
         let consents = if how == 5 { vec![] } else { self.nodes[0].model.consents_of(items) };
-        let ask = RestrictionAsk { nonce: self.speech.nonce(), request: Some(*case), matter, consents, after: 0 };
+        let revocable = if how == 7 { vec![] } else { concerns.revocable.into_iter().collect() };
+        let (nonce, request) = (self.speech.nonce(), Some(*case));
+        let ask = RestrictionAsk { nonce, request, matter, consents, revocable, after: 0 };
         let asker = if how == 3 { seat(3) } else { seat(1) };
         let from = usize::from(how != 6);
         let told = self.nodes[from].at(self.clock, |e, _| Ok(e.restrictions(asker, &ask, true).unwrap()))?;
         if how == 1 {
             return Ok(None);
         }
-        for digest in &told.statements {
-            let Some(made) = self.speech.made.iter().find(|m| m.said.digest == *digest).cloned() else { continue };
-            self.nodes[0].at(self.clock, |engine, model| {
-                let expected = !model.knows(digest) && model.admit(&made.said).is_ok();
-                let kind = made.envelope.kind();
-                same(
-                    &format!("take-over of a {kind}"),
-                    engine.take_over(std::slice::from_ref(&made.envelope)) == 1,
-                    expected,
-                )?;
-                if expected {
-                    model.write(Rc::clone(&made.said));
-                }
-                Ok(())
-            })?;
-        }
         let answer = told.answer.unwrap();
+        let named = answer.decode::<RestrictionAnswer>().unwrap().restrictions;
+        let handed = told.statements.iter().filter_map(|d| self.speech.made.iter().find(|m| m.said.digest == *d));
+        let handed: Vec<Made> = handed.cloned().collect();
+        self.nodes[0].take_over(self.clock, &handed, &named)?;
         let key = &CAST.seats[from].statement;
         let signed = match how {
             2 => return Ok(newest(self.answers.clone(), 0)),
