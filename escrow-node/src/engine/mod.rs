@@ -2,6 +2,8 @@
 //! answers come out, held back by the writer until they are durable.
 
 mod decide;
+#[cfg(test)]
+mod machine;
 mod notify;
 mod submit;
 #[cfg(test)]
