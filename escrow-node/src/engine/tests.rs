@@ -15,7 +15,7 @@ use escrow_core::deal::{About, Deal, Dealer, Dealt, KeySource, OpenedDeal, Parti
 use escrow_core::decision::{Choice, Decision};
 use escrow_core::deposit::{Deposit, SeatBlob};
 use escrow_core::enrolment::{Device, Enrolment, Revocation, Revoked};
-use escrow_core::limits::{CONSENTS_PER_ASK, RESTRICTIONS_PER_ANSWER};
+use escrow_core::limits::{CONSENTS_PER_ASK, RESTRICTION_PAGE_BYTES, RESTRICTIONS_PER_ANSWER};
 use escrow_core::matter::{Matter, MatterAction};
 use escrow_core::open::open_item;
 use escrow_core::query::{Query, Question};
@@ -649,6 +649,53 @@ fn a_veto_that_a_peer_alone_has_seen_stops_it_by_its_answer() {
     assert_eq!(refused(&mut world), Rule::AnswerInvalid, "named and not handed over");
     assert_eq!(world.engines[0].take_over(std::slice::from_ref(&veto)), []);
     assert_eq!(refused(&mut world), Rule::RecoveryVetoed);
+}
+
+#[test]
+fn a_restriction_refused_here_makes_an_answer_usable_once_that_is_logged() {
+    let mut world = World::recovering();
+    world.tick(86_300);
+    let veto = world.veto(world.request);
+    world.engines[1].submit(&veto).unwrap();
+    let (call, permit, _) = world.gathered(0, 2);
+    let (_, _, answer) = world.gathered(0, 1);
+    // Here the vetoing device was revoked before its veto came.
+    let revocation = world.revocation(world.device.public());
+    world.engines[0].submit(&revocation).unwrap();
+    let gathered = Gathered { permits: &[permit], answers: std::slice::from_ref(&answer) };
+    let e = &mut world.engines[0];
+    assert_eq!(e.take_over(std::slice::from_ref(&veto)), std::slice::from_ref(&veto));
+    assert_eq!(e.authorise(&call, &gathered, Instant::now()).unwrap_err().rule, Rule::AnswerInvalid);
+    // What is not named is not logged.
+    let size = e.size();
+    e.take_over_answer(std::slice::from_ref(&veto), &[]);
+    assert_eq!(e.size(), size);
+    for _ in 0..2 {
+        e.take_over_answer(std::slice::from_ref(&veto), &[veto.digest()]);
+        assert_eq!((e.size(), last_entry(e).kind.as_str()), (size + 1, "refused"), "logged once");
+    }
+    assert!(e.facts().was_refused(&veto.digest()));
+    assert!(e.authorise(&call, &gathered, Instant::now()).is_ok());
+}
+
+#[test]
+fn a_page_ends_by_bytes_and_has_one_restriction_at_least() {
+    let mut world = World::asked();
+    let before = world.engines[0].size();
+    let all: Vec<Envelope> = (0u8..3).map(|n| world.veto(Digest::of(&[n]))).collect();
+    for e in &all {
+        world.engines[0].submit(e).unwrap();
+    }
+    let e = &mut world.engines[0];
+    // As if each were half a page and a little more, and the last more than a page.
+    for (restriction, bytes) in all.iter().zip([1, 1, 3]) {
+        e.envelopes.get_mut(&restriction.digest()).unwrap().bytes = RESTRICTION_PAGE_BYTES / 2 * bytes + 1;
+    }
+    for (n, restriction) in all.iter().enumerate() {
+        let page = e.restrictions(seat_index(2), &ask_all(before + n as u64), true).unwrap();
+        assert_eq!(page.statements, [restriction.digest()]);
+        assert_eq!((page.upto, page.complete), (before + n as u64 + 1, n == 2));
+    }
 }
 
 fn ask_all(after: u64) -> RestrictionAsk {

@@ -224,6 +224,10 @@ mod tests {
             assert!(schemas.contains_key(name), "no schema {name}");
         }
         assert!(!TEXT.contains("[`") && !TEXT.contains("crate::"), "a link of rustdoc is left");
-        assert!(schemas["QueryAnswer"]["anyOf"].as_array().is_some_and(|a| a.len() == 8), "{}", schemas["QueryAnswer"]);
+        assert!(
+            schemas["QueryAnswer"]["anyOf"].as_array().is_some_and(|a| a.len() == 11),
+            "{}",
+            schemas["QueryAnswer"]
+        );
     }
 }
