@@ -154,9 +154,18 @@ no_subject = true
 id = "standard"
 file = "standard.cedar"
 
+[[controllers]]
+id = "acme.example"
+name = "ACME GmbH"
+kind = "controller"
+contact = "dpo at acme.example"
+address = "Example Street 1"
+
 [limits]
 request_life_s = 604800
 items_per_request = 1000
+requests_per_requestor_month = 1000
+items_per_requestor_month = 100000
 permit_life_s = 60
 notice_delay_days = 90
 recovery_delay_s = 86400

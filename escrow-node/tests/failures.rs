@@ -33,7 +33,13 @@ fn sources() -> Vec<(String, String)> {
     let mut files = vec![];
     go(&root, &mut files);
     files.sort();
-    let of_tests = |name: &str| name.ends_with("tests.rs") || ["engine/race.rs", "fixture.rs"].contains(&name);
+    let of_tests = |name: &str| {
+        name.ends_with("tests.rs")
+            || ["engine/race.rs", "fixture.rs"].contains(&name)
+            || name.starts_with("engine/machine/")
+    };
+    let engine = std::fs::read_to_string(root.join("engine/mod.rs")).unwrap();
+    assert!(engine.contains("#[cfg(test)]\nmod machine;"), "the machine is for tests only");
     let named = files.into_iter().map(|f| (f.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), f));
     let code = |f: PathBuf| {
         let text = std::fs::read_to_string(f).unwrap();

@@ -378,10 +378,14 @@ static SAID: LazyLock<Said> = LazyLock::new(|| {
     let case = Case::new();
     let by = |(who, role)| (who, role, case.node.decide(case.request, who, role, Approve));
     let people = [("lena", "legal"), ("leo", "legal"), ("dora", "dpo"), ("sam", "security")];
+    let decisions: Vec<_> = people.into_iter().map(by).collect();
+    // Asked about everybody's keys, an answer serves whoever has approved.
+    let mut all = case.clone();
+    decisions.iter().for_each(|(_, _, e)| drop(all.node.log(e)));
     Said {
-        decisions: people.into_iter().map(by).collect(),
+        decisions,
         permits: permits(&case, &[1, 2, 3, 4, 5], |_| {}),
-        answers: answers(&case, &[2, 3, 4, 5], |_| {}),
+        answers: answers(&all, &[2, 3, 4, 5], |_| {}),
         case,
     }
 });
@@ -1231,6 +1235,7 @@ fn r6_a_restriction_answer_of_another_context_is_refused() {
         ("matter", |a| a.matter = None, Rule::AnswerInvalid),
         ("consents", |a| a.consents = vec![], Rule::AnswerInvalid),
         ("consents", |a| a.consents = vec![Digest::of(b"x")], Rule::AnswerInvalid),
+        ("revocable", |a| a.revocable = vec![], Rule::AnswerInvalid),
         ("restrictions", |a| a.restrictions = vec![Digest::of(b"x")], Rule::AnswerInvalid),
         ("at", |a| a.at = a.at.plus_seconds(301), Rule::AnswerInvalid),
         ("at", |a| a.at = a.at.plus_seconds(-361), Rule::AnswerInvalid),
@@ -1238,7 +1243,7 @@ fn r6_a_restriction_answer_of_another_context_is_refused() {
     for (member, change, rule) in rows {
         assert_eq!(authorise(&c, &enough, &answers(&c, &[2, 3], change)), Err(*rule), "{member}");
     }
-    let bound = ["org", "seat", "asker", "request", "matter", "consents", "restrictions", "at"];
+    let bound = ["org", "seat", "asker", "request", "matter", "consents", "revocable", "restrictions", "at"];
     // The asking node itself compares `asked` with the nonce of this round (escrow-node). An answer
     // under an older charter still tells of restrictions; positions are for those who ask for all.
     let free = ["kind", "nonce", "asked", "charter", "after", "upto"];

@@ -60,9 +60,12 @@ impl Engine {
     /// Logs that a statement was refused, unless nobody known signed it: strangers must not be
     /// able to grow the log.
     pub(super) fn log_refusal(&mut self, envelope: &Envelope, refusal: &Refusal) {
-        if !self.facts.signed_by_known(envelope) {
-            return;
+        if self.facts.signed_by_known(envelope) {
+            self.log_refused(envelope, refusal);
         }
+    }
+
+    pub(super) fn log_refused(&mut self, envelope: &Envelope, refusal: &Refusal) {
         let event = Event::Refused { kind: envelope.kind(), statement: envelope.digest(), rule: refusal.rule };
         if let Err(e) = self.append(&event, None) {
             tracing::error!(rule = %e.rule, "a refusal could not be logged");

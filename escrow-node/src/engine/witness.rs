@@ -25,6 +25,9 @@ pub enum AddAnswer {
     Refused(Refuse),
 }
 
+/// Refusals of named restrictions that one answer can put into the log.
+const REFUSED_PER_ANSWER: usize = 64;
+
 /// Restrictions for a peer: the signed answer, and digests of the statements to send with it.
 #[derive(Debug)]
 pub struct RestrictionAnswers {
@@ -204,11 +207,20 @@ impl Engine {
     /// The same for a signed answer. A restriction that it names, hands over and that this node's own
     /// rules refuse (its signer's key has run out here, say) is put into the log as refused: the
     /// answer is then complete, and what stops a release stops it at the nodes that could log it.
+    ///
+    /// That holds whoever signed it (a device whose enrolment never came here), as a seat vouches for
+    /// having logged it; how many are logged for one answer is bounded, so that a lying seat cannot
+    /// make this log grow at will, but only its own answer unusable.
     pub fn take_over_answer(&mut self, statements: &[Envelope], named: &[Digest]) {
+        let mut left = REFUSED_PER_ANSWER;
         for e in self.take_over(statements) {
             let new = named.contains(&e.digest()) && !self.facts.was_refused(&e.digest());
-            if new && let Err(refusal) = escrow_policy::admit::admit(&self.facts, &e, self.now) {
-                self.log_refusal(&e, &refusal);
+            if new
+                && left > 0
+                && let Err(refusal) = escrow_policy::admit::admit(&self.facts, &e, self.now)
+            {
+                self.log_refused(&e, &refusal);
+                left -= 1;
             }
         }
     }
