@@ -788,13 +788,6 @@ impl Facts {
                     self.restrictions.insert(logged.seq, v.digest());
                 }
                 let key = v.key().clone();
-                let same = |k: &DecisionFact| {
-                    let s = &k.fact.statement;
-                    k.key == key && s.by == d.by && s.role == d.role && s.choice == d.choice && s.charter == d.charter
-                };
-                if slot.decisions.iter().any(same) {
-                    return;
-                }
                 slot.decisions.push(DecisionFact { fact: fact(v, logged), key });
             }
             Admitted::OwnVerdict(v) => {

@@ -937,18 +937,6 @@ fn an_enrolment_that_begins_later_does_not_age_before() {
     assert_eq!(l.says(), "permit");
 }
 
-#[test]
-fn repeated_approvals_are_one_fact() {
-    let mut c = Case::new();
-    for _ in 0..3 {
-        c.approve("lena", "legal");
-    }
-    let decisions = |c: &Case| c.node.facts.request(&c.request).unwrap().decisions.len();
-    assert_eq!(decisions(&c), 1);
-    c.decide("lena", "legal", Recuse);
-    assert_eq!(decisions(&c), 2);
-}
-
 // ---- Requests that are only tried out -------------------------------------------------------
 
 #[test]

@@ -64,13 +64,7 @@ impl Model {
             c.approver_roles.contains(&d.role)
                 && holder.is_some_and(|p| p.roles.contains(&d.role) && Self::valid(p, &l.said.signers[0], l.at))
         };
-        // Of decisions alike but for nonce and time the one logged first stands for all.
-        let repeated = all!(self, Decision).take_while(|(o, _)| o.said.digest != l.said.digest).any(|(o, e)| {
-            let (one, other) = ((&e.request, &e.by, &e.role, e.choice), (&d.request, &d.by, &d.role, d.choice));
-            one == other && e.charter == d.charter && o.said.signers == l.said.signers
-        });
         d.request == case.said.digest
-            && !repeated
             && self.strongest(&d.request, &d.by) == Some(Choice::Approve)
             && office(self.in_force().1)
             && self.charter(&d.charter).is_some_and(office)
