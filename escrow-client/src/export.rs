@@ -214,7 +214,7 @@ fn add_log(
     builder: &mut BundleBuilder,
     seat: SeatIndex,
     log: Log,
-    requests: &mut BTreeMap<Digest, MatterId>,
+    requests: &mut BTreeMap<Digest, Option<MatterId>>,
     left_out: &mut Vec<String>,
 ) -> Result<(), NodeError> {
     let protocol = |e: BuildError| NodeError::Protocol(e.to_string());
@@ -222,11 +222,12 @@ fn add_log(
     for bytes in log.statements.values() {
         if let Err(e) = builder.add_statement(bytes) {
             left_out.push(format!("a statement of node {seat}: {e}"));
-        } else if let Ok(e) = Envelope::parse(bytes)
-            && e.kind() == Kind::Request
-            && let Ok(r) = e.decode::<Request>()
-        {
-            requests.insert(e.digest(), r.matter);
+        } else if let Ok(e) = Envelope::parse(bytes) {
+            if let Ok(r) = e.decode::<Request>() {
+                requests.insert(e.digest(), Some(r.matter));
+            } else if e.kind() == Kind::SelfRecovery {
+                requests.insert(e.digest(), None);
+            }
         }
     }
     for bytes in log.attachments.into_values() {
@@ -235,11 +236,12 @@ fn add_log(
     Ok(())
 }
 
-fn chosen(about: &Scope, requests: &BTreeMap<Digest, MatterId>) -> Result<Vec<Digest>, ExportError> {
+fn chosen(about: &Scope, requests: &BTreeMap<Digest, Option<MatterId>>) -> Result<Vec<Digest>, ExportError> {
     match about {
         Scope::Everything => Ok(requests.keys().copied().collect()),
         Scope::Matter(m) => {
-            let of: BTreeSet<Digest> = requests.iter().filter(|(_, matter)| *matter == m).map(|(d, _)| *d).collect();
+            let of: BTreeSet<Digest> =
+                requests.iter().filter(|(_, matter)| matter.as_ref() == Some(m)).map(|(d, _)| *d).collect();
             if of.is_empty() { Err(ExportError::NoRequest(m.clone())) } else { Ok(of.into_iter().collect()) }
         }
         Scope::Requests(list) => Ok(list.clone()),

@@ -54,6 +54,11 @@ escrow --context tablet recover collect "$hash" --out "$dir/own.replies"
 escrow --context tablet archive open "$dir/own.replies" --archive "$dir/archive" --out "$dir/own.jsonl"
 [ -s "$dir/own.jsonl" ] || { echo "nothing was opened"; exit 1; }
 
+echo "   the whole story stands in a bundle that verifies offline"
+escrow --context quinn audit export --request "$hash" --out "$dir/recovery.bundle" >/dev/null
+genesis=$(escrow --context quinn context list --output json | sed -n 's/.*"genesis": "\(.*\)".*/\1/p' | head -n 1)
+escrow verify "$dir/recovery.bundle" --charter-digest "$genesis"
+
 echo "   the next one is vetoed by the other device"
 hash=$(escrow --context tablet recover start --output json | member request_hash)
 escrow --context sven recover veto "$hash" >/dev/null

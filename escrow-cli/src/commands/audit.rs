@@ -157,6 +157,8 @@ async fn scope(client: &Client, a: &Export) -> Result<Scope, Failure> {
         return Ok(Scope::Everything);
     }
     let known = super::request::known(client).await?;
-    let one = |typed: &String| by_prefix("request", typed, known.iter().map(|r| (r.digest, r))).map(|r| r.digest);
+    let recoveries = super::recover::known(client).await?;
+    let all: Vec<Digest> = known.iter().map(|r| r.digest).chain(recoveries.iter().map(|r| r.digest)).collect();
+    let one = |typed: &String| by_prefix("request", typed, all.iter().map(|d| (*d, d))).copied();
     Ok(Scope::Requests(a.request.iter().map(one).collect::<Result<_, _>>()?))
 }
