@@ -58,6 +58,7 @@ mod release;
 mod replies;
 mod request;
 mod seat;
+mod shown;
 mod ssh_agent;
 mod submit;
 mod transport;

@@ -1,18 +1,18 @@
 //! Self-recovery: a subject's own items, back on a device of theirs; and the veto against it.
 
+use crate::charters::Charters;
 use crate::client::Client;
 use crate::clock::now;
 use crate::consent::Outcomed;
 use crate::identity::{KeyFileError, SignError};
 use crate::outcome::{NodeError, Outcomes};
 use crate::request::strongest;
+use crate::shown;
 use escrow_core::decision::{Choice, Decision};
-use escrow_core::envelope::EnvelopeError;
 use escrow_core::query::Question;
 use escrow_core::recovery::{SelfRecovery, Veto};
-use escrow_core::release::Caller;
 use escrow_core::wire::{ItemInfo, OwnAnswer, RecoveryInfo};
-use escrow_core::{Code, Digest, Envelope, ItemId, Kind, Nonce, PersonId, PublicKey, Timestamp};
+use escrow_core::{Code, Digest, Envelope, ItemId, Kind, Nonce, PersonId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why no self-recovery can be drafted.
@@ -209,18 +209,11 @@ impl Client {
         let outcomes = answers.and_then(|_, list| {
             let seen = list.len();
             for info in list {
-                merge(&mut known, info)?;
+                merge(self.charters(), &mut known, info)?;
             }
             Ok(seen)
         });
         let mut list: Vec<_> = known.into_values().collect();
-        for r in &mut list {
-            r.decisions.retain(|(d, e)| self.charters().signed_by(e, &d.by));
-            r.vetoes.retain(|(v, e)| match &v.by {
-                Caller::Person(id) => self.charters().signed_by(e, id),
-                Caller::Device(key) => signed_with(e, key),
-            });
-        }
         list.sort_by_key(|r| (r.logged, r.digest));
         Outcomed { value: list, outcomes }
     }
@@ -232,16 +225,14 @@ impl Client {
     }
 }
 
-/// True if this key alone signed.
-fn signed_with(envelope: &Envelope, key: &PublicKey) -> bool {
-    envelope.signers(|id| if key.id() == *id { vec![key.clone()] } else { vec![] }).is_ok()
-}
-
-fn merge(known: &mut BTreeMap<Digest, KnownRecovery>, info: RecoveryInfo) -> Result<(), NodeError> {
-    let protocol = |e: EnvelopeError| NodeError::Protocol(e.to_string());
+fn merge(
+    charters: &Charters,
+    known: &mut BTreeMap<Digest, KnownRecovery>,
+    info: RecoveryInfo,
+) -> Result<(), NodeError> {
     let envelope = crate::transport::envelope(&info.recovery, "self-recovery")?;
-    let recovery: SelfRecovery = envelope.decode().map_err(protocol)?;
-    if !signed_with(&envelope, &recovery.key) {
+    let recovery: SelfRecovery = envelope.decode().map_err(|e| NodeError::Protocol(e.to_string()))?;
+    if !shown::signed_with(&envelope, &recovery.key) {
         return Err(NodeError::Protocol("it shows a self-recovery that its device did not sign".into()));
     }
     let digest = envelope.digest();
@@ -258,21 +249,8 @@ fn merge(known: &mut BTreeMap<Digest, KnownRecovery>, info: RecoveryInfo) -> Res
     k.nodes += 1;
     k.logged = k.logged.min(info.logged);
     k.deliveries += info.deliveries;
-    for blob in &info.decisions {
-        let envelope = crate::transport::envelope(blob, "decision")?;
-        let decision: Decision = envelope.decode().map_err(protocol)?;
-        let new = k.decisions.iter().all(|(_, e)| e.digest() != envelope.digest());
-        if decision.request == digest && new {
-            k.decisions.push((decision, envelope));
-        }
-    }
-    for blob in &info.vetoes {
-        let envelope = crate::transport::envelope(blob, "veto")?;
-        let veto: Veto = envelope.decode().map_err(protocol)?;
-        let new = k.vetoes.iter().all(|(_, e)| e.digest() != envelope.digest());
-        if veto.recovery == digest && new {
-            k.vetoes.push((veto, envelope));
-        }
-    }
-    Ok(())
+    shown::add(&mut k.decisions, &info.decisions, |d: &Decision, e| {
+        d.request == digest && charters.signed_by(e, &d.by)
+    })?;
+    shown::add(&mut k.vetoes, &info.vetoes, |v: &Veto, e| v.recovery == digest && shown::signed_by(charters, e, &v.by))
 }

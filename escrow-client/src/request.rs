@@ -6,6 +6,7 @@ use crate::clock::now;
 use crate::consent::Outcomed;
 use crate::identity::{KeyFileError, SignError};
 use crate::outcome::{NodeError, Outcomes};
+use crate::shown;
 use escrow_core::charter::Basis;
 use escrow_core::consent::Authority;
 use escrow_core::decision::{Choice, Decision};
@@ -149,8 +150,6 @@ pub struct KnownRequest {
     pub logged: Timestamp,
     /// Decisions of all nodes, each once.
     pub decisions: Vec<(Decision, Envelope)>,
-    /// What nodes show as cancellations by its requestor.
-    pub cancellations: Vec<Envelope>,
     /// True if any node knows a cancellation that its requestor signed.
     pub cancelled: bool,
     /// Replies delivered by all nodes together.
@@ -315,11 +314,6 @@ impl Client {
             Ok(seen)
         });
         let mut list: Vec<_> = known.into_values().collect();
-        for r in &mut list {
-            // A node could show what nobody signed; it would not stop other nodes, only mislead people.
-            r.decisions.retain(|(d, e)| self.charters().signed_by(e, &d.by));
-            r.cancelled = r.cancellations.iter().any(|e| self.charters().signed_by(e, &r.request.by));
-        }
         list.sort_by_key(|r| (r.logged, r.digest));
         Outcomed { value: list, outcomes }
     }
@@ -370,7 +364,6 @@ fn merge(charters: &Charters, known: &mut BTreeMap<Digest, KnownRequest>, info: 
         nodes: 0,
         logged: info.logged,
         decisions: vec![],
-        cancellations: vec![],
         cancelled: false,
         deliveries: 0,
     });
@@ -380,17 +373,7 @@ fn merge(charters: &Charters, known: &mut BTreeMap<Digest, KnownRequest>, info: 
     if let Some(blob) = &info.cancellation {
         let envelope = crate::transport::envelope(blob, "cancellation")?;
         let c: Cancellation = envelope.decode().map_err(protocol)?;
-        if c.request == digest && c.by == k.request.by {
-            k.cancellations.push(envelope);
-        }
+        k.cancelled |= c.request == digest && c.by == k.request.by && charters.signed_by(&envelope, &c.by);
     }
-    for blob in &info.decisions {
-        let envelope = crate::transport::envelope(blob, "decision")?;
-        let decision: Decision = envelope.decode().map_err(protocol)?;
-        let new = k.decisions.iter().all(|(_, e)| e.digest() != envelope.digest());
-        if decision.request == digest && new {
-            k.decisions.push((decision, envelope));
-        }
-    }
-    Ok(())
+    shown::add(&mut k.decisions, &info.decisions, |d: &Decision, e| d.request == digest && charters.signed_by(e, &d.by))
 }
