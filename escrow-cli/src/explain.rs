@@ -79,7 +79,7 @@ impl<'a> Said<'a> {
             match l.what.as_str().strip_prefix("approvals.") {
                 Some(role) => format!("{missing} {role}"),
                 None if l.what.as_str() == "approvers" => format!("{missing} more approver(s)"),
-                None => format!("{} of waiting", span(missing)),
+                None => format!("{} of waiting", left(missing)),
             }
         };
         // Each role asks for another person; how many people in all is news only if that is more.
@@ -104,13 +104,24 @@ impl<'a> Said<'a> {
     }
 }
 
-/// Seconds as a person says them.
+/// Seconds that have passed, as a person says them: never more than there are.
 pub fn span(seconds: u64) -> String {
+    let (unit, word) = unit(seconds);
+    format!("{} {word}", seconds / unit)
+}
+
+/// Seconds still to wait: never fewer than there are.
+pub fn left(seconds: u64) -> String {
+    let (unit, word) = unit(seconds);
+    format!("{} {word}", seconds.div_ceil(unit))
+}
+
+const fn unit(seconds: u64) -> (u64, &'static str) {
     match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
+        0..120 => (1, "s"),
+        120..7_200 => (60, "min"),
+        7_200..172_800 => (3_600, "h"),
+        _ => (86_400, "days"),
     }
 }
 
@@ -164,6 +175,25 @@ pub fn assessment(
         Assessment::Refused(_) => ("So many nodes refuse that nothing can be released.".to_owned(), "refused"),
         Assessment::BelowThreshold { answered, need } => {
             (format!("{answered} nodes can be counted on, {need} are needed."), "below-threshold")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_come_too_early() {
+        for (seconds, had, to_wait) in [
+            (0, "0 s", "0 s"),
+            (119, "119 s", "119 s"),
+            (121, "2 min", "3 min"),
+            (7_201, "2 h", "3 h"),
+            (86_399, "23 h", "24 h"),
+            (259_190, "2 days", "3 days"),
+        ] {
+            assert_eq!((span(seconds).as_str(), left(seconds).as_str()), (had, to_wait), "{seconds}");
         }
     }
 }

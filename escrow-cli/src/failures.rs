@@ -164,7 +164,7 @@ impl From<RecoveryError> for Failure {
                 let left = u64::try_from(delay - age).unwrap_or(0);
                 Self::new(Exit::Pending, "recovery-delay", e.to_string()).next(format!(
                     "come back in {}: the time is there so that your other devices can notice",
-                    crate::explain::span(left)
+                    crate::explain::left(left)
                 ))
             }
             RecoveryError::NotEnrolled => Self::new(Exit::Key, "not-enrolled", e.to_string()),

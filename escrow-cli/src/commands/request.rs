@@ -10,9 +10,10 @@ use crate::session::{Global, Session, subject_name, thread_name};
 use crate::when;
 use clap::{Args, Subcommand};
 use escrow_client::archive::Directory;
-use escrow_client::{Ask, Client, Draft, KnownRequest, People, now};
-use escrow_core::charter::{Basis, Person, Policy};
+use escrow_client::{Ask, Client, Draft, DraftError, KnownRequest, People, now};
+use escrow_core::charter::{Basis, Charter, Person, Policy};
 use escrow_core::request::{DelayedNotice, Notice, Recipient, RecipientPerson, Request};
+use escrow_core::verdict::Outcome;
 use escrow_core::{Code, Digest, MatterId, PersonId};
 use escrow_policy::cedar;
 use serde_json::{Value, json};
@@ -150,6 +151,12 @@ pub async fn create(session: &Session, client: &Client, a: &Create) -> Result<Sh
         .data("request", &draft.request))
 }
 
+/// Whoever cannot receive is answered with who can.
+fn recipients(charter: &Charter, e: DraftError) -> Failure {
+    let can = charter.people.iter().filter(|p| p.sealing.is_some()).map(|p| p.id.to_string()).collect::<Vec<_>>();
+    Failure::from(e).next(format!("name somebody with a sealing key in the charter: {}", can.join(", ")))
+}
+
 /// Everything that can be known before anybody is asked.
 async fn dry_run(shown: Shown, client: &Client, directory: &Directory, draft: &Draft) -> Result<Shown, Failure> {
     let r = &draft.request;
@@ -158,6 +165,13 @@ async fn dry_run(shown: Shown, client: &Client, directory: &Directory, draft: &D
         Ok((answer, context))
     });
     let shown = by_node(shown, client, &answers, |(p, context)| Said::preview(p, context.as_ref()));
+    let refused = answers.good().filter(|(_, (p, _))| p.outcome == Outcome::Refuse).count();
+    if client.nodes().len() - refused < client.t() {
+        return Ok(shown
+            .text("Asked like this, so many nodes would refuse that nothing could be released: change it first. Nothing was signed.")
+            .with("dry_run", true)
+            .data("request", r));
+    }
     let charter = client.charters().current();
     let needed: BTreeSet<&str> = answers
         .good()
@@ -216,7 +230,8 @@ fn ask(session: &Session, client: &Client, a: &Create) -> Result<Ask, Failure> {
         threads,
         from: when::from(&a.from)?,
         to: when::to(&a.to)?,
-        recipient: if a.filter_team { client.filter_team(&a.recipient)? } else { client.recipient(&a.recipient)? },
+        recipient: if a.filter_team { client.filter_team(&a.recipient) } else { client.recipient(&a.recipient) }
+            .map_err(|e| recipients(charter, e))?,
         policy,
         notice,
         life_s: when::span(&a.expires)?,
