@@ -93,6 +93,12 @@ impl AddCheckpoint {
         [text.into_bytes(), self.note.to_bytes()].concat()
     }
 
+    /// The note, as unverified as it came.
+    #[must_use]
+    pub fn note(&self) -> &Note {
+        &self.note
+    }
+
     /// The origin that the unverified note claims: for looking up log key and stored head.
     #[must_use]
     pub fn claimed_origin(&self) -> &str {

@@ -14,6 +14,7 @@
 
 pub mod config;
 pub mod engine;
+mod extra_witnesses;
 #[cfg(test)]
 mod fixture;
 pub mod http;
@@ -25,11 +26,13 @@ pub mod peers;
 mod pull;
 mod rates;
 pub mod release;
+mod served;
 pub mod start;
 pub mod store;
 pub mod unlock;
 pub mod vault;
 mod webhooks;
+pub mod witness;
 pub mod writer;
 
 pub use config::Config;

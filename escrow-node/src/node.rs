@@ -2,6 +2,7 @@
 
 use crate::config::{Config, ConfigError};
 use crate::engine::{Engine, LoadError};
+use crate::extra_witnesses;
 use crate::http;
 use crate::init::InitError;
 use crate::keys::SeatKeys;
@@ -9,14 +10,17 @@ use crate::metrics;
 use crate::peers::{CosignAnswer, PeerError, Peers, add_cosignature};
 use crate::pull;
 use crate::rates::Rates;
+use crate::served::Served;
 use crate::start;
 use crate::store::{Store, StoreError};
 use crate::unlock::{PassphraseFile, UnlockError};
 use crate::vault::Vault;
 use crate::webhooks;
+use crate::witness::WitnessError;
 use crate::writer::{Stopped, Writer};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::entry::Chain;
+use escrow_audit::seat::witness_verifier;
 use escrow_core::charter::{Charter, Seat};
 use escrow_core::{Digest, SeatIndex, Timestamp};
 use std::sync::{Arc, Mutex, RwLock};
@@ -89,6 +93,9 @@ pub enum NodeError {
     /// TLS or socket.
     #[error("{0}")]
     Net(String),
+    /// The witness on its own.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The writer stopped.
     #[error("the node stopped: {0}")]
     Poisoned(String),
@@ -108,8 +115,10 @@ pub struct Node {
     pub(crate) rates: Arc<Rates>,
     charter: RwLock<Arc<Charter>>,
     state: watch::Sender<State>,
-    /// Newest checkpoint with the cosignatures it has.
-    cosigned: RwLock<Option<VerifiedCheckpoint>>,
+    /// Number of the log among the seat's.
+    pub(crate) log_number: u32,
+    /// The checkpoint shown to others.
+    pub(crate) served: Served,
 }
 
 impl std::fmt::Debug for Node {
@@ -151,6 +160,7 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
     let seat =
         seat.ok_or_else(|| NodeError::Charter("the accepted charter has no seat with this node's keys".into()))?;
     let (index, origin) = (seat.index, seat.log_origin.clone());
+    let log_number = accepted.log_number(index, &origin);
 
     let reader = Store::open_reader(&config.database())?;
     let mut engine = Engine::new(index, origin.clone(), Arc::clone(&keys));
@@ -190,7 +200,8 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         reader: Mutex::new(reader),
         charter: RwLock::new(Arc::new(newest)),
         state,
-        cosigned: RwLock::new(None),
+        log_number,
+        served: Served::new(),
     };
     Ok(Opened { node: Arc::new(node), accepted, writer: thread })
 }
@@ -204,6 +215,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     metrics::ready(false);
     let mut states = node.state.subscribe();
     let mut webhooks = webhooks::start(&config.webhooks, &node).await?;
+    let mut extra = extra_witnesses::start(&config.witnesses, &node)?;
     let server = http::serve(&config, Arc::clone(&node))?;
     tracing::info!(seat = %node.seat, listen = %config.listen, "listening; proving the log to the other nodes");
     let proof = tokio::spawn(start::prove(Arc::clone(&node), accepted));
@@ -223,7 +235,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     follow.abort();
     pull.abort();
     tidy.abort();
-    let _ = tokio::join!(proof, follow, pull, tidy, webhooks.shutdown());
+    let _ = tokio::join!(proof, follow, pull, tidy, webhooks.shutdown(), extra.shutdown());
     server.stop().await;
     drop(node);
     // The database closes with the last holder of the node, so that no WAL is left behind.
@@ -234,7 +246,8 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     outcome
 }
 
-async fn signalled() {
+/// Returns at SIGTERM or SIGINT.
+pub async fn signalled() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;
@@ -337,9 +350,9 @@ impl Node {
         self.read(|s| s.statement(payload)).ok().flatten()
     }
 
-    /// The newest checkpoint of this log with the cosignatures it has.
+    /// The checkpoint that this node shows, with the cosignatures it has.
     pub(crate) fn cosigned(&self) -> Option<VerifiedCheckpoint> {
-        self.cosigned.read().ok().and_then(|c| c.clone())
+        self.served.note()
     }
 
     /// Asks all peers to cosign the newest checkpoint, which covers at least `size`; returns when
@@ -369,11 +382,9 @@ impl Node {
                 Err(e) => tracing::debug!(error = %e, "no cosignature"),
             }
         }
-        if let Ok(mut slot) = self.cosigned.write()
-            && slot.as_ref().is_none_or(|s| s.size() <= note.size())
-        {
-            *slot = Some(note.clone());
-        }
+        let peers = self.members(generation).unwrap_or_default();
+        let keys: Vec<_> = peers.iter().filter_map(|p| witness_verifier(&org, p).ok()).collect();
+        self.served.offer(&note, &keys);
         (Some(note), count)
     }
 

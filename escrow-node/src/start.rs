@@ -9,7 +9,7 @@ use crate::node::{Node, NodeError, State};
 use crate::pull;
 use crate::store::Store;
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
-use escrow_audit::seat::log_verifier;
+use escrow_audit::seat::{log_number, log_verifier};
 use escrow_core::charter::{Charter, Generation, Seat};
 use escrow_core::{Digest, Envelope, SeatIndex};
 use escrow_policy::charter::Chain;
@@ -45,6 +45,11 @@ impl Accepted {
     fn new(genesis: &Digest, envelopes: Vec<Envelope>) -> Result<Self, NodeError> {
         let chain = Chain::verify(genesis, &envelopes).map_err(|e| NodeError::Charter(e.to_string()))?;
         Ok(Self { chain, envelopes })
+    }
+
+    /// The number of a seat's log of this origin; 1 for its first.
+    pub(crate) fn log_number(&self, seat: SeatIndex, origin: &str) -> u32 {
+        log_number(self.chain.versions().iter().map(|v| v.charter()), seat, origin).unwrap_or(1)
     }
 
     /// The newest version of it.

@@ -144,7 +144,7 @@ fn r5_the_command_line_of_a_node_has_no_way_to_a_share() {
         .filter(|l| l.starts_with("    ") && l.trim_start().starts_with(char::is_uppercase) && !l.starts_with("     "))
         .map(|l| l.trim().split(['(', ' ', ',']).next().unwrap())
         .collect();
-    assert_eq!(named, ["Init", "Charter", "Run", "Status"]);
+    assert_eq!(named, ["Init", "Charter", "Run", "Status", "Witness"]);
     for word in ["Vault", "vault", "Share", "seal_reply", "deliver"] {
         assert!(!main.contains(word), "main.rs speaks of {word}");
     }

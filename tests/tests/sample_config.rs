@@ -42,6 +42,7 @@ fn the_sample_parses_as_what_it_says() {
         "max_in_flight",
         "passphrase_file",
         "queries_per_minute",
+        "reads_per_minute",
         "releases_per_minute",
         "repeats_per_minute",
         "restrictions_per_minute",

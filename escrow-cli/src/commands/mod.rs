@@ -18,6 +18,7 @@ pub mod release;
 pub mod request;
 pub mod revoke;
 pub mod verify;
+pub mod watch;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
