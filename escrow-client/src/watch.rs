@@ -5,8 +5,11 @@
 //! is remembered on disk, so that neither a restart of this machine nor one of the node makes it forgotten. No
 //! private key is needed.
 
+mod alarm;
+mod compare;
 mod heads;
 
+pub use alarm::Alarm;
 pub use heads::{Heads, WatchError};
 
 use crate::charters::Charters;
@@ -14,113 +17,13 @@ use crate::client::newer_charters;
 use crate::outcome::NodeError;
 use crate::seat::{log_key, verify_note};
 use crate::transport::{Node, fan_out};
+use compare::Compared;
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::note::VerifierKey;
 use escrow_audit::seat::{log_number, witness_verifier};
-use escrow_audit::tile::TwoRoots;
 use escrow_core::charter::{Generation, Seat};
 use escrow_core::{Code, SeatIndex, Timestamp};
-use std::path::PathBuf;
 use std::time::Duration;
-
-/// What is wrong with a log, or with the way to it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Alarm {
-    /// The log's key signed two histories. The two notes prove it to anybody.
-    #[error("its log key signed two histories (sizes {first} and {second}); keep {}", evidence.display())]
-    Fork {
-        /// Size remembered.
-        first: u64,
-        /// Size shown now.
-        second: u64,
-        /// Folder with both notes.
-        evidence: PathBuf,
-    },
-    /// It shows an older head than the one it showed before.
-    #[error("it shows size {shown} and has shown {remembered} before; both notes are in {}", evidence.display())]
-    Rollback {
-        /// Size remembered.
-        remembered: u64,
-        /// Size shown now.
-        shown: u64,
-        /// Folder with both notes.
-        evidence: PathBuf,
-    },
-    /// What it shows is no checkpoint of its log, or has a false cosignature under it.
-    #[error("what it shows as its checkpoint does not verify: {why}; it is in {}", evidence.display())]
-    Unverified {
-        /// The rule that is broken.
-        why: String,
-        /// Folder with what it showed.
-        evidence: PathBuf,
-    },
-    /// Its tiles do not lead to the root that it signed.
-    #[error("its tiles do not lead to the root that it signed for size {0}")]
-    Tiles(u64),
-    /// It shows a larger head and not how it follows from the one before; the older one stays remembered.
-    #[error("it does not show how size {shown} follows from {remembered}: {source}")]
-    Unproven {
-        /// Size remembered.
-        remembered: u64,
-        /// Size shown now.
-        shown: u64,
-        /// What happened when its tiles were fetched.
-        source: NodeError,
-    },
-    /// Fewer peers cosigned than a release needs.
-    #[error("{have} of the {need} peers needed cosigned its checkpoint")]
-    FewCosignatures {
-        /// Peers of the charter that did.
-        have: usize,
-        /// How many must.
-        need: usize,
-    },
-    /// No peer has cosigned for more than two heartbeats.
-    #[error("{}", silence(.0))]
-    Silent(Option<Timestamp>),
-    /// It does not answer, or has no checkpoint to show.
-    #[error(transparent)]
-    Unreachable(NodeError),
-}
-
-fn silence(newest: &Option<Timestamp>) -> String {
-    match newest {
-        Some(at) => format!("no peer has cosigned its checkpoint since {at}, for more than two heartbeats"),
-        None => "no peer has cosigned its checkpoint".into(),
-    }
-}
-
-impl Alarm {
-    /// Stable code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Fork { .. } => "fork",
-            Self::Rollback { .. } => "rollback",
-            Self::Unverified { .. } => "unverified",
-            Self::Tiles(_) => "tiles",
-            Self::Unproven { .. } => "unproven",
-            Self::FewCosignatures { .. } => "cosignatures",
-            Self::Silent(_) => "silent",
-            Self::Unreachable(_) => "unreachable",
-        }
-    }
-
-    /// True if what the node showed is wrong; false if it showed too little.
-    pub const fn is_false(&self) -> bool {
-        matches!(self, Self::Fork { .. } | Self::Rollback { .. } | Self::Unverified { .. } | Self::Tiles(_))
-    }
-
-    /// Folder with what the alarm is about, if anything was kept.
-    pub const fn evidence(&self) -> Option<&PathBuf> {
-        match self {
-            Self::Fork { evidence, .. } | Self::Rollback { evidence, .. } | Self::Unverified { evidence, .. } => {
-                Some(evidence)
-            }
-            _ => None,
-        }
-    }
-}
 
 /// One look at one node.
 #[derive(Debug)]
@@ -290,35 +193,30 @@ impl Watch {
         shown: &VerifiedCheckpoint,
     ) -> Result<Option<Alarm>, WatchError> {
         let Some(old) = remembered else { return Ok(None) };
-        let notes = || vec![("first.txt", old.to_bytes()), ("second.txt", shown.to_bytes())];
         let (first, second) = (old.size(), shown.size());
-        if old.contradicts(shown) {
-            let evidence = self.heads.keep(log, &notes())?;
-            return Ok(Some(Alarm::Fork { first, second, evidence }));
-        }
-        if second < first {
-            let evidence = self.heads.keep(log, &notes())?;
-            return Ok(Some(Alarm::Rollback { remembered: first, shown: second, evidence }));
-        }
-        // From the empty tree everything follows, and a head follows from itself.
-        let Some(mut both) = TwoRoots::new(first, second).filter(|_| first < second) else { return Ok(None) };
-        for tile in both.needed() {
-            match node.tile(number, &tile).await {
-                Ok(bytes) if both.add(tile, &bytes) => {}
-                Ok(_) => return Ok(Some(Alarm::Tiles(second))),
-                Err(source) => return Ok(Some(Alarm::Unproven { remembered: first, shown: second, source })),
+        let mut files = vec![("first.txt", old.to_bytes()), ("second.txt", shown.to_bytes())];
+        let found = match compare::heads(old, shown) {
+            Compared::Prove(mut both) => {
+                for tile in both.needed() {
+                    match node.tile(number, &tile).await {
+                        Ok(bytes) if both.add(tile, &bytes) => {}
+                        Ok(_) => return Ok(Some(Alarm::Tiles(second))),
+                        Err(source) => return Ok(Some(Alarm::Unproven { remembered: first, shown: second, source })),
+                    }
+                }
+                files.push(("subtrees.txt", heads::subtrees(&both)));
+                compare::roots(old, shown, &both)
             }
-        }
-        let Some((old_root, new_root)) = both.roots() else { return Ok(Some(Alarm::Tiles(second))) };
-        if new_root != *shown.root() {
-            return Ok(Some(Alarm::Tiles(second)));
-        }
-        if old_root == *old.root() {
-            return Ok(None);
-        }
-        let mut files = notes();
-        files.push(("subtrees.txt", heads::subtrees(&both)));
-        let evidence = self.heads.keep(log, &files)?;
-        Ok(Some(Alarm::Fork { first, second, evidence }))
+            found => found,
+        };
+        Ok(match found {
+            Compared::Follows => None,
+            Compared::Fork => Some(Alarm::Fork { first, second, evidence: self.heads.keep(log, &files)? }),
+            Compared::Rollback => {
+                let evidence = self.heads.keep(log, &files)?;
+                Some(Alarm::Rollback { remembered: first, shown: second, evidence })
+            }
+            Compared::False | Compared::Prove(_) => Some(Alarm::Tiles(second)),
+        })
     }
 }
