@@ -4,6 +4,7 @@
 //! lines, the key's name equals the origin, and the empty tree has the empty root.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use escrow_core::Timestamp;
 
 use crate::{
     note::{self, KeyKind, Note, NoteError, NoteSigner, SignatureLine, Signed, VerifierKey},
@@ -176,6 +177,27 @@ impl VerifiedCheckpoint {
     /// verify; the note is then not to be used.
     pub fn cosigners<'k>(&self, witnesses: &'k [VerifierKey]) -> Result<Vec<Signed<'k>>, NoteError> {
         self.note.signers(witnesses.iter().filter(|key| self.may_witness(key)))
+    }
+
+    /// Those of [`VerifiedCheckpoint::cosigners`] whose clock showed a time within `within`, both ends
+    /// included, or at most `skew_s` seconds off. A cosignature's time is in whole seconds.
+    ///
+    /// A release counts only these: cosignatures come after the authorisation and before the delivery
+    /// (docs/protocol.md section 17).
+    ///
+    /// # Errors
+    /// As [`VerifiedCheckpoint::cosigners`].
+    pub fn timely_cosigners<'k>(
+        &self,
+        witnesses: &'k [VerifierKey],
+        within: (Timestamp, Timestamp),
+        skew_s: u64,
+    ) -> Result<Vec<Signed<'k>>, NoteError> {
+        let skew = i64::try_from(skew_s).unwrap_or(i64::MAX);
+        let second = |t: Timestamp| t.millis().div_euclid(1000);
+        let (from, until) = (second(within.0).saturating_sub(skew), second(within.1).saturating_add(skew));
+        let timely = |s: &Signed<'_>| i64::try_from(s.time).is_ok_and(|t| from <= t && t <= until);
+        Ok(self.cosigners(witnesses)?.into_iter().filter(timely).collect())
     }
 
     /// Adds the cosignatures in a witness's answer (c2sp.org/tlog-witness: signature lines

@@ -261,7 +261,7 @@ fn verified_head(charters: &Charters, log: &Log) -> Result<VerifiedCheckpoint, S
         return Err("the charters number the logs of this seat otherwise".into());
     }
     let head = Checkpoint::verify(&log.note, &log.origin, &key).map_err(|e| e.to_string())?;
-    let witnesses = charters.witness_keys();
+    let witnesses: Vec<_> = charters.witnesses().into_iter().map(|(_, key)| key).collect();
     head.cosigners(&witnesses).map_err(|e| e.to_string())?;
     // A line that no key here can check could be altered unseen; builders leave those out.
     let unknown =
