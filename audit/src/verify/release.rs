@@ -110,8 +110,7 @@ pub(super) fn outcome(story: &mut Story<'_>, seq: u64, authorized: u64, request:
 
 /// Judges a delivery by the facts before it.
 pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope: &Envelope, said: &Said<'_>) {
-    let since = outcome(story, seq, said.authorized, said.request);
-    if let Some(since) = since {
+    if let Some(since) = outcome(story, seq, said.authorized, said.request) {
         let age = at.millis().saturating_sub(since.millis());
         let young = age <= i64::try_from(AUTHORISATION_LIFE_S.saturating_mul(1000)).unwrap_or(0);
         story.hold(young, seq, "authorization-age", || format!("the authorisation is {age} ms old, 60 s are allowed"));
@@ -155,12 +154,12 @@ pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope
     {
         story.refused(seq, &refusal);
     }
-    cosigned(story, seq, said, counted.generation, (since.unwrap_or(at), at));
+    cosigned(story, seq, at, said, counted.generation);
 }
 
-/// No log, no share: a head that covers the authorisation, countersigned by w peers, each between
-/// authorisation and delivery.
-fn cosigned(story: &mut Story<'_>, seq: u64, said: &Said<'_>, generation: u32, within: (Timestamp, Timestamp)) {
+/// No log, no share: a head that covers the authorisation, countersigned by w peers in the time that an
+/// authorisation lives.
+fn cosigned(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Said<'_>, generation: u32) {
     let path = attachment_path(said.note);
     if !story.evidence.attachments.contains_key(said.note) {
         return; // layer 2 said that it is missing
@@ -177,7 +176,7 @@ fn cosigned(story: &mut Story<'_>, seq: u64, said: &Said<'_>, generation: u32, w
         return story.violation(seq, "note", "the items' generation is not in the charter");
     };
     let skew = story.charter().map_or(0, |c| c.limits.clock_skew_s);
-    match head.timely_cosigners(&keys, within, skew) {
+    match head.timely_cosigners(&keys, at, skew) {
         Ok(who) => {
             let have = who.len();
             story.hold(have >= need, seq, "cosignatures", || {
