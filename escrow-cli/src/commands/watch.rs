@@ -15,8 +15,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples: escrow audit watch --interval 5m
           escrow audit watch --once --output json
-Exit codes of --once: 0 nothing is wrong; 6 a node showed something false (fork, rollback, a head or tiles that do not
-verify); 8 a node is silent, not reached, or too few peers cosigned its log.
+Exit codes of --once: 0 nothing is wrong; 6 a node showed something false (fork, rollback, what does
+not verify); 8 a node is silent or not reached, or too few peers cosigned its log.
 Without --once, --output json prints one object a line, one for each look at all nodes.")]
 pub struct Arguments {
     /// Look once and end, for cron and CI
