@@ -147,7 +147,10 @@ impl<'f> Raw<'f> {
                 self.attachments.insert(d, bytes);
             }
             Some(Place::View(viewer, viewed)) => self.views.push((path.to_owned(), viewer, viewed, envelope()?)),
-            Some(Place::Entries(..) | Place::Checkpoint(..)) | None => {
+            Some(Place::Entries(..) | Place::Checkpoint(..)) => {
+                return Err(tampered(path, "unreferenced", format!("{INDEX} lists no such log")));
+            }
+            None => {
                 return Err(tampered(path, "unreferenced", "nothing in the bundle refers to this file"));
             }
         }
