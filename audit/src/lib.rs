@@ -21,6 +21,7 @@ pub mod bagit;
 pub mod bundle;
 pub mod checkpoint;
 pub mod entry;
+pub mod files;
 pub mod finding;
 pub mod note;
 pub mod proof;

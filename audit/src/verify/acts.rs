@@ -1,9 +1,11 @@
 //! Layer 3: every act in a log was allowed when it was done, by the same fold as the node's.
 
 use super::Options;
-use super::bytes::{Evidence, Log};
+use super::bytes::Evidence;
+use super::log::Log;
 use super::{release, verdict};
 use crate::checkpoint::VerifiedCheckpoint;
+use crate::entry::Entry;
 use crate::finding::{Class, Finding, ReleaseSummary, Report};
 use crate::record;
 use escrow_core::charter::Charter;
@@ -25,7 +27,6 @@ pub(super) struct Authorised {
 }
 
 /// What one log says, walked from its first entry on.
-#[derive(Debug)]
 pub(super) struct Story<'e> {
     pub(super) evidence: &'e Evidence<'e>,
     pub(super) log: &'e Log,
@@ -38,8 +39,11 @@ pub(super) struct Story<'e> {
     pub(super) relied_on: Option<u64>,
     /// Cosigned notes of deliveries that this log's key signed, with their file.
     pub(super) notes: Vec<(String, VerifiedCheckpoint)>,
-    /// Heads of other logs that this seat says it cosigned: position, origin, size, root.
-    pub(super) cosigned: Vec<(u64, String, u64, Digest)>,
+    /// The newest head of each other log that this seat says it cosigned: size, root.
+    cosigned: BTreeMap<String, (u64, Digest)>,
+    /// How many entries were judged: all, or up to what is missing or broken.
+    pub(super) judged: u64,
+    stopped: bool,
     /// Permits of other seats that authorisations relied on: position, digest, seat, time.
     pub(super) permits: Vec<(u64, Digest, SeatIndex, Timestamp)>,
     verdicts: BTreeMap<&'static str, u64>,
@@ -59,30 +63,21 @@ pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Option
         ready: None,
         relied_on: None,
         notes: Vec::new(),
-        cosigned: Vec::new(),
+        cosigned: BTreeMap::new(),
+        judged: 0,
+        stopped: false,
         permits: Vec::new(),
         verdicts: BTreeMap::new(),
         releases: Vec::new(),
         aborted: 0,
         findings: Vec::new(),
     };
-    for entry in &log.entries {
-        let stored = entry.statement.as_ref().and_then(|s| evidence.pool.get(&Digest(s.env)));
-        let envelope = stored.map(|s| &s.envelope);
-        if entry.statement.is_some() && envelope.is_none() {
-            // Who may do what from here on would depend on what is missing; layer 2 named it.
-            return story;
-        }
-        if let (Some(s), Some(e)) = (&entry.statement, envelope)
-            && e.digest() != Digest(s.stmt)
-        {
-            story.violation(entry.seq, "statement-digest", "stmt is not the digest of the statement that env names");
-            continue;
-        }
-        match record::read(entry, 0, envelope) {
-            Ok(record) => story.step(&record),
-            Err(e) => story.violation(entry.seq, "record", e.to_string()),
-        }
+    if let Err(fault) = log.pass(evidence.files, |entry| story.entry(entry)) {
+        story.findings.push(fault);
+        return story;
+    }
+    if story.stopped {
+        return story;
     }
     for (seq, request) in story.facts.open_authorisations() {
         let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
@@ -92,6 +87,29 @@ pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Option
 }
 
 impl Story<'_> {
+    /// Takes the next entry; false if what it refers to is missing.
+    fn entry(&mut self, entry: &Entry) -> bool {
+        let envelope = entry.statement.as_ref().map(|s| self.evidence.pool.envelope(&Digest(s.env)));
+        if let Some(None) = envelope {
+            // Who may do what from here on would depend on what is missing; layer 2 named it.
+            self.stopped = true;
+            return false;
+        }
+        self.judged = entry.seq + 1;
+        let envelope = envelope.flatten();
+        if let (Some(s), Some(e)) = (&entry.statement, &envelope)
+            && e.digest() != Digest(s.stmt)
+        {
+            self.violation(entry.seq, "statement-digest", "stmt is not the digest of the statement that env names");
+            return true;
+        }
+        match record::read(entry, 0, envelope.as_deref()) {
+            Ok(record) => self.step(&record),
+            Err(e) => self.violation(entry.seq, "record", e.to_string()),
+        }
+        true
+    }
+
     pub(super) fn violation(&mut self, seq: u64, rule: impl Into<String>, detail: impl Into<String>) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(self.log.finding(Class::Violation, seq, rule, detail));
@@ -176,13 +194,13 @@ impl Story<'_> {
 
     /// A witness follows each log forward and never holds two roots for one size.
     fn cosigned(&mut self, seq: u64, origin: &str, size: u64, root: &Digest) {
-        let last = self.cosigned.iter().rev().find(|(_, o, _, _)| o == origin);
-        let forward = last.is_none_or(|(_, _, s, r)| *s < size || (*s == size && r == root));
+        let last = self.cosigned.get(origin);
+        let forward = last.is_none_or(|(s, r)| *s < size || (*s == size && r == root));
         self.hold(forward, seq, "cosigned-backwards", || {
             format!("cosigned size {size} of {origin} after a larger size or another root")
         });
         self.hold(origin != self.log.origin, seq, "cosigned-own", || "a log does not witness itself".into());
-        self.cosigned.push((seq, origin.to_owned(), size, *root));
+        self.cosigned.insert(origin.to_owned(), (size, *root));
     }
 
     /// READY needs n-t+1 distinct peers of the current generation.
@@ -200,7 +218,7 @@ impl Story<'_> {
     pub(super) fn report(&self, report: &mut Report) {
         report.add(self.findings.iter().cloned());
         let counts = &mut report.counts;
-        counts.entries += self.log.tree.size();
+        counts.entries += self.log.size;
         for (outcome, n) in &self.verdicts {
             *counts.verdicts.entry(outcome).or_default() += n;
         }
@@ -219,10 +237,8 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
             let Some(other) = stories.iter().find(|s| s.log.seat == *seat) else { continue };
             // Entries carry non-decreasing times, so a later last entry shows that this one is missing
             // and not just younger than the export.
-            let last = other.log.entries.last().and_then(|e| i64::try_from(e.ts).ok()).map(Timestamp::from_millis);
-            let logged =
-                other.log.entries.iter().any(|e| e.statement.as_ref().is_some_and(|s| Digest(s.stmt) == *digest));
-            if !logged && last.is_some_and(|l| *decided < l) {
+            let last = other.log.newest.and_then(|ts| i64::try_from(ts).ok()).map(Timestamp::from_millis);
+            if !other.log.named.verdicts.contains(digest) && last.is_some_and(|l| *decided < l) {
                 let detail = format!(
                     "signed the permit {digest} that seat {} relied on in entry {seq}, and its own log does not have it",
                     story.log.seat

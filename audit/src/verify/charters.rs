@@ -20,14 +20,15 @@ pub(super) struct Charters {
 impl Charters {
     /// Verifies everything that follows from the pinned genesis. A successor that does not hold
     /// is left out; an envelope of it that no log names is reported by the caller.
-    pub(super) fn verify(pool: &Pool, pinned: &Digest, out: &mut Vec<Finding>) -> Option<Self> {
-        let mut waiting: Vec<_> = pool.iter().map(|(_, s)| s).filter(|s| s.envelope.kind() == Kind::Charter).collect();
+    pub(super) fn verify(pool: &Pool<'_>, pinned: &Digest, out: &mut Vec<Finding>) -> Option<Self> {
+        let charters = pool.iter().filter(|(_, s)| s.kind == Kind::Charter);
+        let mut waiting: Vec<_> = charters.filter_map(|(d, s)| Some((s.path.as_str(), pool.envelope(d)?))).collect();
         let mut this = Self { verified: BTreeMap::new(), held: BTreeMap::new() };
         let mut error = None;
-        for stored in pool.named(pinned) {
-            match verify_genesis(&stored.envelope, pinned) {
-                Ok(c) => this.add(c, &stored.path),
-                Err(e) => error = Some((stored.path.clone(), e.to_string())),
+        for (path, envelope) in waiting.iter().filter(|(_, e)| e.digest() == *pinned) {
+            match verify_genesis(envelope, pinned) {
+                Ok(c) => this.add(c, path),
+                Err(e) => error = Some(((*path).to_owned(), e.to_string())),
             }
         }
         if this.verified.is_empty() {
@@ -40,11 +41,11 @@ impl Charters {
         // Each round verifies at least one more version, or the rest follows from nothing here.
         loop {
             let before = waiting.len();
-            waiting.retain(|s| {
-                let Some(previous) = predecessor(&s.envelope).and_then(|d| this.verified.get(&d)) else { return true };
-                match verify_successor(previous, &s.envelope) {
+            waiting.retain(|(path, envelope)| {
+                let Some(previous) = predecessor(envelope).and_then(|d| this.verified.get(&d)) else { return true };
+                match verify_successor(previous, envelope) {
                     Ok(c) => {
-                        this.add(c, &s.path);
+                        this.add(c, path);
                         false
                     }
                     Err(_) => true,

@@ -15,16 +15,20 @@
 mod acts;
 mod bytes;
 mod charters;
+mod log;
 mod pool;
+mod references;
 mod release;
 mod verdict;
 mod views;
 
 use crate::bagit;
-use crate::finding::{Layer, Report};
+use crate::bundle::LogRef;
+use crate::files::Files;
+use crate::finding::{Finding, Layer, Report};
+use crate::tree::Hash;
 use escrow_core::Digest;
 use escrow_policy::cedar::ENGINE;
-use std::collections::BTreeMap;
 
 const LAYERS: [&str; 6] = ["package", "bytes", "acts", "views", "record", "policy-replay"];
 
@@ -44,15 +48,15 @@ impl Default for Options {
 
 /// Verifies a bundle against the pinned digest of the genesis charter.
 #[must_use]
-pub fn verify(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest) -> Report {
+pub fn verify(files: &dyn Files, pinned: &Digest) -> Report {
     verify_with(files, pinned, Options::default())
 }
 
 /// [`verify`] with options.
 #[must_use]
-pub fn verify_with(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options) -> Report {
+pub fn verify_with(files: &dyn Files, pinned: &Digest, options: Options) -> Report {
     let mut report = Report::new(pinned);
-    report.counts.files = files.len() as u64;
+    report.counts.files = files.list().count() as u64;
     let done = layers(files, pinned, options, &mut report);
     let altered = "altered or unreadable material was found: its meaning is not judged";
     for (at, name) in LAYERS.into_iter().enumerate() {
@@ -69,8 +73,19 @@ pub fn verify_with(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: 
     report
 }
 
+/// The bytes of one log alone, without any key: its entries are canonical, chained, and lead to the size
+/// and root of the note beside them. Answers these two; who signed the note is left to the caller.
+/// `others` are the origins of which cosigned heads are kept, as [`verify`] does for the bundle's logs.
+///
+/// # Errors
+/// The finding that [`verify`] would report.
+pub fn log_bytes(files: &dyn Files, log: &LogRef, others: &[&str]) -> Result<(u64, Hash), Finding> {
+    let mut claims = others.iter().map(|o| ((*o).to_owned(), vec![])).collect();
+    log::read(files, log, 0, &mut claims).map(|log| (log.size, log.root))
+}
+
 /// Runs the layers; answers how many were reached and done.
-fn layers(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options, report: &mut Report) -> usize {
+fn layers(files: &dyn Files, pinned: &Digest, options: Options, report: &mut Report) -> usize {
     let mut found = Vec::new();
     let digests = bagit::check(files, &mut found);
     report.add(found);
@@ -78,7 +93,7 @@ fn layers(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options, 
         return 1;
     }
     let mut found = Vec::new();
-    let evidence = bytes::read(files, &digests, &mut found).and_then(|raw| bytes::bind(raw, files, pinned, &mut found));
+    let evidence = bytes::read(files, &digests, &mut found).and_then(|raw| bytes::bind(raw, pinned, &mut found));
     report.add(found);
     let Some(evidence) = evidence.filter(|_| !report.altered()) else {
         return 2;
@@ -87,6 +102,7 @@ fn layers(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options, 
     report.counts.charters = evidence.charters.len() as u64;
     report.counts.views = evidence.views.len() as u64;
     report.add(evidence.charters.forks());
+    // A pass over each log: its roots, and its acts.
     // Record and replay are judged where they happened: entry by entry, with the facts before it.
     let stories: Vec<acts::Story> = evidence.logs.iter().map(|log| acts::walk(&evidence, log, options)).collect();
     for story in &stories {
@@ -97,5 +113,6 @@ fn layers(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options, 
     let (found, logs) = views::check(&evidence, &stories);
     report.add(found);
     report.logs = logs;
+    report.add(evidence.pool.faults());
     LAYERS.len()
 }

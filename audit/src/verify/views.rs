@@ -5,8 +5,8 @@ use super::bytes::{Evidence, ViewFile};
 use crate::bundle::INDEX;
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::finding::{Class, Finding, LogSummary};
+use escrow_core::SeatIndex;
 use escrow_core::charter::{Charter, Generation};
-use escrow_core::{Digest, SeatIndex};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The heads that views show, by viewer and viewed, and whether the view counts.
@@ -93,7 +93,7 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
         let (size, root) = (h.head.size(), h.head.root());
         let key = log.map_or_else(String::new, |l| key_text(evidence, l.seat, origin));
         if let Some(log) = log
-            && let Some(ours) = log.tree.root_at(size)
+            && let Some(ours) = log.root_at(size)
         {
             if ours != *root {
                 let note = log.note_path();
@@ -139,16 +139,17 @@ fn key_text(evidence: &Evidence<'_>, seat: SeatIndex, origin: &str) -> String {
 /// A witness's own log says which heads it cosigned. Without the note one of both lies, and this
 /// bundle cannot tell which.
 fn cosigned_entries(evidence: &Evidence<'_>, stories: &[Story<'_>], out: &mut Vec<Finding>) {
-    for story in stories {
-        for (seq, origin, size, root) in &story.cosigned {
-            let log = evidence.logs.iter().find(|l| l.origin == *origin);
-            let ours = log.and_then(|l| l.tree.root_at(*size)).map(Digest);
-            if ours.is_some_and(|ours| ours != *root) {
-                let detail = format!(
-                    "says that it cosigned another root for size {size} of {origin} than that log has; ask for the note"
-                );
-                out.push(story.log.finding(Class::Incomplete, *seq, "cosigned-elsewhere", detail));
-            }
+    let mut lies = Vec::new();
+    for log in &evidence.logs {
+        lies.extend(log.elsewhere().iter().map(|(by, seq, size)| (*by, *seq, *size, log.origin.as_str())));
+    }
+    lies.sort_unstable();
+    for (by, seq, size, origin) in lies {
+        if let Some(story) = stories.get(by).filter(|s| seq < s.judged) {
+            let detail = format!(
+                "says that it cosigned another root for size {size} of {origin} than that log has; ask for the note"
+            );
+            out.push(story.log.finding(Class::Incomplete, seq, "cosigned-elsewhere", detail));
         }
     }
 }
@@ -199,7 +200,7 @@ fn coverage(
         logs.push(LogSummary {
             seat: log.seat,
             origin: log.origin.clone(),
-            size: log.tree.size(),
+            size: log.size,
             views: views as u64,
             fork_bound: bound as u64,
         });
