@@ -21,6 +21,7 @@ mod build;
 mod dir;
 mod names;
 
+pub use crate::files::FILE_MAX;
 pub use build::{BuildError, BundleBuilder, Meta};
 pub use dir::{Bundle, BundleError, FILES_MAX, Folder};
 pub(crate) use names::Names;

@@ -1,9 +1,9 @@
 //! Layer 3: every act in a log was allowed when it was done, by the same fold as the node's.
 
-use super::Options;
 use super::bytes::Evidence;
+use super::continued::{self, Before};
 use super::log::Log;
-use super::{release, verdict};
+use super::{Options, release, verdict};
 use crate::checkpoint::VerifiedCheckpoint;
 use crate::entry::Entry;
 use crate::finding::{Class, Finding, ReleaseSummary, Report};
@@ -32,7 +32,16 @@ pub(super) struct Story<'e> {
     pub(super) log: &'e Log,
     pub(super) options: Options,
     pub(super) facts: Facts,
+    /// Entries of the seat's logs before this one; positions in facts count from there, all others here
+    /// from this log's first entry.
+    pub(super) base: u64,
+    /// Facts up to where a later log goes on.
+    pub(super) carry: Option<Facts>,
+    /// Position of the genesis entry, if this log has one.
+    genesis: Option<u64>,
     pub(super) authorised: BTreeMap<u64, Authorised>,
+    /// Times of the first and last entry that was judged, milliseconds.
+    pub(super) span: Option<(u64, u64)>,
     /// Position of the last `node.ready`: an authorisation never survives a restart.
     pub(super) ready: Option<u64>,
     /// Position of the last `release.*` entry, which views must reach.
@@ -43,6 +52,9 @@ pub(super) struct Story<'e> {
     cosigned: BTreeMap<String, (u64, Digest)>,
     /// How many entries were judged: all, or up to what is missing or broken.
     pub(super) judged: u64,
+    /// How many entries of this log a later one goes on from.
+    cut: Option<u64>,
+    /// Something before is missing.
     stopped: bool,
     /// Permits of other seats that authorisations relied on: position, digest, seat, time.
     pub(super) permits: Vec<(u64, Digest, SeatIndex, Timestamp)>,
@@ -52,36 +64,54 @@ pub(super) struct Story<'e> {
     findings: Vec<Finding>,
 }
 
-/// Folds a log entry by entry, each judged by the facts before it.
-pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Options) -> Story<'e> {
+/// Folds a log entry by entry, each judged by the facts before it. Without what came before, nothing
+/// is judged.
+pub(super) fn walk<'e>(
+    evidence: &'e Evidence<'e>,
+    log: &'e Log,
+    options: Options,
+    before: Option<Before>,
+) -> Story<'e> {
+    let judged = before.is_some();
+    let Before { facts, base } = before.unwrap_or_default();
+    let genesis = facts.genesis().is_none().then_some(u64::from(log.number > 1));
     let mut story = Story {
         evidence,
         log,
         options,
-        facts: Facts::new(),
+        facts,
+        base,
+        carry: None,
+        genesis,
         authorised: BTreeMap::new(),
+        span: None,
         ready: None,
         relied_on: None,
         notes: Vec::new(),
         cosigned: BTreeMap::new(),
         judged: 0,
-        stopped: false,
+        cut: continued::cut(evidence, log),
+        stopped: !judged,
         permits: Vec::new(),
         verdicts: BTreeMap::new(),
         releases: Vec::new(),
         aborted: 0,
         findings: Vec::new(),
     };
-    if let Err(fault) = log.pass(evidence.files, |entry| story.entry(entry)) {
+    // Its roots are needed whether or not its acts can be judged.
+    if let Err(fault) = log.pass(evidence.files, |entry| !story.stopped && story.entry(entry)) {
         story.findings.push(fault);
         return story;
     }
     if story.stopped {
         return story;
     }
+    if story.cut == Some(log.end()) {
+        story.carry = Some(story.facts.clone());
+    }
     for (seq, request) in story.facts.open_authorisations() {
         let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
-        story.findings.push(log.finding(Class::Ok, seq, "dangling", detail));
+        story.findings.push(log.finding(Class::Ok, seq.saturating_sub(base), "dangling", detail));
     }
     story
 }
@@ -89,6 +119,9 @@ pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Option
 impl Story<'_> {
     /// Takes the next entry; false if what it refers to is missing.
     fn entry(&mut self, entry: &Entry) -> bool {
+        if self.cut == Some(entry.seq) {
+            self.carry = Some(self.facts.clone());
+        }
         let envelope = entry.statement.as_ref().map(|s| self.evidence.pool.envelope(&Digest(s.env)));
         if let Some(None) = envelope {
             // Who may do what from here on would depend on what is missing; layer 2 named it.
@@ -96,6 +129,7 @@ impl Story<'_> {
             return false;
         }
         self.judged = entry.seq + 1;
+        self.span = Some((self.span.map_or(entry.ts, |(first, _)| first), entry.ts));
         let envelope = envelope.flatten();
         if let (Some(s), Some(e)) = (&entry.statement, &envelope)
             && e.digest() != Digest(s.stmt)
@@ -103,7 +137,7 @@ impl Story<'_> {
             self.violation(entry.seq, "statement-digest", "stmt is not the digest of the statement that env names");
             return true;
         }
-        match record::read(entry, 0, envelope.as_deref()) {
+        match record::read(entry, self.base, envelope.as_deref()) {
             Ok(record) => self.step(&record),
             Err(e) => self.violation(entry.seq, "record", e.to_string()),
         }
@@ -134,9 +168,13 @@ impl Story<'_> {
     }
 
     fn step(&mut self, record: &Record<'_>) {
-        let (seq, at) = (record.seq, record.at);
-        if matches!(record.event, Event::Genesis { .. }) != (seq == 0) {
-            self.violation(seq, "genesis", "a log begins with its genesis entry, and has one");
+        let (seq, at) = (record.seq.saturating_sub(self.base), record.at);
+        if matches!(record.event, Event::Genesis { .. }) != (Some(seq) == self.genesis) {
+            self.violation(seq, "genesis", "a seat's first log begins with its genesis entry, and has one");
+            return;
+        }
+        if matches!(record.event, Event::Continued { .. }) && (seq > 0 || self.log.number == 1) {
+            self.violation(seq, "continued", "only the first entry of a later log says what it goes on from");
             return;
         }
         let mut outcome = false;
@@ -162,12 +200,18 @@ impl Story<'_> {
                 self.relied_on = Some(seq);
             }
             (Event::Delivered { authorized, note, request, reply, attempt }, Some(envelope)) => {
-                let said = release::Said { authorized: *authorized, note, request, reply, attempt: *attempt };
+                let said = release::Said {
+                    authorized: authorized.saturating_sub(self.base),
+                    note,
+                    request,
+                    reply,
+                    attempt: *attempt,
+                };
                 release::delivered(self, seq, at, envelope, &said);
                 (outcome, self.relied_on) = (true, Some(seq));
             }
             (Event::Aborted { authorized, request, .. }, None) => {
-                release::outcome(self, seq, *authorized, request);
+                release::outcome(self, seq, authorized.saturating_sub(self.base), request);
                 (outcome, self.relied_on) = (true, Some(seq));
                 self.aborted += 1;
             }
@@ -206,6 +250,15 @@ impl Story<'_> {
     /// READY needs n-t+1 distinct peers of the current generation.
     fn ready(&mut self, seq: u64, peers: &[SeatIndex]) {
         self.ready = Some(seq);
+        // A start aborts what the stop before it left open, in the same transaction.
+        let open: Vec<_> = self.facts.open_authorisations().collect();
+        for (authorized, _) in open {
+            self.violation(
+                seq,
+                "authorization-open",
+                format!("the node restarted and did not abort entry {authorized}"),
+            );
+        }
         let Some(generation) = self.charter().and_then(Charter::current_generation) else { return };
         let need = generation.start_quorum();
         let distinct: BTreeSet<_> =
@@ -234,11 +287,13 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
     let mut out = Vec::new();
     for story in stories {
         for (seq, digest, seat, decided) in &story.permits {
-            let Some(other) = stories.iter().find(|s| s.log.seat == *seat) else { continue };
+            let logs = || stories.iter().filter(|s| s.log.seat == *seat);
+            let Some(other) = logs().last() else { continue };
             // Entries carry non-decreasing times, so a later last entry shows that this one is missing
             // and not just younger than the export.
             let last = other.log.newest.and_then(|ts| i64::try_from(ts).ok()).map(Timestamp::from_millis);
-            if !other.log.named.verdicts.contains(digest) && last.is_some_and(|l| *decided < l) {
+            let logged = logs().any(|s| s.log.named.verdicts.contains(digest));
+            if !logged && last.is_some_and(|l| *decided < l) && !continued::lost(stories, *seat, *decided) {
                 let detail = format!(
                     "signed the permit {digest} that seat {} relied on in entry {seq}, and its own log does not have it",
                     story.log.seat

@@ -15,6 +15,8 @@ use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::files::Files;
 use crate::finding::{Class, Finding};
 use crate::note::{MAX_NOTE_LEN, Note, NoteError};
+use crate::tree::Hash;
+use escrow_core::charter::Charter;
 use escrow_core::limits::ENVELOPE_MAX;
 use escrow_core::view::View;
 use escrow_core::{Digest, Envelope, Kind, SeatIndex};
@@ -51,6 +53,10 @@ pub(super) struct Evidence<'f> {
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<ViewFile>,
     pub(super) attachments: BTreeSet<Digest>,
+    /// Heads of which some note is here, and the logs that say they cosigned them.
+    cosigned: BTreeMap<(String, u64, Hash), BTreeSet<usize>>,
+    /// Claims about logs that are not here.
+    claims: Claims,
 }
 
 pub(super) fn tampered(file: &str, rule: &str, detail: impl Into<String>) -> Finding {
@@ -80,8 +86,8 @@ pub(super) fn read<'f>(
     let bytes = files.read(INDEX, INDEX_MAX as u64).map_err(|e| e.to_string());
     let index = bytes.and_then(|b| Index::decode(&b.unwrap_or_default()).map_err(|e| e.to_string()));
     let index = index.map_err(|e| out.push(Finding::new(Class::Malformed, INDEX, "index", e))).ok()?;
-    let claims = index.logs.iter().map(|l| (l.origin.clone(), vec![])).collect();
     let (logs, views, attachments) = (vec![], vec![], BTreeSet::new());
+    let claims = Claims::new();
     let mut raw = Raw { files, index, pool: Pool::new(files), logs, claims, views, attachments };
     for (path, digest) in digests {
         if let Err(finding) = raw.place(path, digest) {
@@ -91,6 +97,10 @@ pub(super) fn read<'f>(
     if !out.is_empty() {
         return None;
     }
+    let charters = raw.pool.iter().filter(|(_, s)| s.kind == Kind::Charter);
+    let charters = charters.filter_map(|(d, _)| raw.pool.envelope(d)?.decode::<Charter>().ok());
+    let origins = charters.flat_map(|c| c.seats).map(|s| s.log_origin);
+    raw.claims = origins.chain(raw.index.logs.iter().map(|l| l.origin.clone())).map(|o| (o, vec![])).collect();
     for (at, l) in raw.index.logs.iter().enumerate() {
         match log::read(files, l, at, &mut raw.claims) {
             Ok(log) => raw.logs.push(log),
@@ -134,9 +144,7 @@ impl Raw<'_> {
             Some(Place::Entries(..) | Place::Checkpoint(..)) => {
                 return Err(tampered(path, "unreferenced", format!("{INDEX} lists no such log")));
             }
-            None => {
-                return Err(tampered(path, "unreferenced", "nothing in the bundle refers to this file"));
-            }
+            None => return Err(tampered(path, "unreferenced", "nothing in the bundle refers to this file")),
         }
         Ok(())
     }
@@ -172,20 +180,22 @@ pub(super) fn bind<'f>(raw: Raw<'f>, pinned: &Digest, out: &mut Vec<Finding>) ->
             Err(why) => out.push(tampered(&path, "view", why).seat(viewer)),
         }
     }
-    let mut evidence = Evidence { files, pinned: *pinned, charters, pool, logs, views: bound, attachments };
+    let pinned = *pinned;
+    let (cosigned, views) = (BTreeMap::new(), bound);
+    let mut evidence = Evidence { files, pinned, charters, pool, logs, views, attachments, cosigned, claims };
     references::check(&evidence, out);
     references::follows(&evidence, &index, out);
-    evidence.expect(claims);
+    evidence.expect();
     Some(evidence)
 }
 
 impl Evidence<'_> {
-    /// Tells each log which roots the rest of the bundle will ask it for.
-    fn expect(&mut self, mut claims: Claims) {
-        let mut sizes: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    /// Tells each log what the rest of the bundle will ask it for.
+    fn expect(&mut self) {
+        let mut heads: BTreeSet<(String, u64, Hash)> = BTreeSet::new();
         let mut add = |note: &[u8]| {
             if let Ok(c) = Note::parse(note).map_err(Into::into).and_then(|n| Checkpoint::parse(n.text())) {
-                sizes.entry(c.origin().to_owned()).or_default().insert(c.size());
+                heads.insert((c.origin().to_owned(), c.size(), *c.root()));
             }
         };
         for view in &self.views {
@@ -197,11 +207,44 @@ impl Evidence<'_> {
                 self.note(digest).into_iter().for_each(|n| add(&n));
             }
         }
-        for log in &mut self.logs {
-            log.expected.sizes = sizes.remove(&log.origin).unwrap_or_default();
-            log.expected.claims = claims.remove(&log.origin).unwrap_or_default();
-            log.expected.claims.sort_by_key(|c| c.size);
+        for (origin, claims) in &self.claims {
+            for c in claims {
+                let head = (origin.clone(), c.size, c.root);
+                if heads.contains(&head) {
+                    self.cosigned.entry(head).or_default().insert(c.by);
+                }
+            }
         }
+        let later = |log: &Log| {
+            let later = self.logs.iter().filter(|l| l.seat == log.seat && l.number > log.number);
+            let told =
+                later.filter_map(|l| Some((l.goes_on.as_ref()?, self.charters.previous_head(l.seat, &l.origin))));
+            told.filter(|(g, _)| g.origin == log.origin).map(|(g, head)| (g.size, head)).collect::<Vec<_>>()
+        };
+        let later: Vec<_> = self.logs.iter().map(later).collect();
+        for (log, later) in self.logs.iter_mut().zip(later) {
+            let own = heads.iter().filter(|(o, ..)| *o == log.origin).map(|(_, size, _)| *size);
+            let expected = &mut log.expected;
+            expected.sizes = own.chain(later.iter().map(|(size, _)| *size)).collect();
+            expected.cut = later.first().map(|(size, _)| *size);
+            expected.heads = later.iter().filter_map(|(_, head)| *head).collect();
+            expected.claims = self.claims.remove(&log.origin).unwrap_or_default();
+            expected.claims.sort_by_key(|c| c.size);
+        }
+    }
+
+    /// True if the log at that place of the index says that it cosigned this very head, which is one of
+    /// those that some note here shows.
+    pub(super) fn says_cosigned(&self, by: usize, head: &VerifiedCheckpoint) -> bool {
+        let head = (head.origin().to_owned(), head.size(), *head.root());
+        self.cosigned.get(&head).is_some_and(|logs| logs.contains(&by))
+    }
+
+    /// What logs here say that they cosigned of this one, here or not: size and root.
+    pub(super) fn claimed(&self, origin: &str) -> impl Iterator<Item = (u64, Hash)> {
+        let there = self.logs.iter().filter(move |l| l.origin == origin).flat_map(|l| &l.expected.claims);
+        let gone = self.claims.get(origin).into_iter().flatten();
+        there.chain(gone).map(|c| (c.size, c.root))
     }
 
     /// An attached note.
@@ -226,7 +269,7 @@ fn verified_head(charters: &Charters, log: &Log) -> Result<VerifiedCheckpoint, S
         return Err("the charters number the logs of this seat otherwise".into());
     }
     let head = Checkpoint::verify(&log.note, &log.origin, &key).map_err(|e| e.to_string())?;
-    let witnesses = charters.witness_keys();
+    let witnesses: Vec<_> = charters.witnesses().into_iter().map(|(_, key)| key).collect();
     head.cosigners(&witnesses).map_err(|e| e.to_string())?;
     // A line that no key here can check could be altered unseen; builders leave those out.
     let unknown =

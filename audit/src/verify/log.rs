@@ -42,9 +42,22 @@ pub(super) struct Claim {
 /// Claims by the origin of the log that they are about.
 pub(super) type Claims = BTreeMap<String, Vec<Claim>>;
 
+/// What a later log of a seat says that it goes on from.
+#[derive(Debug)]
+pub(super) struct GoesOn {
+    pub(super) seat: SeatIndex,
+    pub(super) origin: String,
+    pub(super) size: u64,
+    pub(super) root: Digest,
+}
+
 /// What a pass over a log is to compare on the way.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
+    /// Digests of heads' texts, of whatever size.
+    pub(super) heads: BTreeSet<Digest>,
+    /// Entries that a later log goes on from.
+    pub(super) cut: Option<u64>,
     /// Sizes of signed heads of this log.
     pub(super) sizes: BTreeSet<u64>,
     /// Ascending by size.
@@ -57,6 +70,10 @@ struct Passed {
     roots: BTreeMap<u64, Hash>,
     /// Claims of another root than this log has: log, position, size.
     elsewhere: Vec<(usize, u64, u64)>,
+    /// Sizes of the expected heads that lie on this tree.
+    heads: BTreeMap<Digest, u64>,
+    /// Time of the last entry before the cut, milliseconds.
+    kept: Option<u64>,
 }
 
 /// One log whose entries lead to its own note.
@@ -71,6 +88,10 @@ pub(super) struct Log {
     pub(super) root: Hash,
     /// Time of the last entry in milliseconds, if there is one that the chain holds.
     pub(super) newest: Option<u64>,
+    /// Time of the first entry in milliseconds.
+    pub(super) begun: Option<u64>,
+    /// What the first entry says that this log goes on from.
+    pub(super) goes_on: Option<GoesOn>,
     /// Up to the first entry that breaks the chain.
     pub(super) named: Named,
     /// Where the chain breaks although the root is right.
@@ -103,6 +124,21 @@ impl Log {
         self.passed.get().and_then(|p| p.roots.get(&size)).copied()
     }
 
+    /// The size of a head of this log that was expected by the digest of its text.
+    pub(super) fn head_of(&self, text: &Digest) -> Option<u64> {
+        self.passed.get().and_then(|p| p.heads.get(text)).copied()
+    }
+
+    /// Time in milliseconds of the last entry that a later log goes on from.
+    pub(super) fn kept(&self) -> Option<u64> {
+        self.passed.get().and_then(|p| p.kept)
+    }
+
+    /// How many entries the chain holds.
+    pub(super) fn end(&self) -> u64 {
+        self.broken.as_ref().map_or(self.size, |e| e.seq)
+    }
+
     /// Claims about this log that its tree does not bear out: log, position, size.
     pub(super) fn elsewhere(&self) -> &[(usize, u64, u64)] {
         self.passed.get().map(|p| p.elsewhere.as_slice()).unwrap_or_default()
@@ -114,12 +150,15 @@ impl Log {
         let mut lines = open(files, &self.path).map_err(|f| f.seat(self.seat))?;
         let (mut range, mut passed) = (CompactRange::new(), Passed::default());
         let (mut sizes, mut claims) = (self.expected.sizes.iter().peekable(), self.expected.claims.iter().peekable());
-        let mut compare = |size: u64, root: &dyn Fn() -> Hash| {
+        let mut compare = |passed: &mut Passed, size: u64, root: &dyn Fn() -> Hash| {
             let wanted = sizes.next_if(|s| **s <= size).is_some();
-            if !wanted && claims.peek().is_none_or(|c| c.size > size) {
+            let heads = &self.expected.heads;
+            if !wanted && heads.is_empty() && claims.peek().is_none_or(|c| c.size > size) {
                 return;
             }
             let root = root();
+            let text = (!heads.is_empty()).then(|| head_text(&self.origin, size, root)).flatten();
+            passed.heads.extend(text.filter(|t| heads.contains(t)).map(|t| (t, size)));
             if wanted {
                 passed.roots.insert(size, root);
             }
@@ -129,16 +168,19 @@ impl Log {
                 }
             }
         };
-        compare(0, &|| EMPTY_ROOT);
-        let end = self.broken.as_ref().map_or(self.size, |e| e.seq);
+        compare(&mut passed, 0, &|| EMPTY_ROOT);
+        let end = self.end();
         let mut judged = true;
         while let Some(line) = lines.next().map_err(|e| unreadable(&self.path, &e).seat(self.seat))? {
             if judged && range.size() < end {
                 let entry = Scanned::read(line).and_then(|s| s.entry()).map_err(|_| self.changed())?;
                 judged = each(&entry);
             }
+            if self.expected.cut == Some(range.size() + 1) {
+                passed.kept = Scanned::read(line).ok().map(|s| s.ts);
+            }
             range.push(leaf_hash(line));
-            compare(range.size(), &|| range.root());
+            compare(&mut passed, range.size(), &|| range.root());
         }
         if range.size() != self.size || range.root() != self.root {
             return Err(self.changed());
@@ -172,6 +214,11 @@ impl Log {
     }
 }
 
+/// What a charter that replaces a log names as its last head.
+pub(super) fn head_text(origin: &str, size: u64, root: Hash) -> Option<Digest> {
+    Checkpoint::new(origin, size, root).ok().map(|head| Digest::of(head.text().as_bytes()))
+}
+
 fn tampered(file: &str, rule: &str, detail: impl Into<String>) -> Finding {
     Finding::new(Class::Tampered, file, rule, detail)
 }
@@ -200,14 +247,20 @@ pub(super) fn read(files: &dyn Files, wanted: &LogRef, at: usize, claims: &mut C
     }
     let mut lines = open(files, &path).map_err(|f| f.seat(seat))?;
     let mut chain = Chain::new(&wanted.origin);
-    let mut named = Named::default();
+    let (mut named, mut begun, mut goes_on) = (Named::default(), None, None);
     // Behind a broken entry there is only the tree.
     let mut rest: Option<(ChainError, CompactRange)> = None;
     while let Some(line) = lines.next().map_err(|e| unreadable(&path, &e).seat(seat))? {
         match &mut rest {
             Some((_, range)) => range.push(leaf_hash(line)),
             None => match chain.push(line) {
-                Ok(entry) => note_names(&entry, at, &mut named, claims),
+                Ok(entry) => {
+                    if entry.seq == 0 {
+                        begun = Some(entry.ts);
+                        goes_on = told(entry.body);
+                    }
+                    note_names(&entry, at, &mut named, claims);
+                }
                 Err(e) => {
                     let mut range = chain.range().clone();
                     range.push(leaf_hash(line));
@@ -242,7 +295,30 @@ pub(super) fn read(files: &dyn Files, wanted: &LogRef, at: usize, claims: &mut C
     }
     let (origin, expected) = (wanted.origin.clone(), Expected::default());
     let passed = OnceCell::new();
-    Ok(Log { seat, number, origin, path, size, root, newest, named, broken, note, head: None, expected, passed })
+    Ok(Log {
+        seat,
+        number,
+        origin,
+        path,
+        size,
+        root,
+        newest,
+        begun,
+        goes_on,
+        named,
+        broken,
+        note,
+        head: None,
+        expected,
+        passed,
+    })
+}
+
+fn told(body: &[u8]) -> Option<GoesOn> {
+    match serde_json::from_slice(body) {
+        Ok(Event::Continued { seat, log, size, root }) => Some(GoesOn { seat, origin: log, size, root }),
+        _ => None,
+    }
 }
 
 /// Keeps what an entry names.

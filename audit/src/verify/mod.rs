@@ -15,12 +15,14 @@
 mod acts;
 mod bytes;
 mod charters;
+mod continued;
 mod log;
 mod pool;
 mod references;
 mod release;
 mod verdict;
 mod views;
+mod witnesses;
 
 use crate::bagit;
 use crate::bundle::LogRef;
@@ -104,7 +106,14 @@ fn layers(files: &dyn Files, pinned: &Digest, options: Options, report: &mut Rep
     report.add(evidence.charters.forks());
     // A pass over each log: its roots, and its acts.
     // Record and replay are judged where they happened: entry by entry, with the facts before it.
-    let stories: Vec<acts::Story> = evidence.logs.iter().map(|log| acts::walk(&evidence, log, options)).collect();
+    let mut stories: Vec<acts::Story<'_>> = Vec::new();
+    let mut found = Vec::new();
+    for log in &evidence.logs {
+        let before = continued::before(&evidence, &stories, log, &mut found);
+        stories.push(acts::walk(&evidence, log, options, before));
+    }
+    report.add(found);
+    report.add(continued::heads(&evidence));
     for story in &stories {
         story.report(report);
     }

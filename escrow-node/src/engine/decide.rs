@@ -25,7 +25,7 @@ pub struct Authorised {
 }
 
 impl Authorised {
-    /// Position of the `release.authorized` entry, which peers must cosign.
+    /// Position of the `release.authorized` entry in the current log, which peers must cosign.
     pub fn seq(&self) -> u64 {
         self.seq
     }
@@ -37,7 +37,7 @@ impl Authorised {
 pub struct SealedReply {
     reply: Vec<u8>,
     release: Envelope,
-    seq: u64,
+    position: u64,
 }
 
 /// What a delivered release sends.
@@ -47,15 +47,15 @@ pub struct Delivered {
     pub reply: Vec<u8>,
     /// The node's statement about it.
     pub release: Envelope,
-    /// Position of the `release.delivered` entry.
-    pub seq: u64,
+    /// Position of the `release.delivered` entry, counted over all logs of the seat.
+    pub position: u64,
 }
 
 impl crate::writer::Committed<SealedReply> {
     /// Opens the lock: the entry is durable.
     pub fn send(self) -> Delivered {
-        let SealedReply { reply, release, seq } = self.into_inner();
-        Delivered { reply, release, seq }
+        let SealedReply { reply, release, position } = self.into_inner();
+        Delivered { reply, release, position }
     }
 }
 
@@ -141,7 +141,7 @@ impl Engine {
             permits: digests(&permits),
             answers: digests(&answers),
         };
-        let seq = self.append(&event, Some(call))?;
+        let seq = self.append(&event, Some(call))?.saturating_sub(self.base);
         for e in permits.iter().chain(&answers) {
             self.keep(e);
         }
@@ -210,13 +210,13 @@ impl Engine {
             reply: release.reply,
             attempt: release.attempt,
         };
-        let seq = self.append(&event, Some(&envelope))?;
+        let position = self.append(&event, Some(&envelope))?;
         self.batch.attachments.push(note.to_bytes());
-        Ok(SealedReply { reply, release: envelope, seq })
+        Ok(SealedReply { reply, release: envelope, position })
     }
 
     /// No log, no share: the note must be a checkpoint of this log on this tree, cover the
-    /// authorisation, and bear the cosignatures of w other member seats.
+    /// authorisation, and bear cosignatures of w other member seats from within its life.
     fn check_cosigned(&self, seq: u64, note: &VerifiedCheckpoint, generation: u32) -> Result<(), Refusal> {
         let missing = |why: String| Refusal::new(Rule::CosignaturesMissing, why);
         let charter = self.charter()?;
@@ -232,7 +232,8 @@ impl Engine {
         }
         let peers = generation.members.iter().filter(|m| **m != self.seat).filter_map(|m| charter.seat(*m));
         let keys: Vec<_> = peers.filter_map(|s| witness_verifier(&charter.org, s).ok()).collect();
-        let have = note.cosigners(&keys).map_err(|e| missing(e.to_string()))?.len();
+        let skew = charter.limits.clock_skew_s;
+        let have = note.timely_cosigners(&keys, self.now, skew).map_err(|e| missing(e.to_string()))?.len();
         if have < generation.w() {
             return Err(missing(format!("{have} of {} other nodes have cosigned the authorisation", generation.w())));
         }
@@ -247,8 +248,8 @@ impl Engine {
     /// An authorisation never survives a restart.
     pub(crate) fn abort_leftovers(&mut self) {
         let open: Vec<_> = self.facts.open_authorisations().collect();
-        for (seq, request) in open {
-            self.abort_entry(seq, request, "restart");
+        for (position, request) in open {
+            self.abort_entry(position.saturating_sub(self.base), request, "restart");
         }
     }
 
