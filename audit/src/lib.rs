@@ -23,6 +23,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod files;
 pub mod finding;
+pub mod misbehaviour;
 pub mod note;
 pub mod proof;
 pub mod record;

@@ -4,7 +4,8 @@ use super::bytes::Evidence;
 use super::continued::{self, Before};
 use super::log::Log;
 use super::{Options, release, verdict};
-use crate::checkpoint::VerifiedCheckpoint;
+use crate::bundle::attachment_path;
+use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::entry::Entry;
 use crate::finding::{Class, Finding, ReleaseSummary, Report};
 use crate::record;
@@ -46,7 +47,8 @@ pub(super) struct Story<'e> {
     pub(super) ready: Option<u64>,
     /// Position of the last `release.*` entry, which views must reach.
     pub(super) relied_on: Option<u64>,
-    /// Cosigned notes of deliveries that this log's key signed, with their file.
+    /// Cosigned notes of deliveries that this log's key signed, and notes that convict another log, with
+    /// their file.
     pub(super) notes: Vec<(String, VerifiedCheckpoint)>,
     /// The newest head of each other log that this seat says it cosigned: size, root.
     cosigned: BTreeMap<String, (u64, Digest)>,
@@ -217,6 +219,10 @@ impl Story<'_> {
             }
             (Event::Cosigned { origin, size, root }, None) => self.cosigned(seq, origin, *size, root),
             (Event::Ready { peers }, None) => self.ready(seq, peers),
+            (Event::Misbehaviour { origin, first, second }, None) => self.accusation(seq, origin, [first, second]),
+            (Event::Clock { by_ms }, None) => {
+                self.hold(*by_ms != 0, seq, "clock", || "a clock that moved by nothing is no anomaly".into());
+            }
             _ => {}
         }
         // What a delivery or abortion refers to was judged above, with better words.
@@ -245,6 +251,31 @@ impl Story<'_> {
         });
         self.hold(origin != self.log.origin, seq, "cosigned-own", || "a log does not witness itself".into());
         self.cosigned.insert(origin.to_owned(), (size, *root));
+    }
+
+    /// Whoever accuses a log shows two heads of one size and two roots, signed by its key; with the other
+    /// heads these are then found to convict it. An accusation that shows less is the accuser's own fault.
+    fn accusation(&mut self, seq: u64, origin: &str, notes: [&Digest; 2]) {
+        if notes.iter().any(|n| !self.evidence.attachments.contains(*n)) {
+            return; // layer 2 said that it is missing
+        }
+        let charters = &self.evidence.charters;
+        let key = charters.owner(origin).and_then(|seat| charters.log_key(seat, origin));
+        let head = |digest: &Digest| {
+            let key = key.as_ref().ok_or_else(|| format!("no charter lists the log {origin}"))?;
+            let note = self.evidence.note(digest)?;
+            Checkpoint::verify(&note, origin, key).map_err(|e| e.to_string())
+        };
+        let [first, second] = notes;
+        match (head(first), head(second)) {
+            (Ok(a), Ok(b)) if a.contradicts(&b) => {
+                self.notes.extend([(attachment_path(first), a), (attachment_path(second), b)]);
+            }
+            (Ok(_), Ok(_)) => self.violation(seq, "misbehaviour", "the two heads do not contradict each other"),
+            (Err(why), _) | (_, Err(why)) => {
+                self.violation(seq, "misbehaviour", format!("accuses {origin} with a note that is none: {why}"));
+            }
+        }
     }
 
     /// READY needs n-t+1 distinct peers of the current generation.

@@ -9,6 +9,7 @@
 use super::charters::Charters;
 use super::log::{self, Claims, Log};
 use super::pool::Pool;
+use super::receipts::Held;
 use super::references;
 use crate::bundle::{self, INDEX, INDEX_MAX, Index, Place};
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
@@ -19,7 +20,7 @@ use crate::tree::Hash;
 use escrow_core::charter::Charter;
 use escrow_core::limits::ENVELOPE_MAX;
 use escrow_core::view::View;
-use escrow_core::{Digest, Envelope, Kind, SeatIndex};
+use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
@@ -53,6 +54,10 @@ pub(super) struct Evidence<'f> {
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<ViewFile>,
     pub(super) attachments: BTreeSet<Digest>,
+    /// Newest time in the bundle, as its index says and [`references`] has checked.
+    pub(super) created: Timestamp,
+    /// Receipts from outside.
+    pub(super) receipts: Vec<Held>,
     /// Heads of which some note is here, and the logs that say they cosigned them.
     cosigned: BTreeMap<(String, u64, Hash), BTreeSet<usize>>,
     /// Claims about logs that are not here.
@@ -182,16 +187,17 @@ pub(super) fn bind<'f>(raw: Raw<'f>, pinned: &Digest, out: &mut Vec<Finding>) ->
     }
     let pinned = *pinned;
     let (cosigned, views) = (BTreeMap::new(), bound);
-    let mut evidence = Evidence { files, pinned, charters, pool, logs, views, attachments, cosigned, claims };
+    let (created, receipts) = (index.created, vec![]);
+    let evidence =
+        Evidence { files, pinned, charters, pool, logs, views, attachments, created, receipts, cosigned, claims };
     references::check(&evidence, out);
     references::follows(&evidence, &index, out);
-    evidence.expect();
     Some(evidence)
 }
 
 impl Evidence<'_> {
     /// Tells each log what the rest of the bundle will ask it for.
-    fn expect(&mut self) {
+    pub(super) fn expect(&mut self) {
         let mut heads: BTreeSet<(String, u64, Hash)> = BTreeSet::new();
         let mut add = |note: &[u8]| {
             if let Ok(c) = Note::parse(note).map_err(Into::into).and_then(|n| Checkpoint::parse(n.text())) {
@@ -207,6 +213,7 @@ impl Evidence<'_> {
                 self.note(digest).into_iter().for_each(|n| add(&n));
             }
         }
+        heads.extend(self.receipts.iter().map(|r| (r.head.origin().to_owned(), r.head.size(), *r.head.root())));
         for (origin, claims) in &self.claims {
             for c in claims {
                 let head = (origin.clone(), c.size, c.root);
@@ -226,6 +233,8 @@ impl Evidence<'_> {
             let own = heads.iter().filter(|(o, ..)| *o == log.origin).map(|(_, size, _)| *size);
             let expected = &mut log.expected;
             expected.sizes = own.chain(later.iter().map(|(size, _)| *size)).collect();
+            let held = self.receipts.iter().filter(|r| r.head.origin() == log.origin);
+            expected.leaves = held.map(|r| r.index).collect();
             expected.cut = later.first().map(|(size, _)| *size);
             expected.heads = later.iter().filter_map(|(_, head)| *head).collect();
             expected.claims = self.claims.remove(&log.origin).unwrap_or_default();

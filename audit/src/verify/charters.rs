@@ -1,6 +1,7 @@
 //! The charters of a bundle: which hold, and which keys they give to which seat.
 
 use super::pool::Pool;
+use super::suspects::Suspect;
 use crate::finding::{Class, Finding};
 use crate::note::VerifierKey;
 use crate::seat;
@@ -8,6 +9,7 @@ use escrow_core::charter::Charter;
 use escrow_core::{Digest, Envelope, Kind, PublicKey, SeatIndex};
 use escrow_policy::charter::{VerifiedCharter, verify_genesis, verify_successor};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// Charter versions that chain from the pinned digest.
 #[derive(Debug)]
@@ -104,6 +106,33 @@ impl Charters {
         seats.find(|s| s.log_origin == origin).and_then(|s| s.previous_log_head)
     }
 
+    /// An envelope of a verified version.
+    pub(super) fn envelope(&self, digest: &Digest, pool: &Pool<'_>) -> Option<Rc<Envelope>> {
+        let envelopes = pool.named(digest).iter();
+        let held = envelopes.filter(|d| pool.get(d).is_some_and(|s| self.holds(&s.path)));
+        held.filter_map(|d| pool.envelope(d)).next()
+    }
+
+    /// The envelopes from genesis to a version.
+    pub(super) fn chain_to(&self, digest: &Digest, pool: &Pool<'_>) -> Option<Vec<Rc<Envelope>>> {
+        let mut chain = Vec::new();
+        let mut next = Some(*digest);
+        while let Some(digest) = next {
+            chain.push(self.envelope(&digest, pool)?);
+            // Ends: each version was verified to follow the one before.
+            next = self.get(&digest)?.previous;
+        }
+        chain.reverse();
+        Some(chain)
+    }
+
+    /// The same up to the newest version with a log of this origin, for all witnesses that it had.
+    pub(super) fn chain_of_log(&self, origin: &str, pool: &Pool<'_>) -> Option<Vec<Rc<Envelope>>> {
+        let with = self.verified.iter().filter(|(_, c)| c.charter().seats.iter().any(|s| s.log_origin == origin));
+        let (digest, _) = with.max_by_key(|(digest, c)| (c.charter().version, **digest))?;
+        self.chain_to(digest, pool)
+    }
+
     /// All witness keys with their seats, one for each raw key and name.
     pub(super) fn witnesses(&self) -> Vec<(SeatIndex, VerifierKey)> {
         let mut keys: Vec<(SeatIndex, VerifierKey)> = Vec::new();
@@ -127,7 +156,7 @@ impl Charters {
 
     /// Two successors of one version: the administrators signed both. A remark once a version
     /// that names one of them as void has settled it.
-    pub(super) fn forks(&self) -> Vec<Finding> {
+    pub(super) fn forks(&self, suspects: &mut Vec<Suspect>) -> Vec<Finding> {
         let voided: BTreeSet<Digest> = self.all().flat_map(|c| c.voided.clone()).collect();
         let mut first: BTreeMap<Digest, Digest> = BTreeMap::new();
         let mut out = Vec::new();
@@ -137,6 +166,9 @@ impl Charters {
             let Some(other) = first.insert(previous, digest) else { continue };
             let settled = voided.contains(&digest) || voided.contains(&other);
             let class = if settled { Class::Ok } else { Class::Misbehaviour };
+            if !settled {
+                suspects.push(Suspect::Charters { previous, first: other, second: digest });
+            }
             let path = self.held.iter().find(|(_, d)| **d == digest).map(|(p, _)| p.as_str()).unwrap_or_default();
             let end = if settled { ", settled by a later version" } else { "" };
             let detail = format!("administrators signed two successors of {previous}: {other} and {digest}{end}");

@@ -58,6 +58,8 @@ pub(super) struct Expected {
     pub(super) heads: BTreeSet<Digest>,
     /// Entries that a later log goes on from.
     pub(super) cut: Option<u64>,
+    /// Positions of which the leaf hash is wanted.
+    pub(super) leaves: BTreeSet<u64>,
     /// Sizes of signed heads of this log.
     pub(super) sizes: BTreeSet<u64>,
     /// Ascending by size.
@@ -74,6 +76,7 @@ struct Passed {
     heads: BTreeMap<Digest, u64>,
     /// Time of the last entry before the cut, milliseconds.
     kept: Option<u64>,
+    leaves: BTreeMap<u64, Hash>,
 }
 
 /// One log whose entries lead to its own note.
@@ -129,6 +132,11 @@ impl Log {
         self.passed.get().and_then(|p| p.heads.get(text)).copied()
     }
 
+    /// Leaf hash of one of the expected positions; none beyond the end.
+    pub(super) fn leaf_at(&self, index: u64) -> Option<Hash> {
+        self.passed.get().and_then(|p| p.leaves.get(&index)).copied()
+    }
+
     /// Time in milliseconds of the last entry that a later log goes on from.
     pub(super) fn kept(&self) -> Option<u64> {
         self.passed.get().and_then(|p| p.kept)
@@ -179,7 +187,11 @@ impl Log {
             if self.expected.cut == Some(range.size() + 1) {
                 passed.kept = Scanned::read(line).ok().map(|s| s.ts);
             }
-            range.push(leaf_hash(line));
+            let leaf = leaf_hash(line);
+            if self.expected.leaves.contains(&range.size()) {
+                passed.leaves.insert(range.size(), leaf);
+            }
+            range.push(leaf);
             compare(&mut passed, range.size(), &|| range.root());
         }
         if range.size() != self.size || range.root() != self.root {

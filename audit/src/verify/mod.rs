@@ -18,8 +18,11 @@ mod charters;
 mod continued;
 mod log;
 mod pool;
+mod receipts;
 mod references;
 mod release;
+mod stale;
+mod suspects;
 mod verdict;
 mod views;
 mod witnesses;
@@ -57,9 +60,35 @@ pub fn verify(files: &dyn Files, pinned: &Digest) -> Report {
 /// [`verify`] with options.
 #[must_use]
 pub fn verify_with(files: &dyn Files, pinned: &Digest, options: Options) -> Report {
+    examine(files, pinned, options, &[]).report
+}
+
+/// A receipt that somebody holds, with the proof that came with it: a node's answer as JSON, with
+/// members `receipt` and `proof`.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiptFile<'a> {
+    /// What findings call it.
+    pub name: &'a str,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A report, and files that prove the misbehaviour in it without the bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// What [`verify_with`] says, receipts included.
+    pub report: Report,
+    /// Files for [`crate::misbehaviour::check`], at most 20, none twice.
+    pub proofs: Vec<Vec<u8>>,
+}
+
+/// [`verify_with`], with receipts from outside the bundle, and with proofs.
+#[must_use]
+pub fn examine(files: &dyn Files, pinned: &Digest, options: Options, receipts: &[ReceiptFile<'_>]) -> Examined {
     let mut report = Report::new(pinned);
+    let mut proofs = Vec::new();
     report.counts.files = files.list().count() as u64;
-    let done = layers(files, pinned, options, &mut report);
+    let done = layers(files, pinned, options, receipts, &mut report, &mut proofs);
     let altered = "altered or unreadable material was found: its meaning is not judged";
     for (at, name) in LAYERS.into_iter().enumerate() {
         let why = match at {
@@ -72,7 +101,7 @@ pub fn verify_with(files: &dyn Files, pinned: &Digest, options: Options) -> Repo
     if report.policy_replayed() {
         report.engine = Some(ENGINE);
     }
-    report
+    Examined { report, proofs }
 }
 
 /// The bytes of one log alone, without any key: its entries are canonical, chained, and lead to the size
@@ -87,7 +116,14 @@ pub fn log_bytes(files: &dyn Files, log: &LogRef, others: &[&str]) -> Result<(u6
 }
 
 /// Runs the layers; answers how many were reached and done.
-fn layers(files: &dyn Files, pinned: &Digest, options: Options, report: &mut Report) -> usize {
+fn layers(
+    files: &dyn Files,
+    pinned: &Digest,
+    options: Options,
+    receipts: &[ReceiptFile<'_>],
+    report: &mut Report,
+    proofs: &mut Vec<Vec<u8>>,
+) -> usize {
     let mut found = Vec::new();
     let digests = bagit::check(files, &mut found);
     report.add(found);
@@ -97,13 +133,21 @@ fn layers(files: &dyn Files, pinned: &Digest, options: Options, report: &mut Rep
     let mut found = Vec::new();
     let evidence = bytes::read(files, &digests, &mut found).and_then(|raw| bytes::bind(raw, pinned, &mut found));
     report.add(found);
-    let Some(evidence) = evidence.filter(|_| !report.altered()) else {
+    let Some(mut evidence) = evidence.filter(|_| !report.altered()) else {
         return 2;
     };
     report.counts.statements = evidence.pool.len() as u64;
     report.counts.charters = evidence.charters.len() as u64;
     report.counts.views = evidence.views.len() as u64;
-    report.add(evidence.charters.forks());
+    let mut suspects = Vec::new();
+    report.add(evidence.charters.forks(&mut suspects));
+    for file in receipts {
+        match self::receipts::read(&evidence, file) {
+            Ok(held) => evidence.receipts.push(held),
+            Err(finding) => report.add([finding]),
+        }
+    }
+    evidence.expect();
     // A pass over each log: its roots, and its acts.
     // Record and replay are judged where they happened: entry by entry, with the facts before it.
     let mut stories: Vec<acts::Story<'_>> = Vec::new();
@@ -119,9 +163,11 @@ fn layers(files: &dyn Files, pinned: &Digest, options: Options, report: &mut Rep
     }
     report.add(acts::across(&evidence, &stories));
     acts::count(&stories, report);
-    let (found, logs) = views::check(&evidence, &stories);
+    let (found, logs) = views::check(&evidence, &stories, &mut suspects);
     report.add(found);
+    report.add(self::receipts::check(&evidence, &mut suspects));
     report.logs = logs;
     report.add(evidence.pool.faults());
+    *proofs = suspects::proofs(&evidence, &suspects);
     LAYERS.len()
 }

@@ -2,7 +2,8 @@
 
 use super::acts::Story;
 use super::bytes::{Evidence, ViewFile};
-use super::{continued, witnesses};
+use super::suspects::Suspect;
+use super::{continued, stale, witnesses};
 use crate::bundle::INDEX;
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::finding::{Class, Finding, LogSummary};
@@ -23,7 +24,11 @@ pub(super) struct Head<'e> {
 pub(super) type Heads<'e> = BTreeMap<String, Vec<Head<'e>>>;
 
 /// Judges views, cosigned notes and cosigned entries against the logs.
-pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> (Vec<Finding>, Vec<LogSummary>) {
+pub(super) fn check(
+    evidence: &Evidence<'_>,
+    stories: &[Story<'_>],
+    suspects: &mut Vec<Suspect>,
+) -> (Vec<Finding>, Vec<LogSummary>) {
     let mut out = Vec::new();
     let mut seen: Seen = BTreeMap::new();
     for file in &evidence.views {
@@ -41,15 +46,16 @@ pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> (Vec<Find
     }
     let heads = heads(evidence, stories, &seen);
     for (origin, heads) in &heads {
-        on_tree(evidence, origin, heads, &mut out);
+        on_tree(evidence, origin, heads, suspects, &mut out);
     }
-    out.extend(witnesses::check(evidence, stories, &heads));
+    out.extend(witnesses::check(evidence, stories, &heads, suspects));
     cosigned_entries(evidence, stories, &mut out);
     let charter = newest(evidence, stories);
     let generation = charter.and_then(Charter::current_generation);
     let logs = coverage(stories, &seen, generation, &mut out);
     if let (Some(charter), Some(generation)) = (charter, generation) {
         missing(evidence, charter, generation, &mut out);
+        out.extend(stale::check(evidence, &heads, charter, generation));
     }
     (out, logs)
 }
@@ -78,11 +84,20 @@ fn heads<'e>(evidence: &'e Evidence<'_>, stories: &'e [Story<'_>], seen: &'e See
     for ((viewer, viewed), (head, _)) in seen {
         add(crate::bundle::view_path(*viewer, *viewed), head);
     }
+    for held in &evidence.receipts {
+        add(held.name.clone(), &held.head);
+    }
     out
 }
 
 /// Every signed head of a log lies on its tree; those beyond it agree with each other.
-fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut Vec<Finding>) {
+fn on_tree(
+    evidence: &Evidence<'_>,
+    origin: &str,
+    heads: &[Head<'_>],
+    suspects: &mut Vec<Suspect>,
+    out: &mut Vec<Finding>,
+) {
     let log = evidence.logs.iter().find(|l| l.origin == origin);
     let owner = evidence.charters.owner(origin);
     let mut report = |class, file: &str, rule: &str, detail: String| {
@@ -96,7 +111,7 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
     let mut longest: Option<&Head<'_>> = None;
     for h in heads {
         let (size, root) = (h.head.size(), h.head.root());
-        let key = log.map_or_else(String::new, |l| key_text(evidence, l.seat, origin));
+        let key = owner.map_or_else(String::new, |seat| key_text(evidence, seat, origin));
         if let Some(log) = log
             && let Some(ours) = log.root_at(size)
         {
@@ -108,6 +123,8 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
                     hex::encode(ours)
                 );
                 report(Class::Misbehaviour, &h.file, "fork", detail);
+                let second = log.head.clone();
+                suspects.extend(second.map(|second| Suspect::Heads { first: h.head.clone(), second }));
             }
             continue;
         }
@@ -119,6 +136,7 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
                 let detail =
                     format!("the key {key} of {origin} signed two roots for size {size}: here and in {}", other.file);
                 report(Class::Misbehaviour, &h.file, "fork", detail);
+                suspects.push(Suspect::Heads { first: other.head.clone(), second: h.head.clone() });
             }
             Some(_) => {}
             None => {

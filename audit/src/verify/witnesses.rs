@@ -3,6 +3,7 @@
 
 use super::acts::Story;
 use super::bytes::Evidence;
+use super::suspects::Suspect;
 use super::views::{Head, Heads};
 use crate::finding::{Class, Finding};
 use crate::note::VerifierKey;
@@ -12,13 +13,18 @@ use escrow_core::SeatIndex;
 type Witness = (SeatIndex, VerifierKey);
 
 /// Judges the cosignatures on all heads.
-pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>], heads: &Heads<'_>) -> Vec<Finding> {
+pub(super) fn check(
+    evidence: &Evidence<'_>,
+    stories: &[Story<'_>],
+    heads: &Heads<'_>,
+    suspects: &mut Vec<Suspect>,
+) -> Vec<Finding> {
     let mut out = Vec::new();
     let witnesses = evidence.charters.witnesses();
     for (origin, heads) in heads {
         for witness in &witnesses {
             let theirs: Vec<&Head<'_>> = heads.iter().filter(|h| has_line(h, witness)).collect();
-            out.extend(forked(evidence, origin, &theirs, witness));
+            out.extend(forked(evidence, origin, &theirs, witness, suspects));
             unlogged(evidence, stories, &theirs, witness, &mut out);
         }
     }
@@ -37,7 +43,13 @@ fn cosigned(head: &Head<'_>, (_, key): &Witness) -> Option<u64> {
 
 /// A head off the tree of the log beside a larger one on it, or two roots of one size: what extends
 /// the one does not extend the other, and a witness cosigns only what extends the largest it has seen.
-fn forked(evidence: &Evidence<'_>, origin: &str, heads: &[&Head<'_>], witness: &Witness) -> Option<Finding> {
+fn forked(
+    evidence: &Evidence<'_>,
+    origin: &str,
+    heads: &[&Head<'_>],
+    witness: &Witness,
+    suspects: &mut Vec<Suspect>,
+) -> Option<Finding> {
     let log = evidence.logs.iter().find(|l| l.origin == origin);
     let on_tree = |h: &Head<'_>| log?.root_at(h.head.size()).map(|root| root == *h.head.root());
     let contradict = |a: &Head<'_>, b: &Head<'_>| {
@@ -49,6 +61,7 @@ fn forked(evidence: &Evidence<'_>, origin: &str, heads: &[&Head<'_>], witness: &
         .filter(|(a, b)| contradict(a, b))
         .find(|(a, b)| cosigned(a, witness).is_some() && cosigned(b, witness).is_some())?;
     let (seat, key) = witness;
+    suspects.push(Suspect::Heads { first: a.head.clone(), second: b.head.clone() });
     let detail = format!(
         "the witness key {key} cosigned two histories of {origin}: size {} here and size {} in {}",
         a.head.size(),
