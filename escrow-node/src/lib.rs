@@ -12,8 +12,11 @@
 //!
 //! **Not here.** Key recovery for people, message content, anything that could open a share alone.
 
+#[cfg(test)]
+mod attack_tests;
 pub mod config;
 pub mod engine;
+pub mod files;
 #[cfg(test)]
 mod fixture;
 pub mod http;
@@ -25,8 +28,11 @@ pub mod peers;
 mod pull;
 mod rates;
 pub mod release;
+pub mod space;
 pub mod start;
+pub mod state;
 pub mod store;
+mod timing;
 pub mod unlock;
 pub mod vault;
 mod webhooks;

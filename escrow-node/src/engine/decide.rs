@@ -1,6 +1,7 @@
 //! Verdicts and the two decisions of a release. Every share leaves through [`Engine::deliver`].
 
-use super::{Engine, unsigned};
+use super::{Engine, Logged, unsigned};
+use crate::writer::Committed;
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::seat::witness_verifier;
 use escrow_core::release::Release;
@@ -14,30 +15,21 @@ use escrow_policy::gate::{self, Gathered};
 use escrow_policy::{Evaluation, Event, Permit, Refusal, Rule};
 use std::time::Instant;
 
-/// An authorised release, still without a reply. Only [`Engine::authorise`] makes one, and it is
-/// used up by [`Engine::deliver`] or [`Engine::abort`].
+/// An authorised release, still without a reply. Only [`Engine::authorise`] makes one; once its
+/// `release.authorized` entry is durable, it is used up by [`Engine::deliver`] or [`Engine::abort`].
 #[derive(Debug)]
 pub struct Authorised {
-    seq: u64,
     request: Digest,
     /// When collecting began, on the monotonic clock.
     since: Instant,
 }
 
-impl Authorised {
-    /// Position of the `release.authorized` entry, which peers must cosign.
-    pub fn seq(&self) -> u64 {
-        self.seq
-    }
-}
-
 /// A reply that may not leave before its entry is durable: the bytes come out of
-/// [`crate::writer::Committed`] only.
+/// [`Committed`] only.
 #[derive(Debug)]
 pub struct SealedReply {
     reply: Vec<u8>,
     release: Envelope,
-    seq: u64,
 }
 
 /// What a delivered release sends.
@@ -51,10 +43,10 @@ pub struct Delivered {
     pub seq: u64,
 }
 
-impl crate::writer::Committed<SealedReply> {
+impl Committed<Logged<SealedReply>> {
     /// Opens the lock: the entry is durable.
     pub fn send(self) -> Delivered {
-        let SealedReply { reply, release, seq } = self.into_inner();
+        let (seq, SealedReply { reply, release }) = self.spend();
         Delivered { reply, release, seq }
     }
 }
@@ -81,9 +73,9 @@ impl Engine {
             return Ok((envelope, logged.seq));
         }
         let envelope = Envelope::sign(&verdict, &[&self.keys.statement]).map_err(unsigned)?;
-        let seq = self.append(&Event::Statement {}, Some(&envelope))?;
+        let logged = self.append(&Event::Statement {}, Some(&envelope))?;
         self.batch.attachments.extend(e.context);
-        Ok((envelope, seq))
+        Ok((envelope, logged.seq()))
     }
 
     fn make_verdict(&self, request: &Digest, e: &Evaluation, valid_until: Timestamp) -> Result<Verdict, Refusal> {
@@ -115,7 +107,7 @@ impl Engine {
         call: &Envelope,
         gathered: &Gathered<'_>,
         since: Instant,
-    ) -> Result<Authorised, Refusal> {
+    ) -> Result<Logged<Authorised>, Refusal> {
         self.try_authorise(call, gathered, since).inspect_err(|refusal| self.log_refusal(call, refusal))
     }
 
@@ -124,7 +116,7 @@ impl Engine {
         call: &Envelope,
         gathered: &Gathered<'_>,
         since: Instant,
-    ) -> Result<Authorised, Refusal> {
+    ) -> Result<Logged<Authorised>, Refusal> {
         let verified = verify_call(&self.facts, call, self.now)?;
         let (permits, answers) = gathered.usable(&self.facts, &verified.statement().request, self.now);
         let usable = Gathered { permits: &permits, answers: &answers };
@@ -141,11 +133,11 @@ impl Engine {
             permits: digests(&permits),
             answers: digests(&answers),
         };
-        let seq = self.append(&event, Some(call))?;
+        let logged = self.append(&event, Some(call))?;
         for e in permits.iter().chain(&answers) {
             self.keep(e);
         }
-        Ok(Authorised { seq, request: permit.request, since })
+        Ok(logged.of(Authorised { request: permit.request, since }))
     }
 
     /// Deliver: evaluates everything afresh; still permit, the authorisation young enough and its
@@ -158,25 +150,27 @@ impl Engine {
     /// [`Refusal`], which is logged.
     pub fn deliver(
         &mut self,
-        authorised: Authorised,
+        authorised: Committed<Logged<Authorised>>,
         note: &VerifiedCheckpoint,
         open: impl FnOnce(&Permit) -> Result<Vec<Share>, Refusal>,
-    ) -> Result<SealedReply, Refusal> {
-        let outcome = self.try_deliver(&authorised, note, open);
-        outcome.inspect_err(|refusal| self.abort(authorised, refusal.rule.code()))
+    ) -> Result<Logged<SealedReply>, Refusal> {
+        let (seq, authorised) = authorised.spend();
+        let outcome = self.try_deliver(seq, &authorised, note, open);
+        outcome.inspect_err(|refusal| self.abort_entry(seq, authorised.request, refusal.rule.code()))
     }
 
     fn try_deliver(
         &mut self,
+        authorized: u64,
         authorised: &Authorised,
         note: &VerifiedCheckpoint,
         open: impl FnOnce(&Permit) -> Result<Vec<Share>, Refusal>,
-    ) -> Result<SealedReply, Refusal> {
+    ) -> Result<Logged<SealedReply>, Refusal> {
         if authorised.since.elapsed().as_secs() >= escrow_core::limits::AUTHORISATION_LIFE_S {
             return Err(Refusal::new(Rule::PermitInvalid, "the authorisation is 60 seconds old; call again"));
         }
         let permit = gate::deliver(&self.facts, &authorised.request, self.now)?;
-        self.check_cosigned(authorised.seq, note, permit.generation)?;
+        self.check_cosigned(authorized, note, permit.generation)?;
         let shares = open(&permit)?;
         let genesis = self.facts.genesis().ok_or_else(|| Refusal::new(Rule::CharterUnknown, "no genesis"))?;
         let context = ReplyContext {
@@ -204,15 +198,15 @@ impl Engine {
         };
         let envelope = Envelope::sign(&release, &[&self.keys.statement]).map_err(unsigned)?;
         let event = Event::Delivered {
-            authorized: authorised.seq,
+            authorized,
             note: Digest::of(&note.to_bytes()),
             request: release.request,
             reply: release.reply,
             attempt: release.attempt,
         };
-        let seq = self.append(&event, Some(&envelope))?;
-        self.batch.attachments.push(note.to_bytes());
-        Ok(SealedReply { reply, release: envelope, seq })
+        let logged = self.append(&event, Some(&envelope))?;
+        self.attach(note.to_bytes());
+        Ok(logged.of(SealedReply { reply, release: envelope }))
     }
 
     /// No log, no share: the note must be a checkpoint of this log on this tree, cover the
@@ -240,8 +234,9 @@ impl Engine {
     }
 
     /// Logs that an authorised release was not delivered.
-    pub fn abort(&mut self, authorised: Authorised, reason: &str) {
-        self.abort_entry(authorised.seq, authorised.request, reason);
+    pub fn abort(&mut self, authorised: Committed<Logged<Authorised>>, reason: &str) {
+        let (seq, authorised) = authorised.spend();
+        self.abort_entry(seq, authorised.request, reason);
     }
 
     /// An authorisation never survives a restart.
