@@ -291,7 +291,8 @@ impl Store {
             webhook(&tx, change)?;
         }
         if let Some((size, root)) = &batch.root {
-            tx.execute("INSERT INTO root (size, root) VALUES (?1, ?2)", params![int(*size)?, root.as_slice()])?;
+            tx.prepare_cached("INSERT INTO root (size, root) VALUES (?1, ?2)")?
+                .execute(params![int(*size)?, root.as_slice()])?;
         }
         tx.commit()?;
         Ok(())
