@@ -2,7 +2,6 @@
 //! batches, on the same disk, in turns. `make bench`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)] // a measurement that fails has nothing to say
 
-#[path = "machine.rs"]
 mod machine;
 
 use escrow_audit::entry::{Chain, leaf_hash};

@@ -2,7 +2,6 @@
 //! in turns. `make bench`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)] // a measurement that fails has nothing to say
 
-#[path = "machine.rs"]
 mod machine;
 
 use escrow_audit::checkpoint::Checkpoint;
@@ -34,7 +33,8 @@ fn seat(dir: &Path, n: u8) -> (Config, Seat) {
     let dir = dir.join(format!("node{n}"));
     std::fs::create_dir(&dir).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut phrase = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join("phrase")).unwrap();
+    let mut phrase =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join("phrase")).unwrap();
     std::io::Write::write_all(&mut phrase, b"a phrase of this measurement\n").unwrap();
     let file = dir.join("escrow-node.toml");
     let lines = format!("listen = \"127.0.0.1:{port}\"\ndata_dir = \"data\"\npassphrase_file = \"phrase\"\n");
@@ -55,8 +55,9 @@ fn seat(dir: &Path, n: u8) -> (Config, Seat) {
 
 /// Three of five, and nothing that a release would need.
 fn charter(seats: Vec<Seat>) -> Envelope {
-    let keys: Vec<(String, SigningKey)> =
-        ["ann", "bob", "op1", "op2", "op3", "op4", "op5"].map(|n| (n.to_owned(), SigningKey::generate_ed25519())).into();
+    let keys: Vec<(String, SigningKey)> = ["ann", "bob", "op1", "op2", "op3", "op4", "op5"]
+        .map(|n| (n.to_owned(), SigningKey::generate_ed25519()))
+        .into();
     let person = |(id, key): &(String, SigningKey)| Person {
         id: word(id),
         name: id.clone(),
@@ -132,7 +133,9 @@ impl Log {
         let mut round = tokio::task::JoinSet::new();
         for seat in self.others.clone() {
             let (peers, head, proof) = (Arc::clone(&self.peers), head.clone(), proof.clone());
-            round.spawn(async move { matches!(peers.cosign(&seat, &head, old, proof).await, Ok(CosignAnswer::Cosigned(_))) });
+            round.spawn(async move {
+                matches!(peers.cosign(&seat, &head, old, proof).await, Ok(CosignAnswer::Cosigned(_)))
+            });
         }
         let all = round.join_all().await.into_iter().all(|good| good);
         self.cosigned = head.size();

@@ -71,7 +71,7 @@ async fn no_size_gets_a_second_root_across_restarts() {
     c.execute_batch("DROP TRIGGER entry_keeps; DELETE FROM entry WHERE seq = (SELECT max(seq) FROM entry)").unwrap();
     drop(c);
     let e = refused(&fixture).to_string();
-    assert!(e.contains("recorded at the last commit"), "{e}");
+    assert!(e.contains("last commit"), "{e}");
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@
 
 #[cfg(test)]
 mod attack_tests;
+pub mod backup;
+mod behind;
 pub mod config;
 pub mod engine;
 pub mod files;
@@ -22,12 +24,19 @@ mod fixture;
 pub mod http;
 pub mod init;
 pub mod keys;
+mod logs;
+#[cfg(test)]
+mod logs_tests;
 pub mod metrics;
+pub mod new_log;
 pub mod node;
 pub mod peers;
 mod pull;
 mod rates;
 pub mod release;
+pub mod restore;
+#[cfg(test)]
+mod restore_tests;
 pub mod space;
 pub mod start;
 pub mod state;

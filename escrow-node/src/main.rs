@@ -1,4 +1,6 @@
-//! `escrow-node`: init, charter accept, run, status.
+//! `escrow-node`: init, charter accept, run, status, backup, restore, new-log.
+
+mod operate;
 
 use clap::{Parser, Subcommand};
 use escrow_core::wire::Status;
@@ -7,6 +9,7 @@ use escrow_node::config::{Config, LogFormat};
 use escrow_node::files::DataLock;
 use escrow_node::init::{SeatPlan, init};
 use escrow_node::node::NodeError;
+use escrow_node::restore::Source;
 use escrow_node::store::Store;
 use escrow_node::{metrics, start};
 use std::io::IsTerminal as _;
@@ -65,15 +68,49 @@ enum Command {
     /// Ask the running node how it stands. Exit code: 0 READY; 8 DEGRADED, FROZEN or UNPROVEN; 6 ROLLBACK
     /// or POISONED; 7 no answer.
     Status {
-        /// For people, or one JSON document.
-        #[arg(long, value_enum, default_value_t = Output::Table)]
+        /// How it looks.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Copy the node's data, also while it runs; sealed key files go to a folder of their own.
+    #[command(after_help = "Example: escrow-node backup --out /backup/2026-11-27 --keys-out /keys/node1")]
+    Backup {
+        /// New folder for database and descriptor.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Folder for the sealed key files, on another medium; files are only added.
+        #[arg(long, value_name = "DIR")]
+        keys_out: PathBuf,
+    },
+    /// Check a backup, share by share, and put it into an empty data folder.
+    #[command(after_help = "Example: escrow-node restore --drill --from /backup/2026-11-27 --keys /keys/node1")]
+    Restore {
+        /// Folder that `backup --out` made.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Folder of the sealed key files.
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+        /// Entries that its newest log must have.
+        #[arg(long, value_name = "N")]
+        expect_size: Option<u64>,
+        /// Only try it, in a temporary folder; changes nothing.
+        #[arg(long)]
+        drill: bool,
+        /// How the report looks.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Prepare the next log of a seat that lost entries: the way out of ROLLBACK. The node must be stopped.
+    NewLog,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+/// How a report looks.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Output {
-    Table,
+    /// For people.
+    Text,
+    /// For programs.
     Json,
 }
 
@@ -154,6 +191,11 @@ fn run(config: Config, command: Command) -> Result<ExitCode, NodeError> {
             metrics::install();
             escrow_node::run(config).await
         })?,
+        Command::Backup { out, keys_out } => operate::make_backup(&config, &out, &keys_out)?,
+        Command::Restore { from, keys, expect_size, drill, output } => {
+            operate::from_backup(&config, &Source { from, keys, expect_size }, drill, output)?;
+        }
+        Command::NewLog => operate::prepare_log(&config)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -178,7 +220,7 @@ async fn status(config: &Config, output: Output) -> Result<ExitCode, NodeError> 
     let status = ask(config).await?;
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default()),
-        Output::Table => print!("{}", table(&status)),
+        Output::Text => print!("{}", table(&status)),
     }
     Ok(ExitCode::from(match status.state.as_str() {
         "READY" => 0,

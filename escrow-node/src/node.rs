@@ -1,11 +1,14 @@
 //! A running node: state, writer, peers, and the loops that keep its log countersigned.
 
+use crate::backup::BackupError;
+use crate::behind;
 use crate::config::{Config, ConfigError};
-use crate::engine::{Engine, LoadError, Logged};
+use crate::engine::{LoadError, Logged};
 use crate::files::{DataLock, LockError};
 use crate::http;
 use crate::init::InitError;
 use crate::keys::SeatKeys;
+use crate::logs::{self, Own};
 use crate::metrics;
 use crate::peers::{CosignAnswer, PeerError, Peers, add_cosignature};
 use crate::pull;
@@ -14,14 +17,14 @@ use crate::space::{Space, free_at};
 use crate::start;
 use crate::state::{Standing, State, Trouble, cosigners_needed};
 use crate::store::{Store, StoreError};
-use crate::unlock::{PassphraseFile, UnlockError};
+use crate::unlock::UnlockError;
 use crate::vault::Vault;
 use crate::webhooks;
 use crate::writer::{Committed, Stopped, Surroundings, Writer};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
-use escrow_audit::entry::Chain;
 use escrow_core::charter::{Charter, Seat};
 use escrow_core::{Digest, SeatIndex, Timestamp};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -50,6 +53,9 @@ pub enum NodeError {
     /// Charter.
     #[error("{0}")]
     Charter(String),
+    /// A backup that cannot be made or used.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// TLS or socket.
     #[error("{0}")]
     Net(String),
@@ -79,6 +85,8 @@ pub struct Node {
     /// Newest checkpoint that peers were asked to cosign: as this node signed it, and with the
     /// cosignatures it has.
     cosigned: RwLock<Option<(Arc<VerifiedCheckpoint>, VerifiedCheckpoint)>>,
+    /// File with the newest head of this log that a peer holds and this node lacks.
+    pub(crate) newest_head: PathBuf,
     /// Last: the folder is free when nothing writes any more.
     _lock: DataLock,
 }
@@ -113,45 +121,20 @@ pub struct Opened {
 /// [`NodeError`].
 pub fn open(config: &Config) -> Result<Opened, NodeError> {
     let lock = DataLock::take(&config.data_dir)?;
-    let store = Store::open(&config.database())?;
+    let mut store = Store::open(&config.database())?;
     let accepted = start::Accepted::load(&store)?;
     let newest = accepted.newest()?.clone();
-    let (keys, storage) = SeatKeys::load(&config.key_file(), &PassphraseFile(config.passphrase_file.clone()))?;
-    let keys = Arc::new(keys);
-    let own = keys.statement.public();
-    let seat = newest.seats.iter().find(|s| s.statement_key == own);
-    let seat =
-        seat.ok_or_else(|| NodeError::Charter("the accepted charter has no seat with this node's keys".into()))?;
-    let (index, origin) = (seat.index, seat.log_origin.clone());
-
+    let Own { seat, keys, storage } = Own::open(config, &mut store, &accepted)?;
+    let index = seat.index;
     let reader = Store::open_reader(&config.database())?;
-    let mut engine = Engine::new(index, origin.clone(), Arc::clone(&keys));
-    let mut verified = Chain::new(&origin);
-    loop {
-        let page = reader.entries(verified.size(), 1_000)?;
-        let before = engine.size();
-        for bytes in &page {
-            engine.load(bytes, |d| reader.envelope(d).ok().flatten())?;
-            verified.push(bytes).map_err(|e| LoadError::Chain(e.to_string()))?;
-        }
-        for (size, root) in reader.roots(before, engine.size())? {
-            if engine.tree().root_at(size) != Some(root) {
-                return Err(LoadError::Root { size }.into());
-            }
-        }
-        if page.is_empty() {
-            break;
-        }
-    }
-    let recorded = store.last_root()?.map_or(0, |(size, _)| size);
-    if recorded != engine.size() {
-        let why = format!("{} entries are there, {recorded} were recorded at the last commit", engine.size());
-        return Err(LoadError::Chain(why).into());
-    }
+    let (mut engine, verified) = logs::read(&reader, &accepted, index, &seat.log_origin, &keys)?;
     engine.load_peers(store.peers()?);
     engine.set_webhooks(config.webhooks.iter().map(|w| w.url.clone()).collect());
 
-    let standing = Arc::new(Standing::default());
+    let newer = behind::kept(&config.newest_head(), &seat)?;
+    let newer = newer.filter(|head| engine.tree().root_at(head.size()) != Some(*head.root()));
+    let standing = newer.map(|head| State::Rollback(behind::reason(None, &head, engine.size())));
+    let standing = Arc::new(standing.map_or_else(Standing::default, Standing::new));
     let poison = Arc::clone(&standing);
     let data_dir = config.data_dir.clone();
     let space = Space::new(&config.data_dir, config.min_free_bytes, Box::new(move || free_at(&data_dir)));
@@ -175,6 +158,7 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         standing,
         heartbeat: Duration::from_secs(config.heartbeat_s.get()),
         cosigned: RwLock::new(None),
+        newest_head: config.newest_head(),
         _lock: lock,
     };
     Ok(Opened { node: Arc::new(node), accepted, writer: thread })
@@ -358,7 +342,13 @@ impl Node {
         let mut round = self
             .each_peer(generation, |node, seat| {
                 let head = Arc::clone(&head);
-                async move { node.cosign_by(&seat, &head).await.map(|lines| (seat, lines)) }
+                async move {
+                    let lines = node.cosign_by(&seat, &head).await;
+                    if matches!(lines, Err(PeerError::Protocol(..) | PeerError::Status(..))) {
+                        node.compare(&seat).await;
+                    }
+                    lines.map(|lines| (seat, lines))
+                }
             })
             .await;
         let org = self.charter().org.clone();

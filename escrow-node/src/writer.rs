@@ -204,10 +204,6 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, queue: &Receiver<Job>) -> Result<(), String> {
-        self.look()?;
-        if self.engine.size() > 0 {
-            self.publish()?;
-        }
         loop {
             let first = match queue.recv_timeout(TICK) {
                 Ok(job) => Some(job),
@@ -263,7 +259,7 @@ impl Worker {
         if batch.entries.is_empty() {
             return Ok(());
         }
-        let from = self.verified.size();
+        let from = self.engine.base().saturating_add(self.verified.size());
         let read = self.reader.entries(from, batch.entries.len() as u64).map_err(|e| e.to_string())?;
         for bytes in &read {
             self.verified.push(bytes).map_err(|e| format!("read back from disk: {e}"))?;

@@ -2,6 +2,7 @@
 
 use super::acts::Story;
 use super::bytes::{Evidence, ViewFile};
+use super::{continued, witnesses};
 use crate::bundle::INDEX;
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::finding::{Class, Finding, LogSummary};
@@ -13,10 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 type Seen = BTreeMap<(SeatIndex, SeatIndex), (VerifiedCheckpoint, bool)>;
 
 /// A head that some log's key signed, and the file it is in.
-struct Head<'e> {
-    file: String,
-    head: &'e VerifiedCheckpoint,
+pub(super) struct Head<'e> {
+    pub(super) file: String,
+    pub(super) head: &'e VerifiedCheckpoint,
 }
+
+/// All of them, by origin.
+pub(super) type Heads<'e> = BTreeMap<String, Vec<Head<'e>>>;
 
 /// Judges views, cosigned notes and cosigned entries against the logs.
 pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> (Vec<Finding>, Vec<LogSummary>) {
@@ -39,6 +43,7 @@ pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> (Vec<Find
     for (origin, heads) in &heads {
         on_tree(evidence, origin, heads, &mut out);
     }
+    out.extend(witnesses::check(evidence, stories, &heads));
     cosigned_entries(evidence, stories, &mut out);
     let charter = newest(evidence, stories);
     let generation = charter.and_then(Charter::current_generation);
@@ -57,8 +62,8 @@ fn viewed_head(evidence: &Evidence<'_>, file: &ViewFile) -> Result<Option<Verifi
     Checkpoint::verify(note.as_bytes(), &file.view.log, &key).map(Some).map_err(|e| e.to_string())
 }
 
-fn heads<'e>(evidence: &'e Evidence<'_>, stories: &'e [Story<'_>], seen: &'e Seen) -> BTreeMap<String, Vec<Head<'e>>> {
-    let mut out: BTreeMap<String, Vec<Head<'e>>> = BTreeMap::new();
+fn heads<'e>(evidence: &'e Evidence<'_>, stories: &'e [Story<'_>], seen: &'e Seen) -> Heads<'e> {
+    let mut out: Heads<'e> = BTreeMap::new();
     let mut add = |file: String, head: &'e VerifiedCheckpoint| {
         out.entry(head.origin().to_owned()).or_default().push(Head { file, head })
     };
@@ -123,12 +128,9 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
     }
     if let (Some(h), Some(log)) = (longest, log) {
         let (size, file) = (h.head.size(), &h.file);
-        report(
-            Class::Incomplete,
-            &log.path,
-            "log-short",
-            format!("log shorter than cosigned size {size}, as {file} shows"),
-        );
+        // What a seat lost is no gap of the bundle: its next log says where it went on.
+        let class = if continued::cut(evidence, log).is_some() { Class::Ok } else { Class::Incomplete };
+        report(class, &log.path, "log-short", format!("log shorter than cosigned size {size}, as {file} shows"));
     }
 }
 
@@ -171,16 +173,18 @@ fn coverage(
     let mut logs = Vec::new();
     for story in stories {
         let log = story.log;
-        let relied_on = story.relied_on.unwrap_or(0);
+        // Views are of the newest log of a seat, whose first entry binds the logs before it.
+        let newest = stories.iter().rfind(|s| s.log.seat == log.seat).map_or(log, |s| s.log);
+        let relied_on = story.relied_on.filter(|_| newest.number == log.number).unwrap_or(0);
         let member = |s: &SeatIndex| generation.is_some_and(|g| g.members.contains(s));
         let mut views = 0usize;
         for ((viewer, viewed), (head, counts)) in seen {
-            if !counts || *viewed != log.seat || head.origin() != log.origin || viewer == viewed || !member(viewer) {
+            if !counts || *viewed != log.seat || head.origin() != newest.origin || viewer == viewed || !member(viewer) {
                 continue;
             }
             if head.size() > relied_on {
                 views += 1;
-            } else {
+            } else if newest.number == log.number {
                 let path = crate::bundle::view_path(*viewer, *viewed);
                 let detail =
                     format!("its note of size {} was made before entry {relied_on}, and does not count", head.size());

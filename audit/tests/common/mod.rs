@@ -2,6 +2,8 @@
 //! default; a test bends what it wants bent.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub(crate) mod forge;
+
 use escrow_audit::bundle::{BundleBuilder, Meta};
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use escrow_audit::entry::{Chain, StatementRef};
@@ -54,6 +56,10 @@ pub(crate) struct Node {
     pub(crate) tree: Tree,
     pub(crate) entries: Vec<Vec<u8>>,
     pub(crate) facts: Facts,
+    /// Entries of its earlier logs that its facts go on from.
+    pub(crate) base: u64,
+    /// Its earlier logs: entries, and the note for them.
+    pub(crate) closed: Vec<(Vec<Vec<u8>>, Vec<u8>)>,
     /// The newest note each node holds of this log: index of the holder.
     pub(crate) held: BTreeMap<SeatIndex, VerifiedCheckpoint>,
 }
@@ -71,6 +77,8 @@ impl Node {
             tree: Tree::new(),
             entries: Vec::new(),
             facts: Facts::new(),
+            base: 0,
+            closed: vec![],
             held: BTreeMap::new(),
         }
     }
@@ -120,6 +128,11 @@ fn person(id: &str, roles: &[&str], key: &SigningKey, sealing: Option<SealingKey
 impl Cluster {
     /// Three seats with their genesis entries.
     pub(crate) fn new() -> Self {
+        Self::bent(|_| {})
+    }
+
+    /// The same under another charter.
+    pub(crate) fn bent(bend: impl FnOnce(&mut Charter)) -> Self {
         let nodes: Vec<Node> = (1..=3).map(Node::new).collect();
         let names = ["ann", "bob", "req", "leg", "dpo", "off"];
         let people: BTreeMap<&str, SigningKey> =
@@ -145,7 +158,7 @@ impl Cluster {
             previous_log_head: None,
         });
         let now: Timestamp = w("2026-11-21T09:00:00.000Z");
-        let charter = Charter {
+        let mut charter = Charter {
             kind: Kind::Charter,
             org: w("acme"),
             nonce: Nonce::random(),
@@ -187,6 +200,7 @@ impl Cluster {
                 sealing_key_days: 365,
             },
         };
+        bend(&mut charter);
         let mut this = Self {
             nodes,
             people,
@@ -237,7 +251,7 @@ impl Cluster {
         node.chain.push(&bytes).unwrap();
         node.tree.append(leaf_hash(&bytes));
         node.entries.push(bytes);
-        let record = record::read(&entry, 0, envelope).unwrap();
+        let record = record::read(&entry, node.base, envelope).unwrap();
         if let Err(e) = node.facts.fold(&record) {
             self.refusals.push(format!("seat {} entry {}: {e}", node.index, entry.seq));
         }
@@ -688,8 +702,10 @@ impl Cluster {
         let mut b = BundleBuilder::new();
         for n in logs {
             let node = &self.nodes[*n];
-            let checkpoint = node.head(node.tree.size()).to_bytes();
-            b.add_log(node.index, node.entries.clone(), checkpoint).unwrap();
+            let current = (node.entries.clone(), node.head(node.tree.size()).to_bytes());
+            for (entries, checkpoint) in node.closed.iter().cloned().chain([current]) {
+                b.add_log(node.index, entries, checkpoint).unwrap();
+            }
         }
         for e in &self.statements {
             b.add_statement(e.bytes()).unwrap();

@@ -19,9 +19,17 @@ use std::time::Instant;
 /// `release.authorized` entry is durable, it is used up by [`Engine::deliver`] or [`Engine::abort`].
 #[derive(Debug)]
 pub struct Authorised {
+    seq: u64,
     request: Digest,
     /// When collecting began, on the monotonic clock.
     since: Instant,
+}
+
+impl Committed<Logged<Authorised>> {
+    /// Position of the durable `release.authorized` entry in the current log, which peers must cosign.
+    pub fn seq(&self) -> u64 {
+        self.get().what().seq
+    }
 }
 
 /// A reply that may not leave before its entry is durable: the bytes come out of
@@ -39,15 +47,15 @@ pub struct Delivered {
     pub reply: Vec<u8>,
     /// The node's statement about it.
     pub release: Envelope,
-    /// Position of the `release.delivered` entry.
-    pub seq: u64,
+    /// Position of the `release.delivered` entry, counted over all logs of the seat.
+    pub position: u64,
 }
 
 impl Committed<Logged<SealedReply>> {
     /// Opens the lock: the entry is durable.
     pub fn send(self) -> Delivered {
-        let (seq, SealedReply { reply, release }) = self.spend();
-        Delivered { reply, release, seq }
+        let (position, SealedReply { reply, release }) = self.spend();
+        Delivered { reply, release, position }
     }
 }
 
@@ -75,7 +83,7 @@ impl Engine {
         let envelope = Envelope::sign(&verdict, &[&self.keys.statement]).map_err(unsigned)?;
         let logged = self.append(&Event::Statement {}, Some(&envelope))?;
         self.batch.attachments.extend(e.context);
-        Ok((envelope, logged.seq()))
+        Ok((envelope, logged.position()))
     }
 
     fn make_verdict(&self, request: &Digest, e: &Evaluation, valid_until: Timestamp) -> Result<Verdict, Refusal> {
@@ -134,10 +142,11 @@ impl Engine {
             answers: digests(&answers),
         };
         let logged = self.append(&event, Some(call))?;
+        let seq = logged.position().saturating_sub(self.base);
         for e in permits.iter().chain(&answers) {
             self.keep(e);
         }
-        Ok(logged.of(Authorised { request: permit.request, since }))
+        Ok(logged.of(Authorised { seq, request: permit.request, since }))
     }
 
     /// Deliver: evaluates everything afresh; still permit, the authorisation young enough and its
@@ -154,14 +163,13 @@ impl Engine {
         note: &VerifiedCheckpoint,
         open: impl FnOnce(&Permit) -> Result<Vec<Share>, Refusal>,
     ) -> Result<Logged<SealedReply>, Refusal> {
-        let (seq, authorised) = authorised.spend();
-        let outcome = self.try_deliver(seq, &authorised, note, open);
-        outcome.inspect_err(|refusal| self.abort_entry(seq, authorised.request, refusal.rule.code()))
+        let (_, authorised) = authorised.spend();
+        let outcome = self.try_deliver(&authorised, note, open);
+        outcome.inspect_err(|refusal| self.abort_entry(authorised.seq, authorised.request, refusal.rule.code()))
     }
 
     fn try_deliver(
         &mut self,
-        authorized: u64,
         authorised: &Authorised,
         note: &VerifiedCheckpoint,
         open: impl FnOnce(&Permit) -> Result<Vec<Share>, Refusal>,
@@ -170,7 +178,7 @@ impl Engine {
             return Err(Refusal::new(Rule::PermitInvalid, "the authorisation is 60 seconds old; call again"));
         }
         let permit = gate::deliver(&self.facts, &authorised.request, self.now)?;
-        self.check_cosigned(authorized, note, permit.generation)?;
+        self.check_cosigned(authorised.seq, note, permit.generation)?;
         let shares = open(&permit)?;
         let genesis = self.facts.genesis().ok_or_else(|| Refusal::new(Rule::CharterUnknown, "no genesis"))?;
         let context = ReplyContext {
@@ -198,7 +206,7 @@ impl Engine {
         };
         let envelope = Envelope::sign(&release, &[&self.keys.statement]).map_err(unsigned)?;
         let event = Event::Delivered {
-            authorized,
+            authorized: authorised.seq,
             note: Digest::of(&note.to_bytes()),
             request: release.request,
             reply: release.reply,
@@ -210,7 +218,7 @@ impl Engine {
     }
 
     /// No log, no share: the note must be a checkpoint of this log on this tree, cover the
-    /// authorisation, and bear the cosignatures of w other member seats.
+    /// authorisation, and bear cosignatures of w other member seats from within its life.
     fn check_cosigned(&self, seq: u64, note: &VerifiedCheckpoint, generation: u32) -> Result<(), Refusal> {
         let missing = |why: String| Refusal::new(Rule::CosignaturesMissing, why);
         let charter = self.charter()?;
@@ -226,7 +234,8 @@ impl Engine {
         }
         let peers = generation.members.iter().filter(|m| **m != self.seat).filter_map(|m| charter.seat(*m));
         let keys: Vec<_> = peers.filter_map(|s| witness_verifier(&charter.org, s).ok()).collect();
-        let have = note.cosigners(&keys).map_err(|e| missing(e.to_string()))?.len();
+        let skew = charter.limits.clock_skew_s;
+        let have = note.timely_cosigners(&keys, self.now, skew).map_err(|e| missing(e.to_string()))?.len();
         if have < generation.w() {
             return Err(missing(format!("{have} of {} other nodes have cosigned the authorisation", generation.w())));
         }
@@ -235,15 +244,15 @@ impl Engine {
 
     /// Logs that an authorised release was not delivered.
     pub fn abort(&mut self, authorised: Committed<Logged<Authorised>>, reason: &str) {
-        let (seq, authorised) = authorised.spend();
-        self.abort_entry(seq, authorised.request, reason);
+        let (_, authorised) = authorised.spend();
+        self.abort_entry(authorised.seq, authorised.request, reason);
     }
 
     /// An authorisation never survives a restart.
     pub(crate) fn abort_leftovers(&mut self) {
         let open: Vec<_> = self.facts.open_authorisations().collect();
-        for (seq, request) in open {
-            self.abort_entry(seq, request, "restart");
+        for (position, request) in open {
+            self.abort_entry(position.saturating_sub(self.base), request, "restart");
         }
     }
 

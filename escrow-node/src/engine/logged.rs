@@ -101,7 +101,7 @@
 //! ```compile_fail,E0451
 //! use escrow_node::engine::Logged;
 //! fn forged() -> Logged<()> {
-//!     Logged { seq: 0, what: () }
+//!     Logged { position: 0, what: () }
 //! }
 //! ```
 
@@ -111,7 +111,7 @@ use crate::writer::Committed;
 /// What was appended, and where. Only the engine makes one.
 #[derive(Debug)]
 pub struct Logged<T> {
-    seq: u64,
+    position: u64,
     what: T,
 }
 
@@ -124,30 +124,29 @@ pub struct Destruction {
 }
 
 impl<T> Logged<T> {
-    /// Position of the entry.
-    pub fn seq(&self) -> u64 {
-        self.seq
+    /// Position of the entry, counted over all logs of the seat.
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
-    pub(super) fn new(seq: u64, what: T) -> Self {
-        Self { seq, what }
+    pub(super) fn new(position: u64, what: T) -> Self {
+        Self { position, what }
+    }
+
+    pub(super) fn what(&self) -> &T {
+        &self.what
     }
 
     /// The same entry, taken for what it is about.
     pub(super) fn of<U>(self, what: U) -> Logged<U> {
-        Logged { seq: self.seq, what }
+        Logged { position: self.position, what }
     }
 }
 
 impl<T> Committed<Logged<T>> {
-    /// Position of the durable entry.
-    pub fn seq(&self) -> u64 {
-        self.get().seq
-    }
-
     /// Position and content, when they are put to use.
     pub(crate) fn spend(self) -> (u64, T) {
-        let Logged { seq, what } = self.into_inner();
-        (seq, what)
+        let Logged { position, what } = self.into_inner();
+        (position, what)
     }
 }

@@ -71,7 +71,7 @@ impl Running {
     async fn log(&self, n: u64) -> Result<u64, Stopped> {
         let event = Event::Cosigned { origin: "acme/2/log".into(), size: n, root: Digest([7; 32]) };
         let logged = self.writer.run(move |e| e.append(&event, None)).await?;
-        Ok(logged.transpose().unwrap().seq())
+        Ok(logged.transpose().unwrap().into_inner().position())
     }
 
     /// The reason for which it stopped; waits for it.
@@ -182,7 +182,7 @@ async fn case_76_what_is_not_read_back_as_written_is_not_signed() {
                 e.attach(b"note".to_vec());
                 let digest = Digest::of(b"statement");
                 e.batch.statements.push((digest, digest, b"statement".to_vec()));
-                logged.seq()
+                logged.position()
             })
             .await;
         assert_eq!(outcome.err(), Some(Stopped), "{what}");

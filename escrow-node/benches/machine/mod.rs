@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Prints what the numbers depend on.
-pub fn facts() {
+pub(crate) fn facts() {
     let read = |path: &str, key: &str| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let line = text.lines().find_map(|l| l.strip_prefix(key).map(|v| v.trim_matches([' ', '\t', ':']).to_owned()));
@@ -22,18 +22,18 @@ pub fn facts() {
 }
 
 /// A folder beside the build, not on a file system in memory.
-pub fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for measurements")
 }
 
 /// Sorts, and gives the middle.
-pub fn median(of: &mut [f64]) -> f64 {
+pub(crate) fn median(of: &mut [f64]) -> f64 {
     of.sort_by(f64::total_cmp);
     of.get(of.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Commits rows (bytes, leaf) batch by batch, as little as a log on SQLite can do.
-pub fn raw(file: &Path, batches: &[Vec<(Vec<u8>, [u8; 32])>]) -> Duration {
+pub(crate) fn raw(file: &Path, batches: &[Vec<(Vec<u8>, [u8; 32])>]) -> Duration {
     let mut c = open(file);
     let start = Instant::now();
     let mut seq = 0i64;
