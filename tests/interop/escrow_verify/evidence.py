@@ -1,0 +1,333 @@
+"""The bytes layer of section 21: every file in its place, bound by a log, by a signature or by what it follows from."""
+import json
+import re
+
+from . import logs, statements, strict
+from .charters import Charter, check_charter
+from .keys import hexdigest
+from .statements import Envelope
+from .strict import Bad, digest, listed, nonce, number, org, record, seat, show_time, text, word
+
+README = """EVIDENCE BUNDLE of {org}
+
+This folder holds signed logs, statements and views of escrow nodes. It shows who asked for
+messages to become readable, why, who approved, what each node decided under which rule and
+to which key it released. It holds no key, no share and no message.
+
+TO VERIFY
+
+You need the digest of the organisation's first charter FROM A SOURCE OF YOUR OWN: its
+operators, a notary, a court file. This bundle claims
+
+  {charter}
+
+and proves nothing if you copy the digest from here. Then run, without any network:
+
+  escrow verify FOLDER --charter-digest DIGEST
+
+It answers OK, TAMPERED (altered), MISBEHAVIOUR (a key contradicted itself), VIOLATION (an
+act against the rules), INCOMPLETE or MALFORMED, and lists every finding. By hand:
+
+  sha256sum -c tagmanifest-sha256.txt && sha256sum -c manifest-sha256.txt
+
+checks that the files are as they were packed, and nothing else.
+
+CONTENTS (newest time in the evidence: {created})
+
+Logs:
+{logs}Requests:
+{requests}Folders of data/: charters, logs, statements (signed envelopes by digest), attachments
+(policy contexts and countersigned log heads), views (what each node holds of the others).
+"""
+
+_index = record(
+    schema=word("escrow.bundle.v1"), org=org, charter=digest, export=nonce, created=strict.time,
+    logs=listed(record(seat=seat, origin=text, size=number()), ordered=True, key=lambda x: x["seat"]),
+    requests=listed(digest, ordered=True))
+
+
+class Log:
+    """One node's log: what its note signs, entry by entry."""
+
+    def __init__(self, path, seat_index, origin):
+        self.path, self.seat, self.origin = path, seat_index, origin
+        self.rows, self.entries, self.tree, self.head, self.stop = [], [], None, None, None
+
+    @property
+    def named(self):
+        """Statement digests of all its entries."""
+        return {e.stmt for e in self.entries if e.stmt}
+
+
+class Evidence:
+    """What a bundle holds, after its bytes were checked against the pinned genesis digest."""
+
+    def __init__(self, files, report):
+        self.files, self.report, self.pinned = files, report, report.pinned
+        self.charters, self.statements, self.logs, self.views = {}, {}, [], []
+        self.by_digest = {}
+        try:
+            self.read_index()
+        except Bad as e:
+            report.add("MALFORMED", "index", "data/bundle.json", e)
+            return
+        self.places()
+        self.read_envelopes()
+        if not self.read_charters():
+            return
+        for number_, named in enumerate(self.index["logs"]):
+            self.read_log(number_, named)
+        self.read_views()
+        self.bind()
+        self.follow()
+
+    def tampered(self, rule, file, detail="", **more):
+        self.report.add("TAMPERED", rule, file, detail, **more)
+
+    def read_index(self):
+        data = self.files.get("data/bundle.json")
+        if data is None:
+            raise Bad("missing")
+        self.raw_index = strict.parse(data, 1 << 26)
+        self.index = _index(self.raw_index)
+        names = ["schema", "org", "charter", "export", "created", "logs", "requests"]
+        ordered = {n: self.raw_index[n] for n in names}
+        ordered["logs"] = [{n: x[n] for n in ("seat", "origin", "size")} for x in ordered["logs"]]
+        if (json.dumps(ordered, indent=2, ensure_ascii=False) + "\n").encode() != data:
+            raise Bad("not the one spelling of this index")
+
+    def under(self, folder):
+        return {p: b for p, b in self.files.items() if p.startswith(f"data/{folder}/")}
+
+    def places(self):
+        seats = {x["seat"] for x in self.index["logs"]}
+        patterns = {
+            "charters": r"[0-9]{4}\.json", "statements": r"[0-9a-f]{64}\.json", "attachments": r"[0-9a-f]{64}",
+            "views": r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}\.json", "logs": r"([1-9][0-9]{0,2})/(entries\.jsonl|checkpoint\.txt)"}
+        for path in self.files:
+            if not path.startswith("data/") or path in ("data/README.txt", "data/bundle.json"):
+                continue
+            folder, _, rest = path.removeprefix("data/").partition("/")
+            found = folder in patterns and re.fullmatch(patterns[folder], rest, re.ASCII)
+            if not found or folder == "logs" and int(found[1]) not in seats:
+                self.tampered("place", path, "nothing of a bundle stands there")
+
+    def envelope(self, path, data):
+        try:
+            return Envelope(data)
+        except Bad as e:
+            self.tampered("envelope", path, e)
+            return None
+
+    def read_envelopes(self):
+        self.charter_files = []
+        for path, data in sorted(self.under("charters").items()):
+            e = self.envelope(path, data)
+            if e and e.kind != "charter":
+                self.tampered("place", path, "not a charter")
+            elif e:
+                self.charter_files.append((path, e))
+        for path, data in self.under("statements").items():
+            if hexdigest(data) != path.rsplit("/", 1)[1].removesuffix(".json"):
+                self.tampered("name", path, "is not named by its digest")
+            e = self.envelope(path, data)
+            if e and e.kind in ("charter", "view"):
+                self.tampered("place", path, f"a {e.kind} does not stand there")
+            elif e:
+                self.statements[e.env] = (path, e)
+                self.by_digest.setdefault(e.digest, []).append(e)
+        for path, data in self.under("attachments").items():
+            if hexdigest(data) != path.rsplit("/", 1)[1]:
+                self.tampered("name", path, "is not named by its digest")
+        self.attachments = {p.rsplit("/", 1)[1]: b for p, b in self.under("attachments").items()}
+
+    def read_charters(self):
+        """Builds the chain of verified versions from the pinned genesis; False without a genesis."""
+        todo = []
+        for path, e in self.charter_files:
+            self.statements[e.env] = (path, e)
+            if e.sound:
+                todo.append((path, Charter(e)))
+        progress = True
+        while progress:
+            progress = False
+            for path, c in list(todo):
+                before = self.charters.get(c.previous)
+                if c.digest in self.charters or (c.digest != self.pinned if before is None else False):
+                    continue
+                keys = statements.by_id([*(before.keys() if before else ()), *c.keys()])
+                try:
+                    check_charter(c, c.envelope.signers(keys), before, self.chain(before))
+                except Bad:
+                    continue
+                self.charters[c.digest] = c
+                progress = True
+        if self.pinned not in self.charters or self.index["charter"] != self.pinned:
+            self.tampered("charter-pinned", "data/charters", "the first charter is not the pinned one")
+            return False
+        genesis = self.charters[self.pinned]
+        if genesis.body["org"] != self.index["org"]:
+            self.tampered("charter-pinned", "data/bundle.json", "another organisation")
+        ordered = sorted((e for _, e in self.charter_files if e.sound), key=lambda e: (e.body["version"], e.digest, e.env))
+        for place, e in enumerate(ordered, 1):
+            if self.statements[e.env][0] != f"data/charters/{place:04}.json":
+                self.tampered("name", self.statements[e.env][0], "charters are numbered by version and digest")
+        for path, e in self.charter_files:
+            if not e.sound:
+                self.tampered("charter-pinned", path, "not a charter")
+            elif e.digest not in self.charters and e.body["previous"] not in self.charters:
+                self.tampered("charter-pinned", path, "does not lead back to the pinned charter")
+        return True
+
+    def chain(self, charter):
+        out = []
+        while charter is not None:
+            out.append(charter)
+            charter = self.charters.get(charter.previous)
+        return out
+
+    def log_keys(self, origin):
+        """(seat, log key) pairs that verified charters give an origin."""
+        return {(s["index"], s["log_key"]) for c in self.charters.values() for s in c.body["seats"] if s["log_origin"] == origin}
+
+    def witnesses(self):
+        """(name, key, seat) of every witness that a verified charter lists."""
+        return {(f"{c.body['org']}/{s['index']}/witness", s["witness_key"], s["index"])
+                for c in self.charters.values() for s in c.body["seats"]}
+
+    def check_note(self, data, origin):
+        """A checkpoint signed by the origin's log key, no line of it bad or unlisted; answers it and its cosigners."""
+        head = logs.Checkpoint(data)
+        if head.origin != origin:
+            raise Bad(f"a checkpoint of {head.origin!r}")
+        keys = {k.raw for _, k in self.log_keys(origin)}
+        known = {(origin, logs.note_key_id(origin, 1, k)) for k in keys}
+        cosigners = set()
+        if not any(logs.log_signed(head.note, origin, k) for k in keys):
+            raise Bad("not signed by the log's key")
+        for name, key, index in self.witnesses():
+            known.add((name, logs.note_key_id(name, 4, key.raw)))
+            if logs.cosigned(head.note, name, key.raw):
+                cosigners.add((index, key.raw))
+        if any((name, key_id) not in known for name, key_id, _ in head.note.lines):
+            raise Bad("a line of a key that no charter lists")
+        return head, cosigners
+
+    def read_log(self, place, named):
+        folder = f"data/logs/{named['seat']}/"
+        log = Log(folder + "entries.jsonl", named["seat"], named["origin"])
+        data, note = self.files.get(log.path), self.files.get(folder + "checkpoint.txt")
+        for path, there in ((log.path, data), (folder + "checkpoint.txt", note)):
+            if there is None:
+                self.tampered("missing", path, "the index names this log", seat=log.seat)
+        if data is None or note is None:
+            return
+        if log.seat not in {s for s, _ in self.log_keys(log.origin)}:
+            self.tampered("checkpoint", folder + "checkpoint.txt", "no charter gives this seat that origin", seat=log.seat)
+            return
+        log.rows = data.split(b"\n")
+        if log.rows.pop() != b"":
+            self.tampered("entries", log.path, "the last line does not end", seat=log.seat)
+        try:
+            head, _ = self.check_note(note, log.origin)
+        except Bad as e:
+            self.tampered("checkpoint", folder + "checkpoint.txt", e, seat=log.seat)
+            return
+        log.head = head
+        if not head.size == named["size"] == len(log.rows):
+            self.tampered("size", log.path, f"{len(log.rows)} lines, index {named['size']}, note {head.size}", seat=log.seat)
+            return
+        log.tree = logs.Tree([statements.sha256(b"\0" + r) for r in log.rows])
+        if log.tree.root(log.tree.size) != head.root:
+            self.tampered("root", log.path, "the lines do not lead to the signed root", seat=log.seat)
+            return
+        self.logs.append(log)
+        before, time = bytes(32), 0
+        for position, row in enumerate(log.rows):
+            try:
+                entry = logs.Entry(row)
+                if (entry.seq, entry.log, entry.prev) != (position, log.origin, before.hex()) or entry.ts < time:
+                    raise Bad("does not follow the entry before")
+            except Bad as e:
+                self.report.add("VIOLATION", "chain", log.path, e, position, log.seat)
+                break
+            log.entries.append(entry)
+            before, time = entry.leaf, entry.ts
+
+    def seat_keys(self, index):
+        return [c.seats[index]["statement_key"] for c in self.charters.values() if index in c.seats]
+
+    def by_seat(self, e):
+        """True if the seat that a sound statement names signed it, alone."""
+        try:
+            return len(e.signers(statements.by_id(self.seat_keys(e.body["seat"])))) == 1
+        except Bad:
+            return False
+
+    def read_views(self):
+        for path, data in sorted(self.under("views").items()):
+            viewer, viewed = map(int, path.rsplit("/", 1)[1].removesuffix(".json").split("-"))
+            e = self.envelope(path, data)
+            if e is None:
+                continue
+            if e.kind != "view" or not e.sound or e.body["seat"] != viewer or not self.by_seat(e):
+                self.tampered("view", path, "not a view signed by its seat")
+            elif viewed not in {s for s, _ in self.log_keys(e.body["log"])}:
+                self.tampered("view", path, "of another log")
+            else:
+                self.views.append((path, viewer, viewed, e))
+        if self.views and all(e.body["export"] != self.index["export"] for *_, e in self.views):
+            self.tampered("export", "data/bundle.json", "no view is of this export")
+
+    def bind(self):
+        """Every statement, charter and attachment is named by a log."""
+        envs, payloads, blobs = set(), set(), set()
+        for log in self.logs:
+            for entry in log.entries:
+                if entry.env:
+                    envs.add(entry.env)
+                if entry.type == "release.authorized":
+                    payloads |= {d for n in ("permits", "answers") for d in _texts(entry.body.get(n))}
+                elif entry.type == "release.delivered":
+                    blobs |= set(_texts([entry.body.get("note")]))
+        for env, (path, e) in self.statements.items():
+            if env in envs:
+                pass
+            elif e.digest not in payloads:
+                self.tampered("unreferenced", path, "no log names it")
+            elif e.kind not in ("verdict", "restriction-answer") or not e.sound or not self.by_seat(e):
+                self.tampered("signature", path, "not signed by its seat")
+        blobs |= {e.body["context"] for _, e in self.statements.values() if e.kind == "verdict" and e.sound}
+        for name in self.attachments.keys() - blobs:
+            self.tampered("unreferenced", f"data/attachments/{name}", "nothing names it")
+
+    def follow(self):
+        """README, bag-info.txt, `created` and `requests` follow from the rest."""
+        index, raw = self.index, self.raw_index
+        rows = "".join(f"  seat {x['seat']}: {x['size']} entries, {x['origin']}\n" for x in index["logs"])
+        readme = README.format(
+            org=index["org"], charter=index["charter"], created=raw["created"], logs=rows,
+            requests="".join(f"  {r}\n" for r in index["requests"]))
+        if "data/README.txt" not in self.files:
+            self.tampered("missing", "data/README.txt")
+        elif self.files["data/README.txt"] != readme.encode():
+            self.tampered("readme", "data/README.txt", "does not follow from data/bundle.json")
+        times = [e.ts for log in self.logs for e in log.entries] + [e.body["at"] for *_, e in self.views]
+        if index["created"] != max(times, default=0):
+            self.tampered("created", "data/bundle.json", "not the newest time in the evidence")
+        matters = set()
+        for name in index["requests"]:
+            found = self.by_digest.get(name, ())
+            if not any(e.stmt == name and e.type in ("request", "self-recovery") for log in self.logs for e in log.entries):
+                self.tampered("request", "data/bundle.json", f"no log holds the request {name}")
+            matters |= {e.body["matter"] for e in found if e.kind == "request" and e.sound}
+        payload = {p: b for p, b in self.files.items() if p.startswith("data/")}
+        ids = "".join(f"External-Identifier: {m}\n" for m in sorted(matters) or [index["org"]])
+        info = (f"Bag-Software-Agent: escrow.bundle.v1\nBagging-Date: {show_time(index['created'])[:10]}\n{ids}"
+                f"Payload-Oxum: {sum(map(len, payload.values()))}.{len(payload)}\n")
+        if self.files.get("bag-info.txt") != info.encode():
+            self.tampered("bag-info", "bag-info.txt", "does not follow from the rest")
+
+
+def _texts(value):
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []

@@ -1,0 +1,133 @@
+"""The whole verification of section 21, but for policy replay."""
+from . import package
+from .acts import Judge
+from .evidence import Evidence
+from .report import Report
+from .strict import Bad
+
+
+def verify_files(files, pinned):
+    """The report about a bundle given as path -> bytes."""
+    report = Report(pinned)
+    package.check(files, report)
+    if report.altered:
+        return report
+    report.done.append("package")
+    evidence = Evidence(files, report)
+    if report.altered:
+        return report
+    report.done.append("bytes")
+    judges = [Judge(evidence, log, report) for log in evidence.logs]
+    for judge in judges:
+        judge.run()
+    forks(evidence, report)
+    report.done.append("acts")
+    views(evidence, judges, report)
+    report.done.append("views")
+    for judge in judges:
+        for rule, entry, detail in judge.record:
+            judge.violation(rule, entry, detail)
+    report.done.append("record")
+    count(evidence, judges, report)
+    return report
+
+
+def verify_folder(folder, pinned):
+    try:
+        files = package.read_folder(folder)
+    except package.Unreadable as e:
+        report = Report(pinned)
+        report.add("MALFORMED", "path", str(folder), e)
+        return report
+    return verify_files(files, pinned)
+
+
+def forks(evidence, report):
+    """Two valid successors of one charter version."""
+    voided = {d for c in evidence.charters.values() for d in c.body["voided"]}
+    heirs = {}
+    for c in evidence.charters.values():
+        if c.previous:
+            heirs.setdefault(c.previous, set()).add(c.digest)
+    for previous, both in heirs.items():
+        if len(both) > 1:
+            report.add("OK" if both & voided else "MISBEHAVIOUR", "charter-fork", "data/charters",
+                       f"two successors of {previous}: {', '.join(sorted(both))}")
+
+
+def views(evidence, judges, report):
+    trees = {log.origin: log for log in evidence.logs}
+    heads = {}      # origin -> list of (file, size, root) that the log's key signed
+    for log in evidence.logs:
+        heads.setdefault(log.origin, []).append((log.path.replace("entries.jsonl", "checkpoint.txt"), log.head.size, log.head.root))
+    for judge in judges:
+        for file, head in judge.delivered_notes:
+            heads.setdefault(judge.log.origin, []).append((file, head.size, head.root))
+    good = {}       # origin -> {viewer: size}
+    for path, viewer, viewed, e in evidence.views:
+        body = e.body
+        if body["export"] != evidence.index["export"] or body["charter"] not in evidence.charters \
+                or body["org"] != evidence.index["org"]:
+            report.add("INCOMPLETE", "view-foreign", path, "made for another export, charter or organisation", seat=viewer)
+            continue
+        if body["note"] is None:
+            continue
+        try:
+            head, _ = evidence.check_note(body["note"].encode(), body["log"])
+        except Bad as x:
+            report.add("VIOLATION", "view-note", path, x, seat=viewer)
+            continue
+        heads.setdefault(body["log"], []).append((path, head.size, head.root))
+        if viewer != viewed:
+            good.setdefault(body["log"], {})[viewer] = (head.size, path)
+    for origin, known in heads.items():
+        log, beyond = trees.get(origin), {}
+        for file, size, root in known:
+            if log and size <= log.tree.size:
+                if log.tree.root(size) != root:
+                    report.add("MISBEHAVIOUR", "fork", file, f"{origin} signed two roots of size {size}", seat=log.seat)
+                continue
+            if log:
+                report.add("INCOMPLETE", "log-short", log.path, f"log shorter than cosigned size {size}", seat=log.seat)
+            if beyond.setdefault(size, (root, file))[0] != root:
+                report.add("MISBEHAVIOUR", "fork", file, f"{origin} signed two roots of size {size}: {beyond[size][1]}")
+    for judge in judges:
+        for seq, origin, size, root in judge.cosigned:
+            log = trees.get(origin)
+            if log and size > log.tree.size:
+                report.add("INCOMPLETE", "log-short", log.path, f"log shorter than cosigned size {size}", seat=log.seat)
+            elif log and log.tree.root(size) != root:
+                report.add("INCOMPLETE", "cosigned-elsewhere", judge.log.path, f"another head of {origin}", seq, judge.log.seat)
+    charter = max((j.facts.charter for j in judges if j.facts.charter), key=lambda c: c.version,
+                  default=evidence.charters[evidence.pinned])
+    members, w = charter.current["members"], charter.current["t"] - 1
+    for seat in members:
+        if all(log.seat != seat for log in evidence.logs):
+            report.add("INCOMPLETE", "log-missing", "data/logs", f"no log of seat {seat}", seat=seat)
+    for judge in judges:
+        log, count_ = judge.log, 0
+        last = -1 if judge.last_release is None else judge.last_release
+        for viewer, (size, path) in good.get(log.origin, {}).items():
+            if viewer not in members:
+                continue
+            if size > last:
+                count_ += 1
+            else:
+                report.add("OK", "view-old", path, f"of size {size}, before the last release", seat=viewer)
+        bound = count_ - (len(members) - 1 - w)
+        if bound < 1:
+            report.add("INCOMPLETE", "views-missing", log.path, f"{count_} views", seat=log.seat)
+        report.logs.append({
+            "seat": log.seat, "origin": log.origin, "size": log.tree.size, "views": count_, "fork_bound": max(bound, 0)})
+
+
+def count(evidence, judges, report):
+    kinds = lambda *names: {e.digest for _, e in evidence.statements.values() if e.kind in names}
+    events = lambda name: sum(e.type == name for j in judges for e in j.log.entries)
+    report.counts |= {
+        "files": len(evidence.files), "entries": sum(len(j.log.entries) for j in judges),
+        "statements": sum(e.kind != "charter" for _, e in evidence.statements.values()), "charters": len(evidence.charters),
+        "requests": len(kinds("request")), "recoveries": len(kinds("self-recovery")),
+        "authorized": events("release.authorized"), "delivered": events("release.delivered"),
+        "aborted": events("release.aborted"), "views": len(evidence.views)}
+    report.releases.sort(key=lambda r: (r["seat"], r["seq"]))
