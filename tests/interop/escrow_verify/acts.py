@@ -3,9 +3,11 @@ from . import gate, logs, statements
 from .admit import Admission
 from .facts import Facts, Refused, need
 from .keys import hexdigest
+from .report import Report
 from .statements import Bad
 
 MINUTE = 60_000
+BEFORE_CONTEXT = (["policy-unknown"], ["policy-error"], ["recipient-is-requestor"])
 
 
 class Stop(Exception):
@@ -18,12 +20,12 @@ class Judge:
     def __init__(self, evidence, log, report):
         self.evidence, self.log, self.report = evidence, log, report
         self.facts = Facts(log.seat, evidence.pinned)
-        self.cosigned, self.notes, self.last_release = [], [], None
-        self.delivered_notes = []
+        self.cosigned, self.last_release = [], None
+        self.delivered_notes, self.relied_on = [], []
         self.record = []
 
-    def run(self):
-        for entry in self.log.entries:
+    def run(self, size=None):
+        for entry in self.log.entries[:size]:
             try:
                 self.entry(entry)
             except Stop:
@@ -46,15 +48,16 @@ class Judge:
     def unresolved(self, entry, what):
         self.report.add("INCOMPLETE", "unresolved", self.log.path, f"{what} is not there", entry.seq, self.log.seat)
 
-    def payload(self, entry, digest, kind):
-        """A statement of a kind that is named by its payload digest only, signed by its seat."""
-        found = [e for e in self.evidence.by_digest.get(digest, ()) if e.kind == kind and e.sound]
-        if not found:
-            if self.evidence.by_digest.get(digest):
-                return None
-            self.unresolved(entry, f"{kind} {digest}")
-            raise Stop
-        return next((e for e in found if self.evidence.by_seat(e)), None)
+    def named(self, entry, digests, kind):
+        """Statements of a kind that are named by payload digest, signed by their seat; None for one that is not."""
+        out = []
+        for digest in digests:
+            found = self.evidence.by_digest.get(digest, ())
+            if found:
+                out.append(next((e for e in found if e.kind == kind and e.sound and self.evidence.by_seat(e)), None))
+            else:
+                self.unresolved(entry, f"{kind} {digest}")
+        return out
 
     def entry(self, entry):
         facts = self.facts
@@ -63,8 +66,8 @@ class Judge:
         except Bad as e:
             self.violation("record", entry, e)
             return
-        if (entry.seq == 0) != (entry.type == "genesis"):
-            self.violation("genesis", entry, "the genesis is entry 0 and no other")
+        if (entry.seq == 0) != (entry.type == ("genesis" if self.log.number == 1 else "log.continued")):
+            self.violation("genesis", entry, "a log begins with its genesis, a later one with log.continued")
             if entry.seq == 0:
                 raise Stop
             return
@@ -106,9 +109,36 @@ class Judge:
             raise Refused("logged-twice")
         envelope.body  # raises Bad: malformed
         if envelope.kind == "verdict":
-            return self.on_verdict(entry, envelope)
+            return self.judge_verdict(entry, envelope)
         signers = Admission(facts, envelope, entry.ts).admit()
         facts.fold(entry, envelope, signers)
+
+    def on_log_continued(self, entry, body, envelope):
+        before = next((x for x in self.evidence.logs if (x.seat, x.number) == (self.log.seat, self.log.number - 1)), None)
+        if before is None or body["size"] > before.tree.size:
+            self.report.add("INCOMPLETE", "no-log", self.log.path, f"{body['log']} is not there up to {body['size']}", 0, self.log.seat)
+            raise Stop
+        if (body["seat"], body["log"]) != (self.log.seat, before.origin) or before.tree.root(body["size"]).hex() != body["root"]:
+            self.violation("genesis", entry, "does not go on from the log before")
+            raise Stop
+        earlier = Judge(self.evidence, before, Report(self.evidence.pinned))
+        earlier.run(body["size"])
+        self.facts, self.facts.open = earlier.facts, {}
+
+    def on_clock_anomaly(self, entry, body, envelope):
+        pass
+
+    def on_misbehaviour(self, entry, body, envelope):
+        heads = []
+        for name in (body["first"], body["second"]):
+            if name not in self.evidence.attachments:
+                return self.unresolved(entry, f"note {name}")
+            try:
+                heads.append(self.evidence.signed_head(self.evidence.attachments[name], body["origin"]))
+            except Bad as e:
+                raise Refused("misbehaviour", e) from None
+        need(heads[0].size == heads[1].size and heads[0].root != heads[1].root, "misbehaviour", "the notes do not contradict")
+        self.report.add("MISBEHAVIOUR", "fork", self.log.path, f"{body['origin']} signed two roots of size {heads[0].size}", entry.seq)
 
     def on_charter_accepted(self, entry, body, envelope):
         facts = self.facts
@@ -123,7 +153,7 @@ class Judge:
         members = self.facts.charter.current["members"]
         peers = set(body["peers"]) & set(members) - {self.log.seat}
         needed = len(members) - self.facts.charter.current["t"] + 1
-        if len(peers) < needed or len(body["peers"]) != len(peers):
+        if len(peers) < needed:
             self.violation("ready-quorum", entry, f"{len(peers)} peers, {needed} needed")
         for open_ in self.facts.open.values():
             open_["restarted"] = True
@@ -137,7 +167,8 @@ class Judge:
         if origin == self.log.origin:
             self.violation("cosigned-own", entry)
             return
-        if size <= self.facts.heads.get(origin, (-1,))[0]:
+        before = self.facts.heads.get(origin, (-1, ""))
+        if size < before[0] or size == before[0] and root != before[1]:
             self.violation("cosigned-backwards", entry, f"{origin} at {size}")
         else:
             self.facts.heads[origin] = (size, root)
@@ -146,8 +177,8 @@ class Judge:
     def on_release_authorized(self, entry, body, envelope):
         facts, at = self.facts, entry.ts
         call = envelope.body
-        permits = [self.payload(entry, d, "verdict") for d in body["permits"]]
-        answers = [self.payload(entry, d, "restriction-answer") for d in body["answers"]]
+        permits = self.named(entry, body["permits"], "verdict")
+        answers = self.named(entry, body["answers"], "restriction-answer")
         if envelope.digest in facts.calls:
             raise Refused("logged-twice")
         broken = []
@@ -161,8 +192,11 @@ class Judge:
             asked, counted = gate.could_permit(facts, body["request"], at)
             need(sorted(d["digest"] for d in counted.values()) == body["decisions"], "decisions", "not those counted")
             generation = facts.request_items(asked)[0]["generation"]
-            self.permits(entry, body["request"], generation, permits)
-            self.answers(entry, body["request"], generation, answers)
+            self.relied_on += [(entry, p) for p in permits if p]
+            # What is missing was reported; the rest cannot be counted without it.
+            if len(permits) == len(body["permits"]) and len(answers) == len(body["answers"]):
+                self.permits(entry, body["request"], generation, permits)
+                self.answers(entry, body["request"], generation, answers)
         except Refused as e:
             broken.append(e)
         for e in broken:
@@ -181,23 +215,26 @@ class Judge:
             need(e is not None, "permit-invalid", "not signed by its seat")
             v = e.body
             seat = v["seat"]
-            need(seat in group["members"] and seat != self.log.seat, "permit-invalid", "not of another member")
+            if seat == self.log.seat:
+                continue
+            need(seat in group["members"], "permit-invalid", "not of a member")
             need(v["org"] == facts.charter.body["org"] and v["request"] == request and v["outcome"] == "permit",
                  "permit-invalid", "not a permit for this request")
             need(v["charter"] == facts.charter.digest, "permit-invalid", "under another charter")
-            need(v["valid_until"] > entry.ts, "permit-invalid", "expired")
+            need(entry.ts <= v["valid_until"], "permit-invalid", "expired")
             need(v["valid_until"] - v["decided"] <= limits["permit_life_s"] * 1000, "permit-invalid", "lives too long")
             need(v["decided"] <= entry.ts + limits["clock_skew_s"] * 1000, "permit-invalid", "decided in the future")
             seats.add(seat)
-            self.own_log_has(entry, e)
         need(len(seats) >= group["t"] - 1, "permits-missing", f"{len(seats)} permits")
 
-    def own_log_has(self, entry, permit):
-        other = next((x for x in self.evidence.logs if x.seat == permit.body["seat"]), None)
-        if other is None:
-            self.report.add("INCOMPLETE", "no-log", self.log.path, f"no log of seat {permit.body['seat']}", entry.seq, self.log.seat)
-        elif permit.digest not in other.named:
-            self.report.add("VIOLATION", "verdict-unlogged", other.path, f"permit {permit.digest}", None, other.seat)
+    def permits_logged(self):
+        """A permit relied on here is in the log of its own seat, if that log goes on after it was decided."""
+        for entry, permit in self.relied_on:
+            for other in (x for x in self.evidence.logs if x.seat == permit.body["seat"]):
+                last = other.entries[-1].ts if other.entries else 0
+                if permit.digest not in other.named and permit.body["decided"] < last:
+                    self.report.add("VIOLATION", "verdict-unlogged", other.path,
+                                    f"permit {permit.digest}, relied on in entry {entry.seq} of {self.log.path}", None, other.seat)
 
     def answers(self, entry, request, generation, answers):
         facts, seats = self.facts, set()
@@ -207,7 +244,7 @@ class Judge:
         for e in answers:
             need(e is not None, "answer-invalid", "not signed by its seat")
             a = e.body
-            need(a["seat"] in group["members"] and a["seat"] != self.log.seat, "answer-invalid", "not of another member")
+            need(a["seat"] != self.log.seat, "answer-invalid", "its own")
             need(a["asker"] == self.log.seat and a["request"] == request and a["org"] == facts.charter.body["org"],
                  "answer-invalid", "made for somebody else")
             need(a["matter"] == matter and consents <= set(a["consents"]) and revocable <= set(a["revocable"]),
@@ -215,7 +252,7 @@ class Judge:
             need(entry.ts - MINUTE - skew <= a["at"] <= entry.ts + skew, "answer-invalid", "of another time")
             known = facts.logged.keys() | facts.refused
             need(set(a["restrictions"]) <= known, "answer-invalid", "names a restriction that is not logged here")
-            seats.add(a["seat"])
+            seats |= {a["seat"]} & set(group["members"])
         need(len(seats) >= group["t"] - 1, "answer-invalid", f"{len(seats)} answers")
 
     def on_release_delivered(self, entry, body, envelope):
@@ -265,7 +302,7 @@ class Judge:
             self.unresolved(entry, f"note {body['note']}")
             return
         try:
-            head, cosigners = self.evidence.check_note(data, self.log.origin)
+            head = self.evidence.signed_head(data, self.log.origin)
         except Bad as e:
             raise Refused("note", e) from None
         self.delivered_notes.append((f"data/attachments/{body['note']}", head))
@@ -273,8 +310,15 @@ class Judge:
         asked = self.facts.asked.get(body["request"])
         items = self.facts.request_items(asked) if asked else []
         need(items, "item-unknown")
-        group = self.members(items[0]["generation"])
-        peers = {key for seat, key in cosigners if seat in group["members"] and seat != self.log.seat}
+        group, charter = self.members(items[0]["generation"]), self.facts.charter
+        peers = set()
+        for seat in set(group["members"]) & charter.seats.keys() - {self.log.seat}:
+            key = charter.seats[seat]["witness_key"].raw
+            try:
+                if logs.cosigned(head.note, f"{charter.body['org']}/{seat}/witness", key):
+                    peers.add(key)
+            except Bad as e:
+                raise Refused("note", e) from None
         need(len(peers) >= group["t"] - 1, "cosignatures", f"{len(peers)} cosigners")
 
     def on_release_aborted(self, entry, body, envelope):
@@ -283,7 +327,7 @@ class Judge:
 
     # The record layer
 
-    def on_verdict(self, entry, envelope):
+    def judge_verdict(self, entry, envelope):
         facts, v, at = self.facts, envelope.body, entry.ts
         Admission(facts, envelope, at).admit()
         facts.logged[envelope.digest] = "verdict"
@@ -302,15 +346,15 @@ class Judge:
         try:
             asked = gate.floor(facts, v["request"], at)
         except Refused as e:
-            if v["outcome"] != "refuse" or v["reasons"] != [e.rule] or v["context"] is not None:
+            if (v["outcome"], v["reasons"], v["context"], v["policies"], v["decisions"]) != ("refuse", [e.rule], None, [], []):
                 found.append(("verdict-floor", entry, f"the floor refuses with {e.rule}"))
-            if v["decisions"]:
-                found.append(("verdict-decisions", entry, "nothing is counted below the floor"))
             return
         counted = gate.approvals(facts, asked)
         if v["context"] is None:
-            found.append(("verdict-floor", entry, "the floor refuses nothing"))
-        elif v["context"] != hexdigest(gate.context(facts, asked, at)):
+            if v["outcome"] != "refuse" or v["reasons"] not in BEFORE_CONTEXT:
+                found.append(("verdict-floor", entry, "the floor refuses nothing"))
+            return
+        if v["context"] != hexdigest(gate.context(facts, asked, at)):
             found.append(("verdict-context", entry, "the facts give another context"))
         if v["decisions"] != sorted(d["digest"] for d in counted.values()):
             found.append(("verdict-decisions", entry, "not those that count"))

@@ -35,7 +35,7 @@ class Admission:
             self.versions = [facts.charter]
         elif restriction(self.envelope):
             need(named is not None, "charter-unknown")
-            self.versions = [named, facts.charter]
+            self.versions = [named if facts.was_in_force(named.digest) else facts.charter, facts.charter]
         else:
             need(body["charter"] == facts.charter.digest,
                  "charter-stale" if facts.was_in_force(body["charter"]) else "charter-unknown")
@@ -139,20 +139,22 @@ class Admission:
         facts, charter = self.facts, self.facts.charter
         need(self.quorum(charter, "registrar") >= charter.body["registrar_quorum"], "quorum-missing")
         self.token_versions(*(d["subject"] for d in self.body["devices"]))
-        listed = {k.raw for c in facts.charters.values() for k in c.keys()}
-        listed |= {s[k].raw for c in facts.charters.values() for s in c.body["seats"] for k in ("log_key", "witness_key")}
-        taken = {}
-        for k, known in facts.devices.items():
-            taken.setdefault(k.raw, set()).update(e["subject"] for e in known)
+        seats, people = charter.body["seats"], charter.body["people"]
+        listed = {s[k].raw for s in seats for k in ("statement_key", "log_key", "witness_key")}
+        listed |= {k["key"].raw for p in people for k in p["keys"]}
+        opened = {s["sealing"] for s in seats} | {p["sealing"] for p in people}
+        sealed_to = {e["sealing"]: e["subject"] for known in facts.devices.values() for e in known}
         for d in self.body["devices"]:
             need(d["sealing"].usable(), "malformed", "sealing key")
-            need(d["key"].raw not in listed and taken.get(d["key"].raw, set()) <= {d["subject"]}, "device-taken")
+            known = facts.devices.get(d["key"], ())
+            need(d["key"].raw not in listed and all(e["subject"] == d["subject"] for e in known), "device-taken")
+            need(d["sealing"] not in opened, "device-taken", "a listed sealing key")
+            need(sealed_to.setdefault(d["sealing"], d["subject"]) == d["subject"], "device-taken", "another's sealing key")
 
     def revocation(self):
-        def check(charter):
-            need(self.quorum(charter, "registrar") >= charter.body["registrar_quorum"]
-                 or self.quorum(charter, "admin") >= charter.body["admin_quorum"], "quorum-missing")
-        self.any_version(check)
+        named = self.versions[0].body
+        most = lambda role: max(self.quorum(c, role) for c in self.versions)
+        need(most("registrar") >= named["registrar_quorum"] or most("admin") >= named["admin_quorum"], "quorum-missing")
 
     def consent(self):
         c, charter = self.body, self.facts.charter
@@ -279,7 +281,8 @@ class Admission:
             return
         body = asked.body
         need(who != body["by"], "approver-is-requestor")
-        need(who != facts.recipient_person(asked, charter), "approver-is-recipient")
+        kind, to = body["recipient"]
+        need(kind == "device" or who != to["id"], "approver-is-recipient")
         need(who not in facts.was_filter_team(body["matter"], body["items"], asked.digest), "filter-team-on-case")
 
     def query(self):

@@ -42,16 +42,17 @@ Logs:
 
 _index = record(
     schema=word("escrow.bundle.v1"), org=org, charter=digest, export=nonce, created=strict.time,
-    logs=listed(record(seat=seat, origin=text, size=number()), ordered=True, key=lambda x: x["seat"]),
+    logs=listed(record(seat=seat, number=number(1), origin=text, size=number()), ordered=True,
+                key=lambda x: (x["seat"], x["number"])),
     requests=listed(digest, ordered=True))
 
 
 class Log:
     """One node's log: what its note signs, entry by entry."""
 
-    def __init__(self, path, seat_index, origin):
-        self.path, self.seat, self.origin = path, seat_index, origin
-        self.rows, self.entries, self.tree, self.head, self.stop = [], [], None, None, None
+    def __init__(self, path, seat_index, number_, origin):
+        self.path, self.seat, self.number, self.origin = path, seat_index, number_, origin
+        self.rows, self.entries, self.tree, self.head = [], [], None, None
 
     @property
     def named(self):
@@ -75,8 +76,8 @@ class Evidence:
         self.read_envelopes()
         if not self.read_charters():
             return
-        for number_, named in enumerate(self.index["logs"]):
-            self.read_log(number_, named)
+        for named in self.index["logs"]:
+            self.read_log(named)
         self.read_views()
         self.bind()
         self.follow()
@@ -92,7 +93,7 @@ class Evidence:
         self.index = _index(self.raw_index)
         names = ["schema", "org", "charter", "export", "created", "logs", "requests"]
         ordered = {n: self.raw_index[n] for n in names}
-        ordered["logs"] = [{n: x[n] for n in ("seat", "origin", "size")} for x in ordered["logs"]]
+        ordered["logs"] = [{n: x[n] for n in ("seat", "number", "origin", "size")} for x in ordered["logs"]]
         if (json.dumps(ordered, indent=2, ensure_ascii=False) + "\n").encode() != data:
             raise Bad("not the one spelling of this index")
 
@@ -100,16 +101,16 @@ class Evidence:
         return {p: b for p, b in self.files.items() if p.startswith(f"data/{folder}/")}
 
     def places(self):
-        seats = {x["seat"] for x in self.index["logs"]}
+        known = {f"{x['seat']}/{x['number']}" for x in self.index["logs"]}
         patterns = {
             "charters": r"[0-9]{4}\.json", "statements": r"[0-9a-f]{64}\.json", "attachments": r"[0-9a-f]{64}",
-            "views": r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}\.json", "logs": r"([1-9][0-9]{0,2})/(entries\.jsonl|checkpoint\.txt)"}
+            "views": r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}\.json", "logs": r"([1-9][0-9]*/[1-9][0-9]*)/(entries\.jsonl|checkpoint\.txt)"}
         for path in self.files:
             if not path.startswith("data/") or path in ("data/README.txt", "data/bundle.json"):
                 continue
             folder, _, rest = path.removeprefix("data/").partition("/")
             found = folder in patterns and re.fullmatch(patterns[folder], rest, re.ASCII)
-            if not found or folder == "logs" and int(found[1]) not in seats:
+            if not found or folder == "logs" and found[1] not in known:
                 self.tampered("place", path, "nothing of a bundle stands there")
 
     def envelope(self, path, data):
@@ -143,7 +144,7 @@ class Evidence:
 
     def read_charters(self):
         """Builds the chain of verified versions from the pinned genesis; False without a genesis."""
-        todo = []
+        todo, self.held = [], set()
         for path, e in self.charter_files:
             self.statements[e.env] = (path, e)
             if e.sound:
@@ -153,7 +154,7 @@ class Evidence:
             progress = False
             for path, c in list(todo):
                 before = self.charters.get(c.previous)
-                if c.digest in self.charters or (c.digest != self.pinned if before is None else False):
+                if path in self.held or before is None and c.digest != self.pinned:
                     continue
                 keys = statements.by_id([*(before.keys() if before else ()), *c.keys()])
                 try:
@@ -161,22 +162,13 @@ class Evidence:
                 except Bad:
                     continue
                 self.charters[c.digest] = c
+                self.held.add(path)
                 progress = True
-        if self.pinned not in self.charters or self.index["charter"] != self.pinned:
-            self.tampered("charter-pinned", "data/charters", "the first charter is not the pinned one")
+        if self.pinned not in self.charters:
+            self.tampered("charter-pinned", "data/bundle.json", "the pinned charter is not there, or does not hold")
             return False
-        genesis = self.charters[self.pinned]
-        if genesis.body["org"] != self.index["org"]:
-            self.tampered("charter-pinned", "data/bundle.json", "another organisation")
-        ordered = sorted((e for _, e in self.charter_files if e.sound), key=lambda e: (e.body["version"], e.digest, e.env))
-        for place, e in enumerate(ordered, 1):
-            if self.statements[e.env][0] != f"data/charters/{place:04}.json":
-                self.tampered("name", self.statements[e.env][0], "charters are numbered by version and digest")
-        for path, e in self.charter_files:
-            if not e.sound:
-                self.tampered("charter-pinned", path, "not a charter")
-            elif e.digest not in self.charters and e.body["previous"] not in self.charters:
-                self.tampered("charter-pinned", path, "does not lead back to the pinned charter")
+        if self.index["charter"] != self.pinned or self.index["org"] != self.charters[self.pinned].body["org"]:
+            self.tampered("index", "data/bundle.json", "names another charter or organisation")
         return True
 
     def chain(self, charter):
@@ -195,41 +187,43 @@ class Evidence:
         return {(f"{c.body['org']}/{s['index']}/witness", s["witness_key"], s["index"])
                 for c in self.charters.values() for s in c.body["seats"]}
 
-    def check_note(self, data, origin):
-        """A checkpoint signed by the origin's log key, no line of it bad or unlisted; answers it and its cosigners."""
+    def signed_head(self, data, origin):
+        """A checkpoint that the origin's log key signed, whoever else did."""
         head = logs.Checkpoint(data)
         if head.origin != origin:
             raise Bad(f"a checkpoint of {head.origin!r}")
-        keys = {k.raw for _, k in self.log_keys(origin)}
-        known = {(origin, logs.note_key_id(origin, 1, k)) for k in keys}
-        cosigners = set()
-        if not any(logs.log_signed(head.note, origin, k) for k in keys):
+        if not any([logs.log_signed(head.note, origin, k.raw) for _, k in self.log_keys(origin)]):
             raise Bad("not signed by the log's key")
-        for name, key, index in self.witnesses():
+        return head
+
+    def own_head(self, data, origin):
+        """The note beside a log: every line is by a key that a charter lists, and verifies."""
+        head = self.signed_head(data, origin)
+        known = {(origin, logs.note_key_id(origin, 1, k.raw)) for _, k in self.log_keys(origin)}
+        for name, key, _ in self.witnesses():
             known.add((name, logs.note_key_id(name, 4, key.raw)))
-            if logs.cosigned(head.note, name, key.raw):
-                cosigners.add((index, key.raw))
+            logs.cosigned(head.note, name, key.raw)
         if any((name, key_id) not in known for name, key_id, _ in head.note.lines):
             raise Bad("a line of a key that no charter lists")
-        return head, cosigners
+        return head
 
-    def read_log(self, place, named):
-        folder = f"data/logs/{named['seat']}/"
-        log = Log(folder + "entries.jsonl", named["seat"], named["origin"])
+    def read_log(self, named):
+        folder = f"data/logs/{named['seat']}/{named['number']}/"
+        log = Log(folder + "entries.jsonl", named["seat"], named["number"], named["origin"])
         data, note = self.files.get(log.path), self.files.get(folder + "checkpoint.txt")
         for path, there in ((log.path, data), (folder + "checkpoint.txt", note)):
             if there is None:
                 self.tampered("missing", path, "the index names this log", seat=log.seat)
         if data is None or note is None:
             return
-        if log.seat not in {s for s, _ in self.log_keys(log.origin)}:
-            self.tampered("checkpoint", folder + "checkpoint.txt", "no charter gives this seat that origin", seat=log.seat)
+        if self.origins(log.seat)[log.number - 1:log.number] != [log.origin]:
+            self.tampered("checkpoint", folder + "checkpoint.txt", "not the origin of this seat's log", seat=log.seat)
             return
         log.rows = data.split(b"\n")
-        if log.rows.pop() != b"":
+        if not data or log.rows.pop() != b"":
             self.tampered("entries", log.path, "the last line does not end", seat=log.seat)
         try:
-            head, _ = self.check_note(note, log.origin)
+            head = self.own_head(note, log.origin)
         except Bad as e:
             self.tampered("checkpoint", folder + "checkpoint.txt", e, seat=log.seat)
             return
@@ -288,10 +282,12 @@ class Evidence:
                     envs.add(entry.env)
                 if entry.type == "release.authorized":
                     payloads |= {d for n in ("permits", "answers") for d in _texts(entry.body.get(n))}
-                elif entry.type == "release.delivered":
-                    blobs |= set(_texts([entry.body.get("note")]))
+                elif entry.type in ("release.delivered", "misbehaviour"):
+                    blobs |= set(_texts([entry.body.get(n) for n in ("note", "first", "second")]))
+        behind = b"".join(b"".join(log.rows[len(log.entries):]) for log in self.logs)
+        named_behind = lambda name: bool(behind) and name.encode() in behind
         for env, (path, e) in self.statements.items():
-            if env in envs:
+            if env in envs or path in self.held or named_behind(env) or named_behind(e.digest):
                 pass
             elif e.digest not in payloads:
                 self.tampered("unreferenced", path, "no log names it")
@@ -299,6 +295,8 @@ class Evidence:
                 self.tampered("signature", path, "not signed by its seat")
         blobs |= {e.body["context"] for _, e in self.statements.values() if e.kind == "verdict" and e.sound}
         for name in self.attachments.keys() - blobs:
+            if named_behind(name):
+                continue
             self.tampered("unreferenced", f"data/attachments/{name}", "nothing names it")
 
     def follow(self):
@@ -318,8 +316,8 @@ class Evidence:
         matters = set()
         for name in index["requests"]:
             found = self.by_digest.get(name, ())
-            if not any(e.stmt == name and e.type in ("request", "self-recovery") for log in self.logs for e in log.entries):
-                self.tampered("request", "data/bundle.json", f"no log holds the request {name}")
+            if not any(e.kind in ("request", "self-recovery") and e.sound for e in found):
+                self.tampered("request", "data/bundle.json", f"the request {name} is not there")
             matters |= {e.body["matter"] for e in found if e.kind == "request" and e.sound}
         payload = {p: b for p, b in self.files.items() if p.startswith("data/")}
         ids = "".join(f"External-Identifier: {m}\n" for m in sorted(matters) or [index["org"]])

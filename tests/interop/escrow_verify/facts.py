@@ -1,6 +1,5 @@
 """Section 15: what a log says, folded entry by entry; and the helpers that gate and admission share."""
 from . import statements
-from .statements import Bad
 
 DAY = 86_400_000
 
@@ -50,10 +49,10 @@ class Facts:
         self.asked = {}
         self.decisions, self.cancellations, self.vetoes = {}, {}, {}
         self.open = {}              # authorisations: position -> (time, request, restarted)
-        self.refused = set()
+        self.refused = set()        # statements that `refused` entries name
         self.calls, self.queries = set(), set()
         self.heads = {}             # origin -> (size, root) cosigned here
-        self.restrictions = []      # (digest, kind, body, key)
+        self.restrictions = {}      # what is restricted, by whom -> digest of the first that said so
 
     # Charters
 
@@ -116,7 +115,7 @@ class Facts:
         """A withdrawal of it that counts."""
         body = self.consents[consent]
         for w in self.withdrawals.get(consent, ()):
-            if w["subject"] == body["subject"] and (not w["device"] or body["basis"] == "consent" or w["office"]):
+            if w["subject"] == body["subject"] and (not w["device"] or body["basis"] == "consent"):
                 return True
         return False
 
@@ -256,11 +255,32 @@ class Facts:
             keys |= {k["key"] for k in self.charter.people[p]["keys"]}
         return asked.body["matter"], consents, {("key", k) for k in keys} | {("enrolment", e) for e in enrolments}
 
+    def restrict(self, kind, body, digest, signers):
+        """Remembers a restriction, unless it says nothing new."""
+        order = ("approve", "recuse", "deny")
+        if kind == "decision" and body["choice"] != "approve":
+            before = self.strongest(body["request"], body["by"])
+            if before is None or order.index(before) < order.index(body["choice"]):
+                self.restrictions[digest] = digest
+        elif kind == "matter" and body["action"] == "close":
+            self.restrictions[digest] = digest
+        elif kind == "withdrawal":
+            what = (body["consent"], body["subject"], signers[0] in self.devices)
+            self.restrictions.setdefault(what, digest)
+        elif kind == "revocation":
+            how, which = body["revokes"]
+            self.restrictions.setdefault(which.raw if how == "key" else which, digest)
+        elif kind == "cancellation":
+            self.restrictions.setdefault((body["request"], body["by"]), digest)
+        elif kind == "veto":
+            self.restrictions.setdefault((body["recovery"], body["by"]), digest)
+
     # The fold. Everything here was admitted.
 
     def fold(self, entry, envelope, signers):
         at, kind, body, digest = entry.ts, envelope.kind, envelope.body, envelope.digest
         self.logged.setdefault(digest, kind)
+        self.restrict(kind, body, digest, signers)
         if kind == "enrolment":
             for device in body["devices"]:
                 known = {**device, "digest": digest, "from": body["from"], "until": body["until"], "logged": at}
@@ -276,10 +296,8 @@ class Facts:
         elif kind == "consent":
             self.consents.setdefault(digest, body)
         elif kind == "withdrawal":
-            device = signers[0] in self.devices
-            office = not device
             self.withdrawals.setdefault(body["consent"], []).append(
-                {"subject": body["subject"], "device": device, "office": office})
+                {"subject": body["subject"], "device": signers[0] in self.devices})
             if body["consent"] not in self.consents:
                 for k in signers:
                     self.early[k] = self.early.get(k, 0) + 1

@@ -53,14 +53,13 @@ def _floor_request(facts, asked, at):
     need(len({i["generation"] for i in items}) == 1, "mixed-generations")
     scope = body["scope"]
     need({i["about"]["thread"] for i in items} == set(scope["threads"]), "item-scope")
-    need(all(overlap(i["about"], scope) for i in items), "item-scope")
     for i in items:
+        need(overlap(i["about"], scope), "item-scope")
         facts.consent_live(i["consent"], at)
-    for i in items:
         consent = facts.consents[i["consent"]]
         need(body["purpose"] in consent["purposes"], "consent-scope")
         need(body["basis"] != "consent" or consent["basis"] == "consent", "consent-scope")
-    need(all(body["policy"] in {p["id"] for p in i["policies"]} for i in items), "policy-not-agreed")
+        need(body["policy"] in {p["id"] for p in i["policies"]}, "policy-not-agreed")
     need(not facts.in_scope(charter, body["by"], asked), "requestor-in-scope")
     kind, to = body["recipient"]
     subjects = facts.subjects(asked)
@@ -78,7 +77,6 @@ def _floor_request(facts, asked, at):
         token = enrolled["subject"]
         need(token not in subjects and all(token[0] == v for v, _ in subjects), "recipient-in-scope")
         receiver = facts.person_of_device(to["enrolment"], to["key"], charter)
-        need(receiver is None or not facts.in_scope(charter, receiver, asked), "recipient-in-scope")
     else:
         receiver = to["id"]
         need(not facts.in_scope(charter, receiver, asked), "recipient-in-scope")
@@ -145,7 +143,7 @@ def approvals(facts, asked):
         if named is None or any(role not in c.body["approver_roles"] or role not in c.people.get(who, {"roles": ()})["roles"]
                                 for c in (now, named)):
             continue
-        window = facts.person_key(named, who, key) or facts.person_key(now, who, key)
+        window = facts.person_key(now, who, key)
         if window is None or not window["from"] <= d["logged"] < window["until"] or key.raw in facts.revoked_raw:
             continue
         if excluded(facts, asked, who, now):
@@ -171,11 +169,11 @@ def _consents(facts, asked, at):
         if not inside:
             out["outside"] += 1
             continue
-        theirs = [i["about"] for i in items if {"token": token, "inside": True} in i["about"]["participants"]]
+        theirs = [i["about"] for i in items if token in {p["token"] for p in i["about"]["participants"]}]
         own = [c for d, c in facts.consents.items()
                if c["subject"] == token and c["basis"] == "consent" and body["purpose"] in c["purposes"]
                and not facts.withdrawn(d) and at < c["expires"]]
-        agreed = any(all(covers(c, a) for a in theirs) for c in own)
+        agreed = all(any(covers(c, a) for c in own) for a in theirs)
         out["consented" if agreed else "informed"] += 1
     return out
 

@@ -255,9 +255,6 @@ class Key:
     def __hash__(self):
         return hash(self.spelled)
 
-    def __lt__(self, other):
-        return (self.method, self.encoding) < (other.method, other.encoding)
-
     def __repr__(self):
         return self.spelled[:40]
 

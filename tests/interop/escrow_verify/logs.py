@@ -28,6 +28,9 @@ BODIES = {
     "release.aborted": _body("aborted", authorized=number(), request=digest, reason=strict.code),
     "witness.cosigned": _body("cosigned", origin=text, size=number(), root=digest),
     "refused": _body("refused", kind=text, rule=strict.code, statement=digest),
+    "log.continued": _body("continued", log=text, root=digest, seat=seat, size=number()),
+    "clock.anomaly": _body("clock", by_ms=number(-strict.INT_MAX)),
+    "misbehaviour": _body("misbehaviour", first=digest, origin=text, second=digest),
     "node.ready": _body("ready", peers=listed(seat)),
 }
 NAMES_STATEMENT = {"genesis": "charter", "release.authorized": "release-call", "release.delivered": "release"}

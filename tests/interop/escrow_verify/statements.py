@@ -25,7 +25,7 @@ caller = one_of(person=person, device=public)
 
 def revoked_order(value):
     kind, what = value
-    return (kind == "key", (what.method, what.encoding) if kind == "key" else ("", bytes.fromhex(what)))
+    return (kind == "key", (what.raw, what.method, what.encoding) if kind == "key" else (bytes.fromhex(what), "", b""))
 
 
 def spoken(shape, low, high):
