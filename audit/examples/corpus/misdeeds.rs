@@ -3,7 +3,7 @@
 
 use super::common::{Cluster, seat_index};
 use super::story::{
-    append_entry, append_raw, approved, asked, bent, bent_by, digest, envelope_of, first, join, permitted, recovering,
+    append_entry, append_raw, approved, asked, bent, bent_by, digest, envelope_of, permitted, recovering,
     succeed, successor, verdicts,
 };
 use super::valid::{again, cancellation, code, matter, query, revocation};
@@ -660,10 +660,10 @@ pub(super) const STORIES: &[Story] = &[
     }),
     ("charter-with-one-key-twice", || {
         let mut c = asked();
-        let mut next = c.charter.clone();
-        let key = c.people["leg"].clone();
-        join(&mut c, &mut next, "two", &["legal"], key);
-        let (_, next) = successor(&c, |n| n.people = next.people);
+        let (_, next) = successor(&c, |n| {
+            let key = n.people[3].keys[0].clone();
+            n.people[4].keys.push(key);
+        });
         logged(&mut c, 1, &next)
     }),
     // What is not there

@@ -13,7 +13,7 @@ use escrow_core::query::{Query, Question};
 use escrow_core::release::Caller;
 use escrow_core::request::{Cancellation, DelayedNotice, Notice, Recipient, RecipientDevice, RecipientPerson, Request};
 use escrow_core::{Code, Digest, Envelope, Kind, Nonce, SigningKey};
-use escrow_policy::Event;
+use escrow_policy::{Event, Rule};
 
 pub(super) const STORIES: &[Story] = &[
     ("valid-release", || Cluster::honest().into()),
@@ -141,14 +141,14 @@ pub(super) const STORIES: &[Story] = &[
         let own = query(&c, 0, Caller::Device(c.device.public()), Question::Own);
         let own = Envelope::sign(&own, &[&c.device]).unwrap();
         c.submit_to(&[0], &own);
-        let refused = Event::Refused { kind: Kind::Request, rule: code("request-limits"), statement: Digest::of(b"x") };
+        let refused = Event::Refused { kind: Kind::Request, rule: Rule::RequestLimits, statement: Digest::of(b"x") };
         c.log(0, &refused, None);
         three_verdicts(c)
     }),
     ("valid-second-charter", || {
         let mut c = asked();
         join_third_approver(&mut c);
-        again(&mut c, |r| r.basis = escrow_core::consent::Basis::Consent);
+        again(&mut c, |_| {});
         c.decide("aud", "legal", Choice::Approve);
         c.decide("dpo", "dpo", Choice::Approve);
         let permits: Vec<_> = (0..3).map(|n| c.verdict(n, |_| {})).collect();

@@ -207,6 +207,14 @@ class Evidence:
             raise Bad("a line of a key that no charter lists")
         return head
 
+    def origins(self, index):
+        """Origins of a seat's logs, first to last."""
+        out = []
+        for c in sorted(self.charters.values(), key=lambda c: (c.version, c.digest)):
+            if index in c.seats and c.seats[index]["log_origin"] not in out:
+                out.append(c.seats[index]["log_origin"])
+        return out
+
     def read_log(self, named):
         folder = f"data/logs/{named['seat']}/{named['number']}/"
         log = Log(folder + "entries.jsonl", named["seat"], named["number"], named["origin"])
