@@ -152,12 +152,16 @@ def files(base, others, rng):
                  ("data/logs/1/2/entries.jsonl", b""), ("data/charters/0002.json", base["data/charters/0001.json"]),
                  ("data/statements/x.json", b"{}"), ("data/a b", b"x"), ("data/attachments/" + sha(b"x"), b"x"),
                  ("data/views/1-9.json", base["data/views/1-2.json"]), *rng.sample(stray, 5)]
+    b = Bundle({**base, "notes.txt": b"x"})
+    b.pack()
+    b.files[TAGS] = "".join(f"{sha(b.files[p])}  {p}\n" for p in (INFO, "bagit.txt", MANIFEST, "notes.txt")).encode()
+    yield "file added, manifests recomputed", b.files
     for path, data in additions:
         if path not in base:
             yield "file added", {**base, path: data}
             yield "file added, manifests recomputed", Bundle({**base, path: data}).pack()
     views = [p for p in base if p.startswith("data/views/")]
-    for a, b in (("data/charters/0001.json", "data/charters/0002.json"), (views[0], "data/views/3-3.json"),
+    for a, b in (("data/charters/0001.json", "data/charters/0007.json"), (views[0], "data/views/3-3.json"),
                  (views[0], views[1]), ("data/logs/1/1/entries.jsonl", "data/logs/1/2/entries.jsonl"),
                  ("data/README.txt", "data/readme.txt"), ("bag-info.txt", "bag-information.txt")):
         copy = {p: d for p, d in base.items() if p not in (a, b)}

@@ -22,7 +22,7 @@ class Judge:
         self.facts = Facts(log.seat, evidence.pinned)
         self.cosigned, self.last_release = [], None
         self.delivered_notes, self.relied_on = [], []
-        self.record = []
+        self.record, self.span = [], None
 
     def run(self, size=None):
         for entry in self.log.entries[:size]:
@@ -35,6 +35,7 @@ class Judge:
             except Bad as e:
                 self.violation("malformed", entry, e)
             self.facts.size = entry.seq + 1
+            self.span = (self.span[0] if self.span else entry.ts, entry.ts)
             if entry.type.startswith("release."):
                 self.last_release = entry.seq
             if self.facts.charter is None:
@@ -150,6 +151,8 @@ class Judge:
         facts.accepted.append((charter, entry.ts))
 
     def on_node_ready(self, entry, body, envelope):
+        for seq in sorted(self.facts.open):
+            self.violation("authorization-open", entry, f"a restart that did not abort entry {seq}")
         members = self.facts.charter.current["members"]
         peers = set(body["peers"]) & set(members) - {self.log.seat}
         needed = len(members) - self.facts.charter.current["t"] + 1
@@ -311,15 +314,16 @@ class Judge:
         items = self.facts.request_items(asked) if asked else []
         need(items, "item-unknown")
         group, charter = self.members(items[0]["generation"]), self.facts.charter
-        peers = set()
+        peers, now, skew = set(), entry.ts // 1000, charter.limits["clock_skew_s"]
         for seat in set(group["members"]) & charter.seats.keys() - {self.log.seat}:
             key = charter.seats[seat]["witness_key"].raw
             try:
-                if logs.cosigned(head.note, f"{charter.body['org']}/{seat}/witness", key):
+                when = logs.cosigned(head.note, f"{charter.body['org']}/{seat}/witness", key)
+                if when is not None and now - 60 - skew <= when <= now + skew:
                     peers.add(key)
             except Bad as e:
                 raise Refused("note", e) from None
-        need(len(peers) >= group["t"] - 1, "cosignatures", f"{len(peers)} cosigners")
+        need(len(peers) >= group["t"] - 1, "cosignatures", f"{len(peers)} cosigners of that time")
 
     def on_release_aborted(self, entry, body, envelope):
         opened = self.facts.open.pop(body["authorized"], None)

@@ -42,7 +42,7 @@ Logs:
 
 _index = record(
     schema=word("escrow.bundle.v1"), org=org, charter=digest, export=nonce, created=strict.time,
-    logs=listed(record(seat=seat, number=number(1), origin=text, size=number()), ordered=True,
+    logs=listed(record(seat=seat, number=strict.u32, origin=text, size=number()), ordered=True,
                 key=lambda x: (x["seat"], x["number"])),
     requests=listed(digest, ordered=True))
 
@@ -126,8 +126,14 @@ class Evidence:
             e = self.envelope(path, data)
             if e and e.kind != "charter":
                 self.tampered("place", path, "not a charter")
+            elif e and any(e.env == other.env for _, other in self.charter_files):
+                self.tampered("place", path, "there twice")
             elif e:
                 self.charter_files.append((path, e))
+        order = lambda f: (f[1].body["version"] if f[1].sound else strict.INT_MAX + 1, f[1].digest, f[1].env)
+        for place, (path, e) in enumerate(sorted(self.charter_files, key=order), 1):
+            if path != f"data/charters/{place:04}.json":
+                self.tampered("name", path, "charters are numbered by version, digest and envelope digest")
         for path, data in self.under("statements").items():
             if hexdigest(data) != path.rsplit("/", 1)[1].removesuffix(".json"):
                 self.tampered("name", path, "is not named by its digest")

@@ -176,7 +176,8 @@ def log_signed(note, name, key):
 
 
 def cosigned(note, name, key):
-    """True if a line of this witness verifies; Bad if one of it fails."""
+    """The newest time, in seconds, at which this witness cosigned the note; None if never; Bad if a line of it fails."""
+    newest = None
     ours = [s for n, i, s in note.lines if n == name and i == note_key_id(name, 4, key)]
     for signature in ours:
         if len(signature) != 72:
@@ -185,4 +186,5 @@ def cosigned(note, name, key):
         message = f"cosignature/v1\ntime {when}\n{note.text}".encode()
         if not ed25519(key, message, signature[8:]):
             raise Bad(f"a cosignature of {name} does not verify")
-    return bool(ours)
+        newest = max(when, newest or 0)
+    return newest

@@ -45,46 +45,56 @@ def read_folder(folder):
 def manifest(data):
     """path -> digest, or None if it is not exactly the form of section 20."""
     rows = data.split(b"\n")
-    if rows.pop() != b"":
+    if not data or rows.pop() != b"":
         return None
     out, before = {}, b""
     for row in rows:
         parts = _row.fullmatch(row)
         if not parts or parts[2] <= before:
             return None
-        before = parts[2]
-        try:
-            out[parts[2].decode("ascii")] = parts[1].decode()
-        except UnicodeDecodeError:
+        before, path = parts[2], parts[2].decode("ascii", "replace")
+        if not path_ok(path):
             return None
+        out[path] = parts[1].decode()
     return out
+
+
+def listing(files, name, covers, report):
+    """Compares one manifest with the files that it should list; answers those that are as listed."""
+    rows = manifest(files[name]) if name in files else None
+    if rows is None:
+        report.add("MALFORMED", "manifest", name, "missing, or not of the form")
+        return set()
+    for path in rows:
+        if not covers(path):
+            report.add("MALFORMED", "manifest", name, f"lists {path}, which is not its to list")
+        elif path not in files:
+            report.add("TAMPERED", "missing", path, f"listed in {name} and not there")
+    intact = set()
+    for path in filter(covers, files):
+        if path not in rows:
+            report.add("TAMPERED", "unlisted", path, f"not listed in {name}")
+        elif hexdigest(files[path]) != rows[path]:
+            report.add("TAMPERED", "digest", path, "altered since it was packed")
+        else:
+            intact.add(path)
+    return intact
 
 
 def check(files, report):
     for path in files:
         if not path_ok(path):
             report.add("MALFORMED", "path", path, "not a path of a bundle")
-    if files.get("bagit.txt") != DECLARATION:
-        report.add("MALFORMED", "not-a-bag", "bagit.txt", "no BagIt 1.0 declaration")
+    if "bagit.txt" not in files:
+        report.add("MALFORMED", "not-a-bag", "bagit.txt", "no BagIt declaration")
     if report.altered:
         return
-    listed = {}
-    for name, covers in ((MANIFEST, lambda p: p.startswith("data/")), (TAG_MANIFEST, lambda p: p in TAGS)):
-        rows = manifest(files[name]) if name in files else None
-        if rows is None or not all(map(covers, rows)):
-            report.add("MALFORMED", "manifest", name, "missing, or not of the form")
-        else:
-            listed |= rows
-    if report.altered:
-        return
-    for tag in TAGS:
-        if tag not in listed:
-            report.add("TAMPERED", "unlisted" if tag in files else "missing", tag, f"not in {TAG_MANIFEST}")
-    for path, digest in listed.items():
-        if path not in files:
-            report.add("TAMPERED", "missing", path, "listed and not there")
-        elif hexdigest(files[path]) != digest:
-            report.add("TAMPERED", "digest", path, "altered since it was packed")
+    intact = listing(files, TAG_MANIFEST, lambda p: p in TAGS, report)
     for path in files:
-        if path not in listed and path not in (*TAGS, TAG_MANIFEST):
-            report.add("TAMPERED", "unlisted", path, "there and not listed")
+        if not path.startswith("data/") and path not in (*TAGS, TAG_MANIFEST):
+            report.add("TAMPERED", "unlisted", path, "no file of a bundle")
+    if MANIFEST not in intact:
+        return
+    if "bagit.txt" in intact and files["bagit.txt"] != DECLARATION:
+        report.add("MALFORMED", "not-a-bag", "bagit.txt", "not BagIt 1.0 in UTF-8")
+    listing(files, MANIFEST, lambda p: p.startswith("data/"), report)

@@ -2,6 +2,7 @@
 from . import package
 from .acts import Judge
 from .evidence import Evidence
+from .logs import cosigned
 from .report import Report
 from .strict import Bad
 
@@ -61,12 +62,12 @@ def forks(evidence, report):
 
 def views(evidence, judges, report):
     trees = {log.origin: log for log in evidence.logs}
-    heads = {}      # origin -> list of (file, size, root) that the log's key signed
+    heads = {}      # origin -> list of (file, head) that the log's key signed
     for log in evidence.logs:
-        heads.setdefault(log.origin, []).append((log.path.replace("entries.jsonl", "checkpoint.txt"), log.head.size, log.head.root))
+        heads.setdefault(log.origin, []).append((log.path.replace("entries.jsonl", "checkpoint.txt"), log.head))
     for judge in judges:
         for file, head in judge.delivered_notes:
-            heads.setdefault(judge.log.origin, []).append((file, head.size, head.root))
+            heads.setdefault(judge.log.origin, []).append((file, head))
     good = {}       # origin -> {viewer: size}
     for path, viewer, viewed, e in evidence.views:
         body = e.body
@@ -81,12 +82,13 @@ def views(evidence, judges, report):
         except Bad as x:
             report.add("VIOLATION", "view-note", path, x, seat=viewer)
             continue
-        heads.setdefault(body["log"], []).append((path, head.size, head.root))
+        heads.setdefault(body["log"], []).append((path, head))
         if counts and viewer != viewed:
             good.setdefault(body["log"], {})[viewer] = (head.size, path)
     for origin, known in heads.items():
         log, beyond = trees.get(origin), {}
-        for file, size, root in known:
+        for file, head in known:
+            size, root = head.size, head.root
             if log and size <= log.tree.size:
                 if log.tree.root(size) != root:
                     report.add("MISBEHAVIOUR", "fork", file, f"{origin} signed two roots of size {size}", seat=log.seat)
@@ -95,6 +97,7 @@ def views(evidence, judges, report):
                 report.add("INCOMPLETE", "log-short", log.path, f"log shorter than cosigned size {size}", seat=log.seat)
             if beyond.setdefault(size, (root, file))[0] != root:
                 report.add("MISBEHAVIOUR", "fork", file, f"{origin} signed two roots of size {size}: {beyond[size][1]}")
+        witnesses(evidence, judges, origin, known, report)
     for judge in judges:
         for seq, origin, size, root in judge.cosigned:
             log = trees.get(origin)
@@ -122,6 +125,33 @@ def views(evidence, judges, report):
             report.add("INCOMPLETE", "views-missing", log.path, f"{count_} views", seat=log.seat)
         report.logs.append({
             "seat": log.seat, "origin": log.origin, "size": log.tree.size, "views": count_, "fork_bound": max(bound, 0)})
+
+
+def witnesses(evidence, judges, origin, heads, report):
+    """No witness cosigns two histories of a log, and each has in its own log what it cosigned."""
+    log = next((x for x in evidence.logs if x.origin == origin), None)
+    on_tree = lambda h: None if log is None or h.size > log.tree.size else log.tree.root(h.size) == h.root
+    for name, key, seat in sorted(evidence.witnesses(), key=lambda w: (w[2], w[0])):
+        theirs = []
+        for file, head in heads:
+            try:
+                time = cosigned(head.note, name, key.raw)
+            except Bad:
+                continue
+            if time is not None:
+                theirs.append((file, head, time))
+        for file, a, _ in theirs:
+            if any(a.size == b.size and a.root != b.root or on_tree(a) is False and on_tree(b) and b.size >= a.size
+                   for _, b, _ in theirs):
+                report.add("MISBEHAVIOUR", "cosigned-fork", file, f"{name} cosigned two histories of {origin}", seat=seat)
+        for file, head, time in theirs:
+            own = [j for j in judges if j.log.seat == seat]
+            if any(x[1:] == (origin, head.size, head.root) for j in own for x in j.cosigned):
+                continue
+            for j in own:
+                if j.span and j.span[0] <= time * 1000 + 999 < j.span[1]:
+                    report.add("VIOLATION", "cosignature-unlogged", j.log.path,
+                               f"{name} cosigned size {head.size} of {origin}, as {file} shows", seat=seat)
 
 
 def count(evidence, judges, report):
