@@ -1,8 +1,8 @@
-"""Two verifiers, one record verdict: python3 agree.py BIN-DIR CORPUS-PROGRAM WORK-DIR
+"""Two verifiers, one record verdict: python3 agree.py BIN WORK [BUNDLE DIGEST]    (BIN has escrow and examples/corpus)
 
 `escrow verify --no-policy-replay` and verify.py (written from docs/protocol.md) judge a corpus of valid bundles, of
 misdeeds that need keys (made by audit/examples/corpus), and of bundles altered without any key (attacks.py). Their
-verdicts must be the same; the rules that they name are compared too, and differences listed for people."""
+verdicts must be the same. The rules that they name are compared too; VERBOSE=1 lists where those differ."""
 import collections
 import concurrent.futures
 import json
@@ -88,7 +88,7 @@ def theirs(escrow, case):
     return report["verdict"], sorted({(f["class"], f["rule"]) for f in report["findings"] if f["class"] != "OK"})
 
 
-def cases(corpus, work):
+def cases(corpus, work, own=()):
     """(kind, folder, pinned digest): stories as they are, then mutations of some valid ones."""
     pins = json.loads((corpus / "corpus.json").read_text())
     for name, pinned in pins.items():
@@ -96,6 +96,8 @@ def cases(corpus, work):
         yield kind, str(corpus / name), pinned
         if name in ("valid-release", "valid-recovery", "fork-of-the-charter", "deliver-too-late"):
             yield "another digest pinned", str(corpus / name), attacks.sha(name.encode())
+    if own:
+        yield "valid", *own
     load = lambda name: package.read_folder(corpus / name)
     bases = {n: load(n) for n in ("valid-release", "valid-recovery", "valid-second-charter")}
     for seed, name in enumerate(bases):
@@ -110,13 +112,13 @@ def cases(corpus, work):
 
 
 def main():
-    bin_dir, program, work = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+    bin_dir, work, own = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
     page_examples()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    subprocess.run([program, work / "corpus"], check=True)
-    found = list(cases(work / "corpus", work / "mutated"))
-    escrow = os.path.join(bin_dir, "escrow")
+    subprocess.run([bin_dir / "examples" / "corpus", work / "corpus"], check=True)
+    found = list(cases(work / "corpus", work / "mutated", own))
+    escrow = bin_dir / "escrow"
     with concurrent.futures.ThreadPoolExecutor(2) as threads, multiprocessing.Pool(2) as pool:
         rust = [threads.submit(theirs, escrow, c) for c in found]
         python = pool.map(ours, found, chunksize=4)

@@ -6,6 +6,7 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod misdeeds;
+mod parties;
 mod story;
 mod valid;
 
@@ -53,7 +54,7 @@ fn main() -> std::io::Result<()> {
     };
     let dir = Path::new(&dir);
     let mut pins = BTreeMap::new();
-    for (name, tell) in valid::STORIES.iter().chain(misdeeds::STORIES) {
+    for (name, tell) in valid::STORIES.iter().chain(misdeeds::STORIES).chain(parties::STORIES) {
         let told = tell();
         write(&dir.join(name), &told)?;
         assert!(pins.insert(*name, told.pinned).is_none(), "two stories are called {name}");

@@ -64,7 +64,7 @@ class Admission:
 
     def person(self, who, *roles):
         """One signature, by a valid key of this person, who holds one of the roles (none: any person)."""
-        need(len(self.signers) == 1, "wrong-signer")
+        need(len(self.signers) == 1, "bad-signature", "exactly one signature expected")
         key = self.signers[0]
 
         def check(charter):
@@ -77,7 +77,7 @@ class Admission:
         return self.any_version(check)
 
     def anybody(self, role):
-        need(len(self.signers) == 1, "wrong-signer")
+        need(len(self.signers) == 1, "bad-signature", "exactly one signature expected")
 
         def check(charter):
             holder = charter.holders.get(self.signers[0])
@@ -86,7 +86,7 @@ class Admission:
         self.any_version(check)
 
     def device(self, subject=None, key=None):
-        need(len(self.signers) == 1, "wrong-signer")
+        need(len(self.signers) == 1, "bad-signature", "exactly one signature expected")
         need(key is None or self.signers[0] == key, "wrong-signer")
         live = self.facts.live(self.signers[0], self.at)
         need(live, "not-enrolled")
