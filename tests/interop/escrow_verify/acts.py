@@ -1,9 +1,10 @@
 """The acts and record layers of section 21: each entry of one log against the facts before it."""
-from . import gate, logs, statements
+import copy
+
+from . import continued, gate, logs, statements
 from .admit import Admission
 from .facts import Facts, Refused, need
 from .keys import hexdigest
-from .report import Report
 from .statements import Bad
 
 MINUTE = 60_000
@@ -22,10 +23,20 @@ class Judge:
         self.facts = Facts(log.seat, evidence.pinned)
         self.cosigned, self.last_release = [], None
         self.delivered_notes, self.relied_on = [], []
-        self.record, self.span = [], None
+        self.record, self.span, self.carry, self.genesis = [], None, None, None
+        self.heads = {}             # origin -> (size, root) cosigned last
 
-    def run(self, size=None):
-        for entry in self.log.entries[:size]:
+    def run(self, judges):
+        """Judges entry by entry; `judges`: those of the logs before."""
+        facts = continued.before(self.evidence, judges, self.log, self.report)
+        if facts is None:
+            return
+        self.facts = facts or self.facts
+        self.genesis = None if self.facts.accepted else int(self.log.number > 1)
+        cut = continued.cut(self.evidence, self.log)
+        for entry in self.log.entries:
+            if cut == entry.seq:
+                self.carry = copy.deepcopy(self.facts)
             try:
                 self.entry(entry)
             except Stop:
@@ -34,12 +45,12 @@ class Judge:
                 self.violation(e.rule, entry, e)
             except Bad as e:
                 self.violation("malformed", entry, e)
-            self.facts.size = entry.seq + 1
             self.span = (self.span[0] if self.span else entry.ts, entry.ts)
             if entry.type.startswith("release."):
                 self.last_release = entry.seq
-            if self.facts.charter is None:
-                break
+        else:
+            if cut == len(self.log.entries):
+                self.carry = copy.deepcopy(self.facts)
         for seq in sorted(self.facts.open):
             self.report.add("OK", "dangling", self.log.path, "an authorisation without an outcome", seq, self.log.seat)
 
@@ -67,9 +78,9 @@ class Judge:
         except Bad as e:
             self.violation("record", entry, e)
             return
-        if (entry.seq == 0) != (entry.type == ("genesis" if self.log.number == 1 else "log.continued")):
-            self.violation("genesis", entry, "a log begins with its genesis, a later one with log.continued")
-            if entry.seq == 0:
+        if (entry.type == "genesis") != (entry.seq == self.genesis):
+            self.violation("genesis", entry, "a seat's first log begins with its genesis, and has one")
+            if entry.seq == self.genesis:
                 raise Stop
             return
         envelope = None
@@ -115,16 +126,8 @@ class Judge:
         facts.fold(entry, envelope, signers)
 
     def on_log_continued(self, entry, body, envelope):
-        before = next((x for x in self.evidence.logs if (x.seat, x.number) == (self.log.seat, self.log.number - 1)), None)
-        if before is None or body["size"] > before.tree.size:
-            self.report.add("INCOMPLETE", "no-log", self.log.path, f"{body['log']} is not there up to {body['size']}", 0, self.log.seat)
-            raise Stop
-        if (body["seat"], body["log"]) != (self.log.seat, before.origin) or before.tree.root(body["size"]).hex() != body["root"]:
-            self.violation("genesis", entry, "does not go on from the log before")
-            raise Stop
-        earlier = Judge(self.evidence, before, Report(self.evidence.pinned))
-        earlier.run(body["size"])
-        self.facts, self.facts.open = earlier.facts, {}
+        if entry.seq or self.log.number == 1:
+            self.violation("continued", entry, "only the first entry of a later log says what it goes on from")
 
     def on_clock_anomaly(self, entry, body, envelope):
         pass
@@ -170,11 +173,11 @@ class Judge:
         if origin == self.log.origin:
             self.violation("cosigned-own", entry)
             return
-        before = self.facts.heads.get(origin, (-1, ""))
+        before = self.heads.get(origin, (-1, ""))
         if size < before[0] or size == before[0] and root != before[1]:
             self.violation("cosigned-backwards", entry, f"{origin} at {size}")
         else:
-            self.facts.heads[origin] = (size, root)
+            self.heads[origin] = (size, root)
         self.cosigned.append((entry.seq, origin, size, bytes.fromhex(root)))
 
     def on_release_authorized(self, entry, body, envelope):
@@ -228,14 +231,16 @@ class Judge:
             seats.add(seat)
         need(len(seats) >= group["t"] - 1, "permits-missing", f"{len(seats)} permits")
 
-    def permits_logged(self):
-        """A permit relied on here is in the log of its own seat, if that log goes on after it was decided."""
+    def permits_logged(self, judges):
+        """A permit relied on here is in a log of its own seat, if that goes on after it was decided and lost nothing then."""
         for entry, permit in self.relied_on:
-            for other in (x for x in self.evidence.logs if x.seat == permit.body["seat"]):
-                last = other.entries[-1].ts if other.entries else 0
-                if permit.digest not in other.named and permit.body["decided"] < last:
-                    self.report.add("VIOLATION", "verdict-unlogged", other.path,
-                                    f"permit {permit.digest}, relied on in entry {entry.seq} of {self.log.path}", None, other.seat)
+            seat, decided = permit.body["seat"], permit.body["decided"]
+            own = [x for x in self.evidence.logs if x.seat == seat]
+            last = own[-1].entries[-1].ts if own and own[-1].entries else 0
+            if any(permit.digest in x.named for x in own) or decided >= last or continued.lost(judges, seat, decided):
+                continue
+            self.report.add("VIOLATION", "verdict-unlogged", own[-1].path,
+                            f"permit {permit.digest}, relied on in entry {entry.seq} of {self.log.path}", None, seat)
 
     def answers(self, entry, request, generation, answers):
         facts, seats = self.facts, set()

@@ -34,7 +34,6 @@ class Asked:
 class Facts:
     def __init__(self, seat, pinned):
         self.seat, self.pinned = seat, pinned
-        self.size = 0
         self.logged = {}            # statement digest -> kind
         self.charters = {}          # known charter versions by digest
         self.accepted = []          # in force, one after the other, and since when
@@ -51,7 +50,6 @@ class Facts:
         self.open = {}              # authorisations: position -> (time, request, restarted)
         self.refused = set()        # statements that `refused` entries name
         self.calls, self.queries = set(), set()
-        self.heads = {}             # origin -> (size, root) cosigned here
         self.restrictions = {}      # what is restricted, by whom -> digest of the first that said so
 
     # Charters

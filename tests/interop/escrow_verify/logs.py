@@ -1,4 +1,5 @@
 """Section 19: entries, the tree, notes, checkpoints and cosignatures."""
+import base64
 import json
 import re
 import struct
@@ -160,6 +161,10 @@ class Checkpoint:
         self.size, self.root = int(rows[1]), strict.blob(rows[2])
         if len(self.root) != 32:
             raise Bad("a root has 32 bytes")
+
+
+def base64_of(data):
+    return base64.b64encode(data).decode()
 
 
 def note_key_id(name, kind, key):

@@ -1,5 +1,5 @@
 """The whole verification of section 21, but for policy replay."""
-from . import package
+from . import continued, package
 from .acts import Judge
 from .evidence import Evidence
 from .logs import cosigned
@@ -18,13 +18,16 @@ def verify_files(files, pinned):
     if report.altered:
         return report
     report.done.append("bytes")
-    judges = [Judge(evidence, log, report) for log in evidence.logs]
-    for judge in judges:
-        judge.run()
+    judges = []
+    for log in evidence.logs:
+        judge = Judge(evidence, log, report)
+        judge.run(judges)
+        judges.append(judge)
     if not judges:
         report.add("INCOMPLETE", "no-log", "data/bundle.json", "no log at all")
     for judge in judges:
-        judge.permits_logged()
+        judge.permits_logged(judges)
+    continued.heads(evidence, judges, report)
     forks(evidence, report)
     report.done.append("acts")
     views(evidence, judges, report)
@@ -94,7 +97,9 @@ def views(evidence, judges, report):
                     report.add("MISBEHAVIOUR", "fork", file, f"{origin} signed two roots of size {size}", seat=log.seat)
                 continue
             if log:
-                report.add("INCOMPLETE", "log-short", log.path, f"log shorter than cosigned size {size}", seat=log.seat)
+                # What a seat lost is no gap of the bundle: its next log says where it went on.
+                kind = "INCOMPLETE" if continued.cut(evidence, log) is None else "OK"
+                report.add(kind, "log-short", log.path, f"log shorter than cosigned size {size}", seat=log.seat)
             if beyond.setdefault(size, (root, file))[0] != root:
                 report.add("MISBEHAVIOUR", "fork", file, f"{origin} signed two roots of size {size}: {beyond[size][1]}")
         witnesses(evidence, judges, origin, known, report)
@@ -112,13 +117,15 @@ def views(evidence, judges, report):
             report.add("INCOMPLETE", "log-missing", "data/bundle.json", f"no log of seat {seat}", seat=seat)
     for judge in judges:
         log, count_ = judge.log, 0
-        last = judge.last_release or 0
-        for viewer, (size, path) in good.get(log.origin, {}).items():
+        # Views are of the newest log of a seat, whose first entry binds the logs before it.
+        newest = [j for j in judges if j.log.seat == log.seat][-1]
+        last = judge.last_release or 0 if newest is judge else 0
+        for viewer, (size, path) in good.get(newest.log.origin, {}).items():
             if viewer not in members:
                 continue
             if size > last:
                 count_ += 1
-            else:
+            elif newest is judge:
                 report.add("OK", "view-old", path, f"of size {size}, before the last release", seat=viewer)
         bound = count_ - (len(members) - 1 - w)
         if bound < 1 and log.seat in members:
