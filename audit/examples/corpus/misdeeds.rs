@@ -3,8 +3,8 @@
 
 use super::common::{Cluster, seat_index};
 use super::story::{
-    append_entry, append_raw, approved, asked, bent, bent_by, digest, envelope_of, permitted, recovering,
-    succeed, successor, verdicts,
+    append_entry, append_raw, approved, asked, bent, bent_by, digest, envelope_of, permitted, recovering, succeed,
+    successor, verdicts,
 };
 use super::valid::{again, cancellation, code, matter, query, revocation};
 use super::{Story, Told};

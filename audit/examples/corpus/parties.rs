@@ -1,10 +1,15 @@
 //! Stories with many parties: escrow on a works agreement, threads with others in them, officers whose own
 //! messages are in scope, withdrawal by an office, witnesses that keep no record.
 
-use super::common::Cluster;
+use super::common::moved::{Lies, Moved, THREE, moved, released as released_anew};
+use super::common::{Cluster, seat_index};
 use super::story::{approved, bent, bent_by, digest, first, join, permitted, released, succeed, verdicts};
 use super::valid::{again, code};
 use super::{Story, Told};
+use escrow_audit::checkpoint::Checkpoint;
+use escrow_audit::entry::leaf_hash;
+use escrow_audit::note::NoteSigner;
+use escrow_audit::tree::Tree;
 use escrow_core::charter::{Basis, BasisSigners, Subject};
 use escrow_core::consent::{Authority, Consent, Withdrawal};
 use escrow_core::deal::{About, Deal, Dealer, KeySource, OpenedDeal, Participant};
@@ -113,11 +118,50 @@ pub(super) const STORIES: &[Story] = &[
         c.submit_to(&[2], &deposit);
         Told::settled(c, genesis)
     }),
+    ("valid-second-log", || full(released_anew(moved(&Lies::default())))),
+    ("valid-second-log-old-one-whole", || {
+        let mut m = released_anew(moved(&Lies::default()));
+        m.c.nodes[THREE].closed = vec![m.whole.clone()];
+        full(m)
+    }),
+    ("lacks-the-log-before", || {
+        let mut m = released_anew(moved(&Lies::default()));
+        m.c.nodes[THREE].closed.clear();
+        full(m)
+    }),
+    ("lacks-the-end-of-the-log-before", || {
+        let mut m = released_anew(moved(&Lies::default()));
+        let (mut entries, _) = m.c.nodes[THREE].closed.pop().unwrap();
+        entries.pop();
+        let tree: Tree = entries.iter().map(|e| leaf_hash(e)).collect();
+        let signer = NoteSigner::new("acme/3/log", &m.old_key).unwrap();
+        let head = Checkpoint::new("acme/3/log", tree.size(), tree.root()).unwrap().sign(&signer).unwrap();
+        m.c.nodes[THREE].closed = vec![(entries, head.to_bytes())];
+        full(m)
+    }),
+    ("lacks-whoever-saw-the-last-head", || {
+        full(released_anew(moved(&Lies { head: Some(Digest([9; 32])), ..Lies::default() })))
+    }),
+    ("second-log-goes-on-from-another-history", || {
+        full(released_anew(moved(&Lies { root: Some(Digest([7; 32])), ..Lies::default() })))
+    }),
+    ("second-log-goes-on-from-nothing", || {
+        let mut m = moved(&Lies { silent: true, ..Lies::default() });
+        m.c.settle();
+        full(m)
+    }),
+    ("first-log-that-says-it-goes-on", || {
+        let mut c = Cluster::honest();
+        let (root, size) = (Digest(c.nodes[0].tree.root()), c.nodes[0].tree.size());
+        let seat = seat_index(1);
+        c.log(0, &Event::Continued { seat, log: "acme/1/log".into(), size, root }, None);
+        c.into()
+    }),
     ("restart-with-an-open-authorisation", || {
         let (mut c, permits, call) = permitted();
         let answer = c.answer(1, 0);
         c.authorise(0, &call, &[&permits[1]], &[&answer]);
-        c.log(0, &Event::Ready { peers: vec![super::common::seat_index(2), super::common::seat_index(3)] }, None);
+        c.log(0, &Event::Ready { peers: vec![seat_index(2), seat_index(3)] }, None);
         c.into()
     }),
     ("cosigned-long-before-the-delivery", || {
@@ -156,6 +200,10 @@ pub(super) const STORIES: &[Story] = &[
         c.into()
     }),
 ];
+
+fn full(m: Moved) -> Told {
+    Told { files: m.c.full(), pinned: m.genesis.to_string() }
+}
 
 fn authority() -> Authority {
     Authority { reference: code("BV-2026-3"), document: digest("the agreement") }
@@ -268,7 +316,8 @@ fn agreed(other: &str) -> (Cluster, Digest) {
     again(&mut c, |r| {
         r.counts = escrow_core::request::Counts { items: 3, threads: 2 };
         (r.items, r.scope.threads) = (ids, threads);
-        (r.basis, r.authority) = (Basis::Order, Some(Authority { reference: code("12 Js 3"), document: digest("order") }));
+        (r.basis, r.authority) =
+            (Basis::Order, Some(Authority { reference: code("12 Js 3"), document: digest("order") }));
     });
     (c, genesis)
 }

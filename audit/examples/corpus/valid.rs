@@ -194,7 +194,8 @@ pub(super) const STORIES: &[Story] = &[
     ("valid-filter-team", || {
         let mut c = asked();
         succeed_with(&mut c, |c, next| join(c, next, "fil", &["filter-team"], SigningKey::generate_es256()));
-        let sealing = c.charter.people.iter().find(|p| p.id.as_str() == "fil").unwrap().sealing.clone().unwrap().digest();
+        let sealing =
+            c.charter.people.iter().find(|p| p.id.as_str() == "fil").unwrap().sealing.clone().unwrap().digest();
         let to = RecipientPerson { id: "fil".parse().unwrap(), sealing };
         again(&mut c, |r| r.recipient = Recipient::FilterTeam(to));
         let (mut c, permits, call) = verdicts(c);

@@ -74,10 +74,12 @@ class Evidence:
             return
         self.places()
         self.read_envelopes()
-        if not self.read_charters():
+        if report.altered or not self.read_charters():
             return
         for named in self.index["logs"]:
             self.read_log(named)
+        if report.altered:
+            return
         self.read_views()
         self.bind()
         self.follow()

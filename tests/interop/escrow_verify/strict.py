@@ -142,6 +142,7 @@ def nonce(value):
 
 _time = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{3})Z", re.ASCII)
 _epoch = datetime.datetime(1970, 1, 1)
+LATEST = 253_402_300_799_999    # the end of the year 9999
 
 
 def time(value):
@@ -158,7 +159,7 @@ def time(value):
 
 
 def show_time(millis):
-    when = _epoch + datetime.timedelta(milliseconds=millis)
+    when = _epoch + datetime.timedelta(milliseconds=min(millis, LATEST))
     return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
 
 

@@ -45,7 +45,7 @@ def verify_folder(folder, pinned):
         files = package.read_folder(folder)
     except package.Unreadable as e:
         report = Report(pinned)
-        report.add("MALFORMED", "path", str(folder), e)
+        report.add("MALFORMED", "unreadable", str(folder), e)
         return report
     return verify_files(files, pinned)
 
