@@ -32,6 +32,9 @@ faults: build ## Disk faults and sudden death at every write of a deposit and a 
 planted: ## Every planted bug must be caught: tests/planted/*.patch on a scratch copy
 	@tests/planted/run
 
+mutants: ## Every small change of the verdict code must fail a test (hours; needs cargo-mutants)
+	@tests/mutants/run
+
 lint: ## Formatting and clippy, as CI runs them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
