@@ -155,6 +155,16 @@ impl Config {
         self.data_dir.join("seat.keys")
     }
 
+    /// The keys with that of the next log, until the charter that gives it is accepted.
+    pub fn next_key_file(&self) -> PathBuf {
+        self.data_dir.join("seat.keys.next")
+    }
+
+    /// The newest head of this log that another node holds and this one lacks.
+    pub fn newest_head(&self) -> PathBuf {
+        self.data_dir.join("newest-head.txt")
+    }
+
     /// One small sealed file a deposit, apart from the database and its backups.
     pub fn deposit_keys(&self) -> PathBuf {
         self.data_dir.join("deposit-keys")

@@ -12,6 +12,8 @@
 //!
 //! **Not here.** Key recovery for people, message content, anything that could open a share alone.
 
+pub mod backup;
+mod behind;
 pub mod config;
 pub mod engine;
 #[cfg(test)]
@@ -19,12 +21,19 @@ mod fixture;
 pub mod http;
 pub mod init;
 pub mod keys;
+mod logs;
+#[cfg(test)]
+mod logs_tests;
 pub mod metrics;
+pub mod new_log;
 pub mod node;
 pub mod peers;
 mod pull;
 mod rates;
 pub mod release;
+pub mod restore;
+#[cfg(test)]
+mod restore_tests;
 pub mod start;
 pub mod store;
 pub mod unlock;

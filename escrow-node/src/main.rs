@@ -1,4 +1,6 @@
-//! `escrow-node`: init, charter accept, run, status.
+//! `escrow-node`: init, charter accept, run, status, backup, restore, new-log.
+
+mod operate;
 
 use clap::{Parser, Subcommand};
 use escrow_core::wire::Status;
@@ -6,6 +8,7 @@ use escrow_core::{Code, Digest, Org, PersonId, SeatIndex};
 use escrow_node::config::{Config, LogFormat};
 use escrow_node::init::{SeatPlan, init};
 use escrow_node::node::NodeError;
+use escrow_node::restore::Source;
 use escrow_node::store::Store;
 use escrow_node::{metrics, start};
 use std::io::IsTerminal as _;
@@ -63,6 +66,46 @@ enum Command {
     Run,
     /// Ask the running node how it stands.
     Status,
+    /// Copy the node's data, also while it runs; sealed key files go to a folder of their own.
+    #[command(after_help = "Example: escrow-node backup --out /backup/2026-11-27 --keys-out /keys/node1")]
+    Backup {
+        /// New folder for database and descriptor.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Folder for the sealed key files, on another medium; files are only added.
+        #[arg(long, value_name = "DIR")]
+        keys_out: PathBuf,
+    },
+    /// Check a backup, share by share, and put it into an empty data folder.
+    #[command(after_help = "Example: escrow-node restore --drill --from /backup/2026-11-27 --keys /keys/node1")]
+    Restore {
+        /// Folder that `backup --out` made.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Folder of the sealed key files.
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+        /// Entries that its newest log must have.
+        #[arg(long, value_name = "N")]
+        expect_size: Option<u64>,
+        /// Only try it, in a temporary folder; changes nothing.
+        #[arg(long)]
+        drill: bool,
+        /// How the report looks.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Prepare the next log of a seat that lost entries: the way out of ROLLBACK. The node must be stopped.
+    NewLog,
+}
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -138,6 +181,11 @@ fn run(config: Config, command: Command) -> Result<(), NodeError> {
             escrow_node::run(config).await
         }),
         Command::Status => runtime()?.block_on(status(&config)),
+        Command::Backup { out, keys_out } => operate::make_backup(&config, &out, &keys_out),
+        Command::Restore { from, keys, expect_size, drill, output } => {
+            operate::from_backup(&config, &Source { from, keys, expect_size }, drill, output)
+        }
+        Command::NewLog => operate::prepare_log(&config),
     }
 }
 

@@ -1,24 +1,27 @@
 //! A running node: state, writer, peers, and the loops that keep its log countersigned.
 
+use crate::backup::BackupError;
+use crate::behind;
 use crate::config::{Config, ConfigError};
-use crate::engine::{Engine, LoadError};
+use crate::engine::LoadError;
 use crate::http;
 use crate::init::InitError;
 use crate::keys::SeatKeys;
+use crate::logs::{self, Own};
 use crate::metrics;
 use crate::peers::{CosignAnswer, PeerError, Peers, add_cosignature};
 use crate::pull;
 use crate::rates::Rates;
 use crate::start;
 use crate::store::{Store, StoreError};
-use crate::unlock::{PassphraseFile, UnlockError};
+use crate::unlock::UnlockError;
 use crate::vault::Vault;
 use crate::webhooks;
 use crate::writer::{Stopped, Writer};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
-use escrow_audit::entry::Chain;
 use escrow_core::charter::{Charter, Seat};
 use escrow_core::{Digest, SeatIndex, Timestamp};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,7 +36,8 @@ pub enum State {
     Ready,
     /// Too few peers cosign: nothing is released until they are back.
     Degraded(String),
-    /// A peer cosigned a newer log than this one: a restored backup. Signs nothing.
+    /// A peer holds a head that this log's key signed and that is not on it: a restored backup, or a second
+    /// copy. Signs nothing.
     Rollback(String),
     /// An I/O error; the process ends.
     Poisoned(String),
@@ -86,6 +90,9 @@ pub enum NodeError {
     /// Charter.
     #[error("{0}")]
     Charter(String),
+    /// A backup that cannot be made or used.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// TLS or socket.
     #[error("{0}")]
     Net(String),
@@ -110,6 +117,8 @@ pub struct Node {
     state: watch::Sender<State>,
     /// Newest checkpoint with the cosignatures it has.
     cosigned: RwLock<Option<VerifiedCheckpoint>>,
+    /// File with the newest head of this log that a peer holds and this node lacks.
+    pub(crate) newest_head: PathBuf,
 }
 
 impl std::fmt::Debug for Node {
@@ -141,37 +150,22 @@ pub struct Opened {
 /// # Errors
 /// [`NodeError`].
 pub fn open(config: &Config) -> Result<Opened, NodeError> {
-    let store = Store::open(&config.database())?;
+    let mut store = Store::open(&config.database())?;
     let accepted = start::Accepted::load(&store)?;
     let newest = accepted.newest()?.clone();
-    let (keys, storage) = SeatKeys::load(&config.key_file(), &PassphraseFile(config.passphrase_file.clone()))?;
-    let keys = Arc::new(keys);
-    let own = keys.statement.public();
-    let seat = newest.seats.iter().find(|s| s.statement_key == own);
-    let seat =
-        seat.ok_or_else(|| NodeError::Charter("the accepted charter has no seat with this node's keys".into()))?;
-    let (index, origin) = (seat.index, seat.log_origin.clone());
-
+    let Own { seat, keys, storage } = Own::open(config, &mut store, &accepted)?;
+    let index = seat.index;
     let reader = Store::open_reader(&config.database())?;
-    let mut engine = Engine::new(index, origin.clone(), Arc::clone(&keys));
-    let mut verified = Chain::new(&origin);
-    loop {
-        let page = reader.entries(verified.size(), 1_000)?;
-        for bytes in &page {
-            engine.load(bytes, |d| reader.envelope(d).ok().flatten())?;
-            verified.push(bytes).map_err(|e| LoadError::Chain(e.to_string()))?;
-        }
-        if page.is_empty() {
-            break;
-        }
-    }
-    if store.last_root()?.is_some_and(|(size, root)| size != engine.size() || root != engine.tree().root()) {
-        return Err(LoadError::Chain("its root is not the one recorded at the last commit".into()).into());
-    }
+    let (mut engine, verified) = logs::read(&reader, &accepted, index, &seat.log_origin, &keys)?;
     engine.load_peers(store.peers()?);
     engine.set_webhooks(config.webhooks.iter().map(|w| w.url.clone()).collect());
 
-    let (state, _) = watch::channel(State::Unproven("waiting for the other nodes to prove this log".into()));
+    let newer = behind::kept(&config.newest_head(), &seat)?;
+    let newer = newer.filter(|head| engine.tree().root_at(head.size()) != Some(*head.root()));
+    let (state, _) = watch::channel(match newer {
+        Some(head) => State::Rollback(behind::reason(None, &head, engine.size())),
+        None => State::Unproven("waiting for the other nodes to prove this log".into()),
+    });
     let poison = state.clone();
     let second = Store::open_reader(&config.database())?;
     let (writer, thread) = Writer::start(engine, store, second, verified, clock, move |reason| {
@@ -191,6 +185,7 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         charter: RwLock::new(Arc::new(newest)),
         state,
         cosigned: RwLock::new(None),
+        newest_head: config.newest_head(),
     };
     Ok(Opened { node: Arc::new(node), accepted, writer: thread })
 }
@@ -354,7 +349,13 @@ impl Node {
         let mut round = self
             .each_peer(generation, |node, seat| {
                 let head = Arc::clone(&head);
-                async move { node.cosign_by(&seat, &head).await.map(|lines| (seat, lines)) }
+                async move {
+                    let lines = node.cosign_by(&seat, &head).await;
+                    if matches!(lines, Err(PeerError::Protocol(..) | PeerError::Status(..))) {
+                        node.compare(&seat).await;
+                    }
+                    lines.map(|lines| (seat, lines))
+                }
             })
             .await;
         let org = self.charter().org.clone();

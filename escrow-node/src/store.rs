@@ -15,8 +15,8 @@ use std::path::Path;
 /// One log entry as written.
 #[derive(Debug, Clone)]
 pub struct EntryRow {
-    /// Position.
-    pub seq: u64,
+    /// Position, counted over all logs of the seat.
+    pub position: u64,
     /// Bytes.
     pub bytes: Vec<u8>,
     /// Leaf hash.
@@ -51,6 +51,17 @@ pub struct PeerHead {
     /// Root.
     pub root: Hash,
     /// The note as it came, log signature included.
+    pub note: String,
+}
+
+/// A log of this seat that is closed: another has taken its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedLog {
+    /// Its origin.
+    pub origin: String,
+    /// Entries that it has here.
+    pub size: u64,
+    /// Its last own head, for exactly that size.
     pub note: String,
 }
 
@@ -151,6 +162,7 @@ pub struct Store(Connection);
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS entry (seq INTEGER PRIMARY KEY CHECK (seq >= 0), bytes BLOB NOT NULL, leaf BLOB NOT NULL CHECK (length(leaf) = 32)) STRICT;
 CREATE TABLE IF NOT EXISTS root (size INTEGER PRIMARY KEY, root BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS closed_log (position INTEGER PRIMARY KEY AUTOINCREMENT, origin TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, note TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS statement (envelope BLOB PRIMARY KEY, payload BLOB NOT NULL, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS statement_payload ON statement (payload);
 CREATE TABLE IF NOT EXISTS attachment (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -205,7 +217,7 @@ impl Store {
         let tx = self.0.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         for e in &batch.entries {
             tx.prepare_cached("INSERT INTO entry (seq, bytes, leaf) VALUES (?1, ?2, ?3)")?.execute(params![
-                int(e.seq)?,
+                int(e.position)?,
                 e.bytes,
                 e.leaf.as_slice()
             ])?;
@@ -269,7 +281,7 @@ impl Store {
         Ok(Some(WebhookRow { id, what: WebhookNew { url: url.to_owned(), digest, body, expires, due }, attempts }))
     }
 
-    /// Entry bytes from `from` on, at most `count`.
+    /// Entry bytes from position `from` on, at most `count`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -294,6 +306,31 @@ impl Store {
                 Ok(Some((u64::try_from(size).map_err(|_| StoreError::Row("root size"))?, root)))
             }
         }
+    }
+
+    /// The logs of this seat that are closed, oldest first. Their entries come before those of the current
+    /// one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn closed_logs(&self) -> Result<Vec<ClosedLog>, StoreError> {
+        let mut q = self.0.prepare("SELECT origin, size, note FROM closed_log ORDER BY position")?;
+        let rows = q.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?, r.get::<_, String>(2)?)))?;
+        rows.map(|r| {
+            let (origin, size, note) = r?;
+            Ok(ClosedLog { origin, size: u64::try_from(size).map_err(|_| StoreError::Row("log size"))?, note })
+        })
+        .collect()
+    }
+
+    /// Closes the current log: whatever is appended from now on belongs to the next.
+    ///
+    /// # Errors
+    /// [`StoreError`], also if a log of this origin is closed already.
+    pub fn close_log(&mut self, log: &ClosedLog) -> Result<(), StoreError> {
+        let sql = "INSERT INTO closed_log (origin, size, note) VALUES (?1, ?2, ?3)";
+        self.0.execute(sql, params![log.origin, int(log.size)?, log.note])?;
+        Ok(())
     }
 
     /// An envelope by its own digest.
@@ -335,6 +372,52 @@ impl Store {
         let Some((name, sealed)) = row else { return Ok(None) };
         let name = name.try_into().map_err(|_| StoreError::Row("deposit key name"))?;
         Ok(Some((name, ShareRow { item: *item, sealed })))
+    }
+
+    /// Names of all key files of deposits.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn deposit_keys(&self) -> Result<Vec<KeyName>, StoreError> {
+        let mut q = self.0.prepare("SELECT name FROM deposit_key ORDER BY name")?;
+        let rows = q.query_map([], |r| r.get::<_, Vec<u8>>(0))?;
+        rows.map(|r| r?.try_into().map_err(|_| StoreError::Row("deposit key name"))).collect()
+    }
+
+    /// Writes the state after the last commit into a new file, durably, without what was deleted; others may write
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let file = |e| StoreError::File(path.into(), e);
+        // SQLite fills an empty file, and keeps its mode.
+        let target = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
+        self.0.execute("VACUUM INTO ?1", [path.to_str().ok_or(StoreError::Row("a path that is not UTF-8"))?])?;
+        target.sync_all().map_err(file)
+    }
+
+    /// Checks pages, indices and references, and that every statement and attachment is what its digest says.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn check_integrity(&self) -> Result<(), StoreError> {
+        let said: String = self.0.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0))?;
+        let broken = self.0.prepare("PRAGMA foreign_key_check")?.exists([])?;
+        if said != "ok" || broken {
+            return Err(StoreError::Row("the database is damaged"));
+        }
+        for (table, name) in [("statement", "envelope"), ("attachment", "digest")] {
+            let mut q = self.0.prepare(&format!("SELECT {name}, bytes FROM {table}"))?;
+            let mut rows = q.query([])?;
+            while let Some(row) = rows.next()? {
+                let (digest, bytes): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                if *Digest::of(&bytes).as_bytes() != digest[..] {
+                    return Err(StoreError::Row("bytes under another digest than their own"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// All items with a share here.

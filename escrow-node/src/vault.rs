@@ -20,6 +20,11 @@ pub struct Vault {
 /// Names a deposit's key file; random, so that no file is ever overwritten.
 pub type KeyName = [u8; 16];
 
+/// File name of a deposit's key.
+pub(crate) fn key_file_name(name: &KeyName) -> String {
+    format!("{}.key", hex::encode(name))
+}
+
 impl Vault {
     /// Over the folder of deposit keys, which must exist.
     pub fn new(dir: PathBuf, storage: StorageKey, seat: SeatIndex) -> Self {
@@ -89,7 +94,7 @@ impl Vault {
     }
 
     fn path(&self, name: &KeyName) -> PathBuf {
-        self.dir.join(format!("{}.key", hex::encode(name)))
+        self.dir.join(key_file_name(name))
     }
 
     fn aad(&self, item: &ItemId, generation: u32) -> Vec<u8> {

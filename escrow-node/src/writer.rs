@@ -135,9 +135,6 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, queue: &Receiver<Job>) -> Result<(), String> {
-        if self.engine.size() > 0 {
-            self.publish()?;
-        }
         while let Ok(first) = queue.recv() {
             self.engine.begin((self.clock)());
             let jobs = std::iter::once(first).chain(queue.try_iter().take(GROUP - 1));
@@ -159,7 +156,7 @@ impl Worker {
         if batch.entries.is_empty() {
             return Ok(());
         }
-        let from = self.verified.size();
+        let from = self.engine.base().saturating_add(self.verified.size());
         let read = self.reader.entries(from, batch.entries.len() as u64).map_err(|e| e.to_string())?;
         for bytes in &read {
             self.verified.push(bytes).map_err(|e| format!("read back from disk: {e}"))?;

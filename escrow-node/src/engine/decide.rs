@@ -25,7 +25,7 @@ pub struct Authorised {
 }
 
 impl Authorised {
-    /// Position of the `release.authorized` entry, which peers must cosign.
+    /// Position of the `release.authorized` entry in the current log, which peers must cosign.
     pub fn seq(&self) -> u64 {
         self.seq
     }
@@ -37,7 +37,7 @@ impl Authorised {
 pub struct SealedReply {
     reply: Vec<u8>,
     release: Envelope,
-    seq: u64,
+    position: u64,
 }
 
 /// What a delivered release sends.
@@ -47,15 +47,15 @@ pub struct Delivered {
     pub reply: Vec<u8>,
     /// The node's statement about it.
     pub release: Envelope,
-    /// Position of the `release.delivered` entry.
-    pub seq: u64,
+    /// Position of the `release.delivered` entry, counted over all logs of the seat.
+    pub position: u64,
 }
 
 impl crate::writer::Committed<SealedReply> {
     /// Opens the lock: the entry is durable.
     pub fn send(self) -> Delivered {
-        let SealedReply { reply, release, seq } = self.into_inner();
-        Delivered { reply, release, seq }
+        let SealedReply { reply, release, position } = self.into_inner();
+        Delivered { reply, release, position }
     }
 }
 
@@ -141,7 +141,7 @@ impl Engine {
             permits: digests(&permits),
             answers: digests(&answers),
         };
-        let seq = self.append(&event, Some(call))?;
+        let seq = self.append(&event, Some(call))?.saturating_sub(self.base);
         for e in permits.iter().chain(&answers) {
             self.keep(e);
         }
@@ -210,9 +210,9 @@ impl Engine {
             reply: release.reply,
             attempt: release.attempt,
         };
-        let seq = self.append(&event, Some(&envelope))?;
+        let position = self.append(&event, Some(&envelope))?;
         self.batch.attachments.push(note.to_bytes());
-        Ok(SealedReply { reply, release: envelope, seq })
+        Ok(SealedReply { reply, release: envelope, position })
     }
 
     /// No log, no share: the note must be a checkpoint of this log on this tree, cover the
@@ -248,8 +248,8 @@ impl Engine {
     /// An authorisation never survives a restart.
     pub(crate) fn abort_leftovers(&mut self) {
         let open: Vec<_> = self.facts.open_authorisations().collect();
-        for (seq, request) in open {
-            self.abort_entry(seq, request, "restart");
+        for (position, request) in open {
+            self.abort_entry(position.saturating_sub(self.base), request, "restart");
         }
     }
 

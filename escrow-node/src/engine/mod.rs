@@ -5,12 +5,14 @@ mod decide;
 #[cfg(test)]
 mod machine;
 mod notify;
+mod past;
 mod submit;
 #[cfg(test)]
 mod tests;
 mod witness;
 
 pub use decide::{Authorised, Delivered, SealedReply};
+pub use past::Span;
 pub use submit::Submitted;
 pub use witness::{AddAnswer, RestrictionAnswers};
 
@@ -19,7 +21,6 @@ use crate::store::{Batch, EntryRow, PeerHead};
 use escrow_audit::checkpoint::{Checkpoint, CheckpointError, VerifiedCheckpoint};
 use escrow_audit::entry::{Chain, Entry, StatementRef};
 use escrow_audit::note::{NoteError, NoteSigner};
-use escrow_audit::proof::TlogProof;
 use escrow_audit::record;
 use escrow_audit::tree::{Hash, Tree};
 use escrow_core::charter::Charter;
@@ -34,6 +35,13 @@ pub struct Engine {
     pub(crate) seat: SeatIndex,
     pub(crate) keys: Arc<SeatKeys>,
     origin: String,
+    /// The seat's logs before this one, oldest first, and how many entries they have.
+    past: Vec<past::Past>,
+    base: u64,
+    /// Which of the seat's logs this is.
+    number: u32,
+    /// Time of the newest entry of the logs before, in milliseconds.
+    floor: u64,
     facts: Facts,
     chain: Chain,
     tree: Tree,
@@ -87,6 +95,10 @@ impl Engine {
             keys,
             chain: Chain::new(&origin),
             origin,
+            past: vec![],
+            base: 0,
+            number: 1,
+            floor: 0,
             facts: Facts::new(),
             tree: Tree::new(),
             envelopes: HashMap::new(),
@@ -109,7 +121,11 @@ impl Engine {
             None => None,
             Some(r) => {
                 let bytes = envelope(&Digest(r.env)).ok_or(LoadError::Statement(seq))?;
-                Some(Envelope::parse(&bytes).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?)
+                let e = Envelope::parse(&bytes).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?;
+                if e.envelope_digest().0 != r.env || e.digest().0 != r.stmt {
+                    return Err(LoadError::Statement(seq));
+                }
+                Some(e)
             }
         };
         self.fold(&entry, statement.as_ref()).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?;
@@ -124,7 +140,7 @@ impl Engine {
 
     fn fold(&mut self, entry: &Entry, statement: Option<&Envelope>) -> Result<(), Refusal> {
         let malformed = |e: record::RecordError| Refusal::new(Rule::Malformed, e.to_string());
-        let record = record::read(entry, 0, statement).map_err(malformed)?;
+        let record = record::read(entry, self.base, statement).map_err(malformed)?;
         self.facts.fold(&record)?;
         if let Some(e) = statement {
             self.envelopes
@@ -139,7 +155,7 @@ impl Engine {
 
     /// Starts a batch: time never runs backwards in a log.
     pub(crate) fn begin(&mut self, now: Timestamp) {
-        let last = i64::try_from(self.chain.ts()).unwrap_or(i64::MAX);
+        let last = i64::try_from(self.chain.ts().max(self.floor)).unwrap_or(i64::MAX);
         self.now = now.max(Timestamp::from_millis(last));
     }
 
@@ -147,7 +163,7 @@ impl Engine {
     pub(crate) fn take_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
         if !batch.entries.is_empty() {
-            batch.root = Some((self.tree.size(), self.tree.root()));
+            batch.root = Some((self.base.saturating_add(self.tree.size()), self.tree.root()));
         }
         batch
     }
@@ -162,7 +178,7 @@ impl Engine {
         &self.facts
     }
 
-    /// Entries so far.
+    /// Entries of the current log so far.
     pub fn size(&self) -> u64 {
         self.tree.size()
     }
@@ -195,7 +211,7 @@ impl Engine {
         self.facts.charter().map_or(Digest([0; 32]), escrow_policy::charter::VerifiedCharter::digest)
     }
 
-    /// Appends one entry: checks, folds, and queues the rows.
+    /// Appends one entry: checks, folds, and queues the rows. Answers its position.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was appended.
@@ -211,12 +227,13 @@ impl Engine {
         self.chain.push(&bytes).map_err(|e| malformed(e.to_string()))?;
         let leaf = escrow_audit::entry::leaf_hash(&bytes);
         self.tree.append(leaf);
-        self.batch.entries.push(EntryRow { seq: entry.seq, bytes, leaf });
+        let position = self.base.saturating_add(entry.seq);
+        self.batch.entries.push(EntryRow { position, bytes, leaf });
         if let Some(e) = statement {
             self.keep(e);
             self.notify(e);
         }
-        Ok(entry.seq)
+        Ok(position)
     }
 
     /// Queues a statement that entries name only by digest.
@@ -232,18 +249,6 @@ impl Engine {
     pub(crate) fn checkpoint(&self) -> Result<VerifiedCheckpoint, CheckpointError> {
         let signer = self.log_signer().map_err(CheckpointError::Note)?;
         Checkpoint::new(&self.origin, self.tree.size(), self.tree.root())?.sign(&signer)
-    }
-
-    /// The tlog-proof of an entry under a checkpoint of this log.
-    pub fn proof(&self, seq: u64, checkpoint: &VerifiedCheckpoint) -> Option<String> {
-        let hashes = self.tree.inclusion_proof(seq, checkpoint.size())?;
-        let proof = TlogProof { extra: None, index: seq, hashes, checkpoint: checkpoint.note().clone() };
-        String::from_utf8(proof.to_bytes()).ok()
-    }
-
-    /// Leaf hash of an entry.
-    pub fn leaf(&self, seq: u64) -> Option<Hash> {
-        self.tree.leaf(seq)
     }
 
     /// Envelope that was logged first for a payload.

@@ -112,12 +112,12 @@ async fn a_release_and_a_withdrawal_raced_a_thousand_times() {
             tokio::spawn(async move {
                 start.wait().await;
                 std::thread::sleep(delays[1]);
-                writer.run(move |e| e.submit(&withdrawal).map(|s| s.seq)).await.unwrap().into_inner()
+                writer.run(move |e| e.submit(&withdrawal).map(|s| s.position)).await.unwrap().into_inner()
             })
         };
         let (delivered, withdrawn) = (deliver.await.unwrap(), withdraw.await.unwrap().unwrap());
         match delivered {
-            Ok(d) => assert!(d.seq < withdrawn, "race {i}: delivered at {} after the withdrawal at {withdrawn}", d.seq),
+            Ok(d) => assert!(d.position < withdrawn, "race {i}: delivered at {} after the withdrawal at {withdrawn}", d.position),
             Err(rule) => assert_eq!(rule, Rule::ConsentWithdrawn, "race {i}"),
         }
     }

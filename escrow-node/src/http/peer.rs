@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use escrow_audit::witness::{AddCheckpoint, MAX_REQUEST_LEN, SIZE_CONTENT_TYPE};
+use escrow_audit::witness::{AddCheckpoint, MAX_REQUEST_LEN, Refuse, SIZE_CONTENT_TYPE};
 use escrow_core::wire::{RestrictionAsk, RestrictionReply, Witnessed};
 use escrow_core::{Blob, SeatIndex};
 use serde::Deserialize;
@@ -111,6 +111,7 @@ pub(crate) async fn add_checkpoint(Shared(node): Shared<Arc<Node>>, body: Bytes)
         metrics::cosignature("malformed");
         return Ok((StatusCode::BAD_REQUEST, "malformed add-checkpoint request\n").into_response());
     };
+    let origin = request.claimed_origin().to_owned();
     let answer = node.writer.run(move |e| e.add_checkpoint(&request)).await?.into_inner()?;
     Ok(match answer {
         AddAnswer::Cosigned(line) => {
@@ -119,6 +120,9 @@ pub(crate) async fn add_checkpoint(Shared(node): Shared<Arc<Node>>, body: Bytes)
         }
         AddAnswer::Refused(refuse) => {
             metrics::cosignature("refused");
+            if matches!(refuse, Refuse::Conflict { .. } | Refuse::Inconsistent(_)) {
+                tracing::error!(%origin, %refuse, "a head that does not go on from the one cosigned before");
+            }
             let status = StatusCode::from_u16(refuse.status()).unwrap_or(StatusCode::BAD_REQUEST);
             match refuse.body() {
                 Some(size) => (status, [(header::CONTENT_TYPE, SIZE_CONTENT_TYPE)], size).into_response(),

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use escrow_core::deal::OpenedDeal;
 use escrow_core::deposit::Deposit;
 use escrow_core::openapi::EnvelopeSchema;
-use escrow_core::query::{Query, Question};
+use escrow_core::query::{EntryRange, Query, Question};
 use escrow_core::release::Caller;
 use escrow_core::request::{Notice, Scope};
 use escrow_core::verdict::Verdict;
@@ -176,7 +176,7 @@ async fn submit(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Rece
 }
 
 async fn receipted(node: &Arc<Node>, s: Submitted) -> Result<Json<Receipted>, Fault> {
-    let proof = node.proof(s.seq).await?;
+    let proof = node.proof(s.position).await?;
     Ok(Json(Receipted { receipt: Blob(s.receipt.bytes().to_vec()), proof }))
 }
 
@@ -265,7 +265,7 @@ async fn answer_release(node: &Arc<Node>, body: ReleaseBody, from: IpAddr) -> Re
         async move { release::release(&node, &body).await }
     });
     let delivered = round.await.map_err(|e| Fault::Internal(e.to_string()))??;
-    let proof = node.proof(delivered.seq).await?;
+    let proof = node.proof(delivered.position).await?;
     let statement: escrow_core::release::Release =
         delivered.release.decode().map_err(|e| Fault::Internal(e.to_string()))?;
     let deposits = node.writer.run(move |e| {
@@ -276,16 +276,16 @@ async fn answer_release(node: &Arc<Node>, body: ReleaseBody, from: IpAddr) -> Re
     Ok(Json(Released {
         reply: Blob(delivered.reply),
         release: Blob(delivered.release.bytes().to_vec()),
-        entry: entry(node, delivered.seq)?,
+        entry: entry(node, delivered.position)?,
         proof,
         deposits: deposits.iter().filter_map(|d| node.statement(d)).map(Blob).collect(),
     }))
 }
 
-/// The bytes of one entry.
-fn entry(node: &Node, seq: u64) -> Result<Blob, Fault> {
-    let entry = node.read(|s| s.entries(seq, 1))?.into_iter().next();
-    entry.map(Blob).ok_or_else(|| Fault::Internal(format!("entry {seq} is not stored")))
+/// The bytes of the entry at a position.
+fn entry(node: &Node, position: u64) -> Result<Blob, Fault> {
+    let entry = node.read(|s| s.entries(position, 1))?.into_iter().next();
+    entry.map(Blob).ok_or_else(|| Fault::Internal(format!("entry {position} is not stored")))
 }
 
 /// Every read by a person: verified, logged, then answered.
@@ -317,7 +317,7 @@ async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Query
         Question::Activity => QueryAnswer::Activity(activity(node, &query.by).await?),
         Question::Items(scope) => QueryAnswer::Items(items(node, scope).await?),
         Question::Consents => QueryAnswer::Consents(consents(node, &query.by).await?),
-        Question::Entries(range) => QueryAnswer::Entries(entries(node, range.from, range.count).await?),
+        Question::Entries(range) => QueryAnswer::Entries(entries(node, range).await?),
         Question::Views(nonce) => QueryAnswer::Views(views(node, nonce).await?),
     }))
 }
@@ -326,7 +326,7 @@ async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fa
     let last = node.writer.run(move |e| e.facts().request(&request).and_then(|r| r.verdict)).await?.into_inner();
     let last = last.and_then(|d| node.statement(&d)).and_then(|b| Envelope::parse(&b).ok());
     let last = last.and_then(|e| e.decode::<Verdict>().ok().map(|v| (v, e)));
-    let (verdict, seq) = node.writer.run(move |e| e.verdict(&request, last)).await?.into_inner()?;
+    let (verdict, position) = node.writer.run(move |e| e.verdict(&request, last)).await?.into_inner()?;
     let decoded = verdict.decode::<Verdict>().ok();
     if let Some(v) = &decoded {
         metrics::verdict(v.outcome.name());
@@ -337,8 +337,8 @@ async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fa
     };
     Ok(VerdictAnswer {
         verdict: Blob(verdict.bytes().to_vec()),
-        entry: entry(node, seq)?,
-        proof: node.proof(seq).await?,
+        entry: entry(node, position)?,
+        proof: node.proof(position).await?,
         context,
     })
 }
@@ -479,16 +479,24 @@ async fn consents(node: &Node, by: &Caller) -> Result<Vec<ConsentInfo>, Fault> {
     Ok(list.await?.into_inner().into_iter().filter_map(full).collect())
 }
 
-/// A page of the log with everything that its entries name, and the checkpoint of its size.
-async fn entries(node: &Node, from: u64, count: u64) -> Result<EntriesAnswer, Fault> {
-    let head = node.writer.head().ok_or_else(|| Fault::Internal("no checkpoint".into()))?;
+/// A page of one of the seat's logs with everything that its entries name, and the checkpoint of its
+/// size: of a closed log its last own one, of a log that was never begun none.
+async fn entries(node: &Node, range: EntryRange) -> Result<EntriesAnswer, Fault> {
     let mut answer = EntriesAnswer {
-        size: head.size(),
-        checkpoint: String::from_utf8_lossy(&head.to_bytes()).into_owned(),
+        size: 0,
+        checkpoint: String::new(),
         entries: vec![],
         statements: vec![],
         attachments: vec![],
     };
+    let Some(span) = node.writer.run(move |e| e.span(range.log)).await?.into_inner() else { return Ok(answer) };
+    let head = match span.closed {
+        Some(last) => Arc::new(last),
+        None => node.writer.head().ok_or_else(|| Fault::Internal("no checkpoint".into()))?,
+    };
+    answer.size = head.size();
+    answer.checkpoint = String::from_utf8_lossy(&head.to_bytes()).into_owned();
+    let (from, count) = (span.base.saturating_add(range.from), range.count.min(head.size().saturating_sub(range.from)));
     let mut bytes = 0;
     for entry in node.read(|s| s.entries(from, count))? {
         let parsed = escrow_audit::entry::Entry::decode(&entry).map_err(|e| Fault::Internal(e.to_string()))?;
