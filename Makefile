@@ -6,7 +6,7 @@ CARGO ?= cargo
 BIN := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug
 DEMO_ARGS ?=
 
-.PHONY: help build demo test test-interop faults planted mutants bench fuzz-smoke install docs fmt lint
+.PHONY: help build demo test test-interop faults planted mutants bench install docs fmt lint
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
