@@ -100,9 +100,12 @@ pub(crate) fn check(files: &dyn Files, out: &mut Vec<Finding>) -> BTreeMap<Strin
     if !out.is_empty() {
         return payload;
     }
-    let tags = |p: &str| !p.starts_with(PAYLOAD) && p != TAG_MANIFEST;
+    let tags = |p: &str| [DECLARATION, INFO, MANIFEST].contains(&p);
     let mut tag_digests = BTreeMap::new();
     let intact = listing(files, TAG_MANIFEST, tags, out, &mut tag_digests);
+    // Whatever else lies there would be free text, listed or not.
+    let stray = files.list().map(|(p, _)| p).filter(|p| !tags(p) && !p.starts_with(PAYLOAD) && *p != TAG_MANIFEST);
+    out.extend(stray.map(|p| Finding::new(Class::Tampered, p, "unlisted", "no file of a bundle")));
     // What an altered manifest says about other files is not worth reporting.
     if !intact.contains(MANIFEST) {
         return payload;

@@ -23,6 +23,7 @@ use escrow_core::view::View;
 use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::rc::Rc;
 
 /// One view, signed by its viewer.
 #[derive(Debug)]
@@ -99,11 +100,12 @@ pub(super) fn read<'f>(
             out.push(finding);
         }
     }
+    raw.charters_in_order(out);
+    raw.charters_in_order(out);
     if !out.is_empty() {
         return None;
     }
-    let charters = raw.pool.iter().filter(|(_, s)| s.kind == Kind::Charter);
-    let charters = charters.filter_map(|(d, _)| raw.pool.envelope(d)?.decode::<Charter>().ok());
+    let charters = raw.charters().filter_map(|(_, _, envelope)| envelope.decode::<Charter>().ok());
     let origins = charters.flat_map(|c| c.seats).map(|s| s.log_origin);
     raw.claims = origins.chain(raw.index.logs.iter().map(|l| l.origin.clone())).map(|o| (o, vec![])).collect();
     for (at, l) in raw.index.logs.iter().enumerate() {
@@ -152,6 +154,28 @@ impl Raw<'_> {
             None => return Err(tampered(path, "unreferenced", "nothing in the bundle refers to this file")),
         }
         Ok(())
+    }
+}
+
+impl Raw<'_> {
+    /// Envelope digest, path and envelope of each charter.
+    fn charters(&self) -> impl Iterator<Item = (&Digest, &str, Rc<Envelope>)> {
+        let charters = self.pool.iter().filter(|(_, s)| s.kind == Kind::Charter);
+        charters.filter_map(|(d, s)| Some((d, s.path.as_str(), self.pool.envelope(d)?)))
+    }
+
+    /// The number of a charter's file follows from what is in the files, as everything does.
+    fn charters_in_order(&self, out: &mut Vec<Finding>) {
+        let place = |(digest, path, envelope): (&Digest, &str, Rc<Envelope>)| {
+            let version = envelope.decode::<Charter>().map_or(u64::MAX, |c| c.version);
+            ((version, envelope.digest(), *digest), path.to_owned())
+        };
+        let sorted: BTreeMap<_, _> = self.charters().map(place).collect();
+        for (position, path) in (1..).zip(sorted.values()) {
+            if bundle::charter_path(position) != *path {
+                out.push(tampered(path, "name", "charters are numbered by version, digest and envelope digest"));
+            }
+        }
     }
 }
 
