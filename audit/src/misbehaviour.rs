@@ -89,6 +89,9 @@ pub enum NotProven {
     /// A note is malformed or not signed by the log's key.
     #[error("note: {0}")]
     Note(#[from] CheckpointError),
+    /// A line that nobody here can check could be altered unseen.
+    #[error("note: a signature line of {0}, which no charter in the file lists")]
+    Line(String),
     /// The receipt's own proof does not hold.
     #[error("receipt: {0}")]
     Receipt(#[from] TlogProofError),
@@ -124,11 +127,28 @@ pub fn is_one(bytes: &[u8]) -> bool {
     serde_json::from_slice::<Schema>(bytes).is_ok_and(|s| s.schema == SCHEMA)
 }
 
-/// Writes the file, if it proves anything.
+/// Writes the file, if it proves anything. Signature lines of keys that these charters do not list are
+/// left out.
 ///
 /// # Errors
 /// [`NotProven`].
 pub fn prove(charters: &[Envelope], evidence: Contradiction, pinned: &Digest) -> Result<Vec<u8>, NotProven> {
+    let chain = Chain::verify(pinned, charters)?;
+    let evidence = match evidence {
+        Contradiction::Heads { first, second, root, consistency } => Contradiction::Heads {
+            first: trimmed(&chain, &first)?,
+            second: trimmed(&chain, &second)?,
+            root,
+            consistency,
+        },
+        Contradiction::Receipt { receipt, leaf, head, other, inclusion } => {
+            let mut proof = TlogProof::parse(receipt.as_bytes())?;
+            proof.checkpoint = known_lines(&chain, &proof.checkpoint)?;
+            let receipt = String::from_utf8_lossy(&proof.to_bytes()).into_owned();
+            Contradiction::Receipt { receipt, leaf, head: trimmed(&chain, &head)?, other, inclusion }
+        }
+        charters @ Contradiction::Charters { .. } => charters,
+    };
     let charters = charters.iter().map(|e| Blob(e.bytes().to_vec())).collect();
     let file = File { schema: SCHEMA.into(), charters, evidence };
     // Strings, numbers and lists always serialise.
@@ -167,6 +187,7 @@ fn heads(
 ) -> Result<Guilt, NotProven> {
     let (seat, key, first) = signed(chain, first)?;
     let second = Checkpoint::verify(second.as_bytes(), first.origin(), &key)?;
+    whole(chain, &second)?;
     let detail = match root {
         None => {
             if !consistency.is_empty() || !first.contradicts(&second) {
@@ -209,6 +230,7 @@ fn receipt(
     let proof = TlogProof::parse(receipt.as_bytes())?;
     let (seat, key, head) = signed(chain, head)?;
     let told = proof.verify(&leaf.0, head.origin(), &key)?;
+    whole(chain, &told)?;
     if leaf == other {
         return Err(NotProven::NoContradiction("the log still has that entry"));
     }
@@ -258,7 +280,37 @@ fn signed(chain: &Chain, note: &str) -> Result<(SeatIndex, VerifierKey, Verified
     let seat = found.ok_or_else(|| NotProven::UnknownLog(origin.clone()))?;
     let key = seat::log_verifier(seat).map_err(CheckpointError::Note)?;
     let head = Checkpoint::verify(note.as_bytes(), &origin, &key)?;
+    whole(chain, &head)?;
     Ok((seat.index, key, head))
+}
+
+/// Keys of all logs and witnesses in the file.
+fn keys(chain: &Chain) -> Vec<VerifierKey> {
+    let charters = chain.versions().iter().map(VerifiedCharter::charter);
+    let of = |c: &Charter| {
+        let logs = c.seats.iter().filter_map(|s| seat::log_verifier(s).ok());
+        logs.chain(witnesses(c).map(|(_, key)| key)).collect::<Vec<_>>()
+    };
+    charters.flat_map(of).collect()
+}
+
+/// No byte of a note counts for nothing: every line is by a listed key, and every cosignature holds.
+fn whole(chain: &Chain, head: &VerifiedCheckpoint) -> Result<(), NotProven> {
+    let keys = keys(chain);
+    head.cosigners(&keys).map_err(CheckpointError::Note)?;
+    let unknown = head.note().signatures().iter().find(|line| !keys.iter().any(|k| k.made(line)));
+    unknown.map_or(Ok(()), |line| Err(NotProven::Line(line.name().to_owned())))
+}
+
+fn known_lines(chain: &Chain, note: &Note) -> Result<Note, NotProven> {
+    let keys = keys(chain);
+    let lines = note.signatures().iter().filter(|line| keys.iter().any(|k| k.made(line))).cloned().collect();
+    Ok(Note::new(note.text(), lines).map_err(CheckpointError::Note)?)
+}
+
+fn trimmed(chain: &Chain, note: &str) -> Result<String, NotProven> {
+    let note = Note::parse(note.as_bytes()).map_err(CheckpointError::Note)?;
+    Ok(String::from_utf8_lossy(&known_lines(chain, &note)?.to_bytes()).into_owned())
 }
 
 /// Witness keys that cosigned both heads.

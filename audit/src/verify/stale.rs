@@ -17,8 +17,8 @@ const MISSED_MAX: u64 = 2;
 /// how fresh it is, and are asked for elsewhere.
 pub(super) fn check(evidence: &Evidence<'_>, heads: &Heads<'_>, charter: &Charter, g: &Generation) -> Vec<Finding> {
     let mut out = Vec::new();
-    let created = u64::try_from(evidence.created.millis()).unwrap_or(0);
-    let latest = created.saturating_add(charter.limits.clock_skew_s.saturating_mul(1000)).saturating_add(999);
+    let created = u64::try_from(evidence.created.millis().div_euclid(1000)).unwrap_or(0);
+    let latest = created.saturating_add(charter.limits.clock_skew_s);
     let witnesses = evidence.charters.witnesses();
     for seat in g.members.iter().filter_map(|m| charter.seat(*m)) {
         let Some(heads) = heads.get(&seat.log_origin) else { continue };
@@ -29,7 +29,7 @@ pub(super) fn check(evidence: &Evidence<'_>, heads: &Heads<'_>, charter: &Charte
             for (peer, key) in witnesses.iter().filter(|(p, _)| *p != seat.index && g.members.contains(p)) {
                 let signed = head.head.cosigners(std::slice::from_ref(key)).unwrap_or_default();
                 for time in signed.iter().map(|s| s.time) {
-                    if time.saturating_mul(1000) > latest {
+                    if time > latest {
                         future.insert((*peer, head.file.as_str()), time);
                     } else {
                         let newest = times.entry(*peer).or_default();
@@ -45,8 +45,8 @@ pub(super) fn check(evidence: &Evidence<'_>, heads: &Heads<'_>, charter: &Charte
             let detail = format!("cosigned at {time} seconds, after everything else in the bundle: not counted");
             out.push(Finding::new(Class::Incomplete, file, "cosigned-future", detail).seat(peer));
         }
-        let oldest = created.saturating_sub(MISSED_MAX.saturating_mul(HEARTBEAT_S).saturating_mul(1000)) / 1000;
-        if let Some(time) = quorum.filter(|t| *t < oldest) {
+        let life = MISSED_MAX.saturating_mul(HEARTBEAT_S);
+        if let Some(time) = quorum.filter(|t| t.saturating_add(life) < created) {
             let detail = format!(
                 "the newest time at which {} peers had cosigned {} is {time} seconds, more than {MISSED_MAX} heartbeats of {HEARTBEAT_S} s before the newest time in the bundle",
                 g.w(),
