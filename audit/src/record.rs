@@ -37,6 +37,9 @@ pub fn entry_type(event: &Event, statement: Option<Kind>) -> &'static str {
         Event::Cosigned { .. } => "witness.cosigned",
         Event::Refused { .. } => "refused",
         Event::Ready { .. } => "node.ready",
+        Event::Continued { .. } => "log.continued",
+        Event::Clock { .. } => "clock.anomaly",
+        Event::Misbehaviour { .. } => "misbehaviour",
     }
 }
 
@@ -49,17 +52,22 @@ pub fn body(event: &Event) -> Map<String, Value> {
     }
 }
 
-/// Reads an entry as a record for the fold.
+/// Reads an entry as a record for the fold. `base` is how many entries the seat's earlier logs have;
+/// positions in the record are counted from there.
 ///
 /// # Errors
 /// [`RecordError`].
-pub fn read<'a>(entry: &'a Entry, statement: Option<&'a Envelope>) -> Result<Record<'a>, RecordError> {
-    let event: Event =
+pub fn read<'a>(entry: &'a Entry, base: u64, statement: Option<&'a Envelope>) -> Result<Record<'a>, RecordError> {
+    let mut event: Event =
         serde_json::from_value(Value::Object(entry.body.clone())).map_err(|e| RecordError::Body(e.to_string()))?;
+    if let Event::Delivered { authorized, .. } | Event::Aborted { authorized, .. } = &mut event {
+        *authorized = authorized.saturating_add(base);
+    }
     let expected = entry_type(&event, statement.map(Envelope::kind));
     if entry.kind != expected {
         return Err(RecordError::Type { found: entry.kind.clone(), expected: expected.to_owned() });
     }
     let at = i64::try_from(entry.ts).map_err(|_| RecordError::Time)?;
-    Ok(Record { seq: entry.seq, at: Timestamp::from_millis(at), entry_type: &entry.kind, statement, event })
+    let seq = entry.seq.saturating_add(base);
+    Ok(Record { seq, at: Timestamp::from_millis(at), entry_type: &entry.kind, statement, event })
 }

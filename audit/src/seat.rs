@@ -1,7 +1,7 @@
 //! The note keys of a seat: under which names its log signs and its witness cosigns.
 
 use crate::note::{KeyKind, NoteError, VerifierKey};
-use escrow_core::charter::Seat;
+use escrow_core::charter::{Charter, Seat};
 use escrow_core::{Org, PublicKey, SeatIndex};
 
 /// The key that signs the checkpoints of a seat's log. Its name is the log's origin.
@@ -11,6 +11,19 @@ use escrow_core::{Org, PublicKey, SeatIndex};
 /// verified charter has neither.
 pub fn log_verifier(seat: &Seat) -> Result<VerifierKey, NoteError> {
     verifier(&seat.log_origin, KeyKind::Log, &seat.log_key)
+}
+
+/// The number of a seat's log: 1 for the first origin that the charters, ascending by version, give the
+/// seat, one more for each new one. None if no charter gives it this origin.
+#[must_use]
+pub fn log_number<'c>(charters: impl IntoIterator<Item = &'c Charter>, seat: SeatIndex, origin: &str) -> Option<u32> {
+    let mut origins: Vec<&str> = Vec::new();
+    for s in charters.into_iter().filter_map(|c| c.seat(seat)) {
+        if !origins.contains(&s.log_origin.as_str()) {
+            origins.push(&s.log_origin);
+        }
+    }
+    (1..).zip(origins).find(|(_, o)| *o == origin).map(|(n, _)| n)
 }
 
 /// The key of a seat's cosignatures on other logs.

@@ -255,7 +255,7 @@ fn index() -> Index {
         charter: Digest([0x11; 32]),
         export: Nonce([0x0e; 16]),
         created: w("2026-11-21T09:30:01.500Z"),
-        logs: vec![LogRef { seat: SeatIndex::new(1).unwrap(), origin: ORIGIN.into(), size: 2 }],
+        logs: vec![LogRef { seat: SeatIndex::new(1).unwrap(), number: 1, origin: ORIGIN.into(), size: 2 }],
         requests: vec![Digest([0x91; 32])],
     }
 }

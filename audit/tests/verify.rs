@@ -176,7 +176,7 @@ fn tampered_by_somebody_who_recomputes_every_manifest() {
     let extra = format!("data/attachments/{}", Digest::of(b"x"));
     expect(&run(&|f| drop(f.insert(extra.clone(), b"x".to_vec()))), Class::Tampered, &["unreferenced"]);
     expect(&run(&|f| drop(f.insert("data/notes.txt".into(), vec![]))), Class::Tampered, &["unreferenced"]);
-    expect(&run(&|f| drop(f.remove("data/logs/2/checkpoint.txt"))), Class::Tampered, &["missing"]);
+    expect(&run(&|f| drop(f.remove("data/logs/2/1/checkpoint.txt"))), Class::Tampered, &["missing"]);
     expect(&run(&|f| drop(f.remove("data/README.txt"))), Class::Tampered, &["missing"]);
 
     // A genuine statement that no log names.
@@ -195,7 +195,7 @@ fn tampered_by_somebody_who_recomputes_every_manifest() {
 
     // The tail of a log cut off, the index told so, the node's own note kept.
     let cut = run(&|f| {
-        let lines = f.get_mut("data/logs/1/entries.jsonl").unwrap();
+        let lines = f.get_mut("data/logs/1/1/entries.jsonl").unwrap();
         lines.pop();
         let end = lines.iter().rposition(|b| *b == b'\n').unwrap();
         lines.truncate(end + 1);
@@ -209,7 +209,7 @@ fn tampered_by_somebody_who_recomputes_every_manifest() {
     // One entry changed and the chain after it made to fit, the node's own note kept: no node is blamed.
     let rechained = run(&|f| {
         let lines = rewritten(&c.nodes[0].entries, 3).1.iter().flat_map(|e| [e.as_slice(), b"\n"].concat()).collect();
-        f.insert("data/logs/1/entries.jsonl".into(), lines);
+        f.insert("data/logs/1/1/entries.jsonl".into(), lines);
     });
     expect(&rechained, Class::Tampered, &["root"]);
 
@@ -254,8 +254,8 @@ fn nonsense_with_a_signature_spoils_nothing_else() {
     let mut files = whole;
     let mut lines = c.nodes[2].entries.join(&b'\n');
     lines.push(b'\n');
-    files.insert("data/logs/3/entries.jsonl".into(), lines);
-    files.insert("data/logs/3/checkpoint.txt".into(), head.to_bytes());
+    files.insert("data/logs/3/1/entries.jsonl".into(), lines);
+    files.insert("data/logs/3/1/checkpoint.txt".into(), head.to_bytes());
     let mut index = Index::decode(&files["data/bundle.json"]).unwrap();
     index.logs[2].size += 1;
     files.insert("data/README.txt".into(), index.readme().into_bytes());
@@ -330,7 +330,7 @@ fn violation_delivered_after_a_withdrawal() {
     let report = judged(c);
     expect(&report, Class::Violation, &["consent-withdrawn"]);
     let f = &report.findings[0];
-    assert_eq!((f.file.as_str(), f.entry, f.seat), ("data/logs/1/entries.jsonl", Some(seq), Some(seat_index(1))));
+    assert_eq!((f.file.as_str(), f.entry, f.seat), ("data/logs/1/1/entries.jsonl", Some(seq), Some(seat_index(1))));
     assert_eq!(report.exit_code(), 6);
 }
 
@@ -685,7 +685,7 @@ fn misbehaviour_a_log_rewritten_and_signed_again_with_its_real_key() {
     expect(&report, Class::Misbehaviour, &["fork", "cosigned-elsewhere"]);
     let key = escrow_audit::seat::log_verifier(&c.charter.seats[0]).unwrap().to_string();
     let forks: Vec<_> = report.findings.iter().filter(|f| f.rule == "fork").collect();
-    assert!(forks.iter().all(|f| f.detail.contains(&key) && f.detail.contains("data/logs/1/checkpoint.txt")));
+    assert!(forks.iter().all(|f| f.detail.contains(&key) && f.detail.contains("data/logs/1/1/checkpoint.txt")));
     // Both peers' views and the note of the delivery show the other history.
     let files: Vec<_> = forks.iter().map(|f| f.file.as_str()).collect();
     assert!(files.contains(&"data/views/2-1.json") && files.contains(&"data/views/3-1.json"), "{files:?}");

@@ -311,7 +311,8 @@ impl Facts {
             (Event::Refused { statement, .. }, None) => {
                 self.refused.insert(*statement);
             }
-            (Event::Cosigned { .. } | Event::Ready { .. }, None) => {}
+            (Event::Continued { seat, size, .. }, None) => self.go_on(*seat, *size, record.seq)?,
+            (Event::Cosigned { .. } | Event::Ready { .. } | Event::Clock { .. } | Event::Misbehaviour { .. }, None) => {}
             _ => return Err(Refusal::new(Rule::Malformed, "the entry's statement does not go with its type")),
         }
         if let Some(envelope) = record.statement {
@@ -322,6 +323,15 @@ impl Facts {
     }
 
     /// Each authorisation has one outcome: a reply, or none.
+    /// A later log of this seat begins where the one before ends; no authorisation survives that.
+    fn go_on(&mut self, seat: SeatIndex, size: u64, at: u64) -> Result<(), Refusal> {
+        if self.seat != Some(seat) || size != self.size || at != self.size {
+            return Err(Refusal::new(Rule::Malformed, "a log that does not go on where this seat's log before it ends"));
+        }
+        self.open.clear();
+        Ok(())
+    }
+
     fn close_authorisation(&mut self, seq: u64, request: &Digest) -> Result<(), Refusal> {
         match self.open.get(&seq) {
             Some(open) if open == request => {

@@ -71,7 +71,7 @@ for path in (bundle / "data/statements").iterdir():
 
 entries = 0
 for seat in charter["seats"]:
-    folder = bundle / "data/logs" / str(seat["index"])
+    folder = bundle / "data/logs" / str(seat["index"]) / "1"
     lines = (folder / "entries.jsonl").read_bytes().split(b"\n")[:-1]
     leaves, prev = [], "0" * 64
     for seq, line in enumerate(lines):

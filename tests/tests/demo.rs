@@ -127,14 +127,14 @@ fn the_demo_does_what_it_tells() {
     assert_ne!(verify(&bundle, &other).0, Some(0), "trust comes from the bundle");
     let altered = dir.path().join("altered");
     copy_dir(&bundle, &altered);
-    let file = altered.join("data/logs/2/entries.jsonl");
+    let file = altered.join("data/logs/2/1/entries.jsonl");
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     let (code, said) = verify(&altered, digest);
     assert_eq!(code, Some(6), "{said}");
-    assert!(said.contains("data/logs/2/entries.jsonl"), "the file is not named: {said}");
+    assert!(said.contains("data/logs/2/1/entries.jsonl"), "the file is not named: {said}");
 
     // The nodes have ended: their data folders are free.
     let nodes = report["nodes"].as_array().unwrap();

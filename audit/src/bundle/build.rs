@@ -7,7 +7,7 @@ use crate::bagit;
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::entry::{Entry, EntryError};
 use crate::note::{Note, NoteError, VerifierKey};
-use crate::seat;
+use crate::seat::{self, log_number};
 use escrow_core::charter::Charter;
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::request::Request;
@@ -31,14 +31,14 @@ pub enum BuildError {
     /// Not a checkpoint.
     #[error("checkpoint: {0}")]
     Checkpoint(#[from] CheckpointError),
-    /// A second log of one seat.
-    #[error("two logs of seat {0}")]
-    TwoLogs(SeatIndex),
+    /// The same log twice.
+    #[error("the log {0} twice")]
+    TwoLogs(String),
     /// No genesis charter, or more than one.
     #[error("exactly one genesis charter is needed")]
     Genesis,
-    /// A view of a log that no charter names.
-    #[error("a view of {0}, which no charter names")]
+    /// A log that no charter gives to that seat, or a view of one.
+    #[error("the log {0}, which no charter names")]
     UnknownLog(String),
     /// A request without its statement.
     #[error("the statement of request {0} is missing")]
@@ -74,7 +74,8 @@ struct Named {
 #[derive(Default)]
 pub struct BundleBuilder {
     charters: BTreeMap<Digest, Envelope>,
-    logs: BTreeMap<SeatIndex, Log>,
+    /// By seat and origin.
+    logs: BTreeMap<(SeatIndex, String), Log>,
     named: Named,
     statements: BTreeMap<Digest, Envelope>,
     attachments: BTreeMap<Digest, Vec<u8>>,
@@ -99,11 +100,12 @@ impl BundleBuilder {
         Ok(())
     }
 
-    /// Adds a seat's log: its entries from the first on, and the note for exactly that size.
+    /// Adds a log of a seat: its entries from the first on, and the note for exactly that size.
     ///
     /// # Errors
-    /// [`BuildError::Entry`], [`BuildError::TwoLogs`]; the note is looked at in [`Self::finish`].
+    /// [`BuildError::Entry`], [`BuildError::Note`], [`BuildError::Checkpoint`], [`BuildError::TwoLogs`].
     pub fn add_log(&mut self, seat: SeatIndex, entries: Vec<Vec<u8>>, checkpoint: Vec<u8>) -> Result<(), BuildError> {
+        let origin = Checkpoint::parse(Note::parse(&checkpoint)?.text())?.origin().to_owned();
         let mut newest = Timestamp::EPOCH;
         for (at, bytes) in entries.iter().enumerate() {
             // An entry that decodes is JSON without raw newlines.
@@ -112,11 +114,11 @@ impl BundleBuilder {
             let names = Names::of(&entry);
             self.named.envelopes.extend(entry.statement.map(|s| Digest(s.env)));
             self.named.statements.extend(names.statements);
-            self.named.attachments.extend(names.note);
+            self.named.attachments.extend(names.notes);
         }
-        match self.logs.insert(seat, Log { entries, checkpoint, newest }) {
+        match self.logs.insert((seat, origin.clone()), Log { entries, checkpoint, newest }) {
             None => Ok(()),
-            Some(_) => Err(BuildError::TwoLogs(seat)),
+            Some(_) => Err(BuildError::TwoLogs(origin)),
         }
     }
 
@@ -171,14 +173,16 @@ impl BundleBuilder {
         let requests: BTreeSet<Digest> = meta.requests.iter().copied().collect();
         let mut payload = BTreeMap::new();
         let mut logs = Vec::new();
-        for (seat, log) in &self.logs {
-            let (origin, note) = trimmed(&log.checkpoint, &all)?;
-            logs.push(LogRef { seat: *seat, origin, size: log.entries.len() as u64 });
+        for ((seat, origin), log) in &self.logs {
+            let number = log_number(all.iter().copied(), *seat, origin);
+            let number = number.ok_or_else(|| BuildError::UnknownLog(origin.clone()))?;
+            logs.push(LogRef { seat: *seat, number, origin: origin.clone(), size: log.entries.len() as u64 });
             let mut lines = log.entries.join(&b'\n');
             lines.push(b'\n');
-            payload.insert(entries_path(*seat), lines);
-            payload.insert(checkpoint_path(*seat), note);
+            payload.insert(entries_path(*seat, number), lines);
+            payload.insert(checkpoint_path(*seat, number), trimmed(&log.checkpoint, &all)?);
         }
+        logs.sort_by_key(LogRef::id);
         for (view, bytes) in &self.views {
             let viewed = all.iter().flat_map(|c| &c.seats).find(|s| s.log_origin == view.log);
             let viewed = viewed.ok_or_else(|| BuildError::UnknownLog(view.log.clone()))?.index;
@@ -232,11 +236,10 @@ fn signed_by_seat(envelope: &Envelope, charters: &[&Charter]) -> bool {
     envelope.signers(lookup).is_ok_and(|s| s.len() == 1)
 }
 
-/// Origin and bytes of a note without the lines of keys that no charter lists: those prove
+/// Bytes of a note without the lines of keys that no charter lists: those prove
 /// nothing here, and a line that nobody can check could be altered unseen.
-fn trimmed(note: &[u8], charters: &[&Charter]) -> Result<(String, Vec<u8>), BuildError> {
+fn trimmed(note: &[u8], charters: &[&Charter]) -> Result<Vec<u8>, BuildError> {
     let note = Note::parse(note)?;
-    let origin = Checkpoint::parse(note.text())?.origin().to_owned();
     let mut keys: Vec<VerifierKey> = Vec::new();
     for c in charters {
         for s in &c.seats {
@@ -245,5 +248,5 @@ fn trimmed(note: &[u8], charters: &[&Charter]) -> Result<(String, Vec<u8>), Buil
         }
     }
     let known = note.signatures().iter().filter(|line| keys.iter().any(|k| k.made(line))).cloned().collect();
-    Ok((origin, Note::new(note.text(), known)?.to_bytes()))
+    Ok(Note::new(note.text(), known)?.to_bytes())
 }

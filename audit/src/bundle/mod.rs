@@ -6,8 +6,8 @@
 //! README.txt                        for a human; its text follows from bundle.json
 //! bundle.json                       what is here: [`Index`]
 //! charters/0001.json ...            charter envelopes by version, both branches of a fork
-//! logs/<seat>/entries.jsonl         entry bytes, one a line
-//! logs/<seat>/checkpoint.txt        the node's note for exactly that size
+//! logs/<seat>/<k>/entries.jsonl     entry bytes of the seat's k-th log, one a line
+//! logs/<seat>/<k>/checkpoint.txt    the node's note for exactly that size
 //! statements/<envelope digest>.json exact envelope bytes
 //! attachments/<sha256>              policy contexts and cosigned notes
 //! views/<viewer>-<viewed>.json      View envelopes of the export
@@ -53,7 +53,7 @@ pub struct Index {
     pub export: Nonce,
     /// The newest time in logs and views.
     pub created: Timestamp,
-    /// The logs, ascending by seat.
+    /// The logs, ascending by seat and number.
     pub logs: Vec<LogRef>,
     /// The requests that the bundle is about, sorted.
     pub requests: Vec<Digest>,
@@ -65,10 +65,19 @@ pub struct Index {
 pub struct LogRef {
     /// The seat.
     pub seat: SeatIndex,
-    /// Origin of its log.
+    /// 1 for the seat's first log, one more for each new origin that the charters give it.
+    pub number: u32,
+    /// Origin of the log.
     pub origin: String,
     /// Entries.
     pub size: u64,
+}
+
+impl LogRef {
+    /// Which log it is.
+    pub fn id(&self) -> (SeatIndex, u32) {
+        (self.seat, self.number)
+    }
 }
 
 impl Index {
@@ -88,7 +97,7 @@ impl Index {
         let index: Self = strict::decode(bytes, INDEX_MAX)?;
         let rule = |ok: bool, text: &str| if ok { Ok(()) } else { Err(StrictError::Profile(text.to_owned())) };
         rule(index.schema == SCHEMA, "another schema than escrow.bundle.v1")?;
-        rule(index.logs.is_sorted_by(|a, b| a.seat < b.seat), "logs ascend by seat, one a seat")?;
+        rule(index.logs.is_sorted_by(|a, b| a.id() < b.id()), "logs ascend by seat and number, none twice")?;
         rule(index.requests.is_sorted_by(|a, b| a < b), "requests are sorted, none twice")?;
         rule(index.encode() == bytes, "not the one spelling of this index")?;
         Ok(index)
@@ -154,14 +163,14 @@ impl Index {
     }
 }
 
-/// Path of a log's entries.
-pub fn entries_path(seat: SeatIndex) -> String {
-    format!("data/logs/{seat}/entries.jsonl")
+/// Path of the entries of a seat's log of that number.
+pub fn entries_path(seat: SeatIndex, number: u32) -> String {
+    format!("data/logs/{seat}/{number}/entries.jsonl")
 }
 
 /// Path of a log's own note.
-pub fn checkpoint_path(seat: SeatIndex) -> String {
-    format!("data/logs/{seat}/checkpoint.txt")
+pub fn checkpoint_path(seat: SeatIndex, number: u32) -> String {
+    format!("data/logs/{seat}/{number}/checkpoint.txt")
 }
 
 /// Path of a statement, by digest of its envelope.
@@ -190,8 +199,8 @@ pub(crate) enum Place {
     Readme,
     Index,
     Charter,
-    Entries(SeatIndex),
-    Checkpoint(SeatIndex),
+    Entries(SeatIndex, u32),
+    Checkpoint(SeatIndex, u32),
     Statement(Digest),
     Attachment(Digest),
     View(SeatIndex, SeatIndex),
@@ -209,11 +218,16 @@ impl Place {
                 let position: usize = name.strip_suffix(".json")?.parse().ok()?;
                 return (position > 0 && charter_path(position) == path).then_some(Self::Charter);
             }
-            Some(("logs", name)) => match name.split_once('/')? {
-                (seat, "entries.jsonl") => Self::Entries(seat.parse().ok()?),
-                (seat, "checkpoint.txt") => Self::Checkpoint(seat.parse().ok()?),
-                _ => return None,
-            },
+            Some(("logs", name)) => {
+                let (seat, name) = name.split_once('/')?;
+                let (number, name) = name.split_once('/')?;
+                let (seat, number) = (seat.parse().ok()?, number.parse().ok().filter(|n| *n > 0)?);
+                match name {
+                    "entries.jsonl" => Self::Entries(seat, number),
+                    "checkpoint.txt" => Self::Checkpoint(seat, number),
+                    _ => return None,
+                }
+            }
             Some(("statements", name)) => Self::Statement(name.strip_suffix(".json")?.parse().ok()?),
             Some(("attachments", name)) => Self::Attachment(name.parse().ok()?),
             Some(("views", name)) => {
@@ -228,8 +242,8 @@ impl Place {
 
     fn path(self) -> Option<String> {
         match self {
-            Self::Entries(s) => Some(entries_path(s)),
-            Self::Checkpoint(s) => Some(checkpoint_path(s)),
+            Self::Entries(s, n) => Some(entries_path(s, n)),
+            Self::Checkpoint(s, n) => Some(checkpoint_path(s, n)),
             Self::View(a, b) => Some(view_path(a, b)),
             Self::Readme | Self::Index | Self::Charter | Self::Statement(_) | Self::Attachment(_) => None,
         }
@@ -248,7 +262,7 @@ mod tests {
             README.into(),
             INDEX.into(),
             "data/charters/0001.json".into(),
-            "data/logs/7/entries.jsonl".into(),
+            "data/logs/7/1/entries.jsonl".into(),
             format!("data/statements/{hex}.json"),
             format!("data/attachments/{hex}"),
             "data/views/1-255.json".to_owned(),
@@ -259,15 +273,18 @@ mod tests {
             "data/x".into(),
             "data/charters/1.json".into(),
             "data/charters/0000.json".into(),
-            "data/logs/07/entries.jsonl".into(),
-            "data/logs/0/entries.jsonl".into(),
-            "data/logs/+7/checkpoint.txt".into(),
-            "data/logs/7/x".into(),
+            "data/logs/7/entries.jsonl".into(),
+            "data/logs/07/1/entries.jsonl".into(),
+            "data/logs/0/1/entries.jsonl".into(),
+            "data/logs/7/01/entries.jsonl".into(),
+            "data/logs/7/0/entries.jsonl".into(),
+            "data/logs/+7/1/checkpoint.txt".into(),
+            "data/logs/7/1/x".into(),
             format!("data/statements/{hex}"),
             format!("data/attachments/{}", hex.to_uppercase()),
             "data/views/1-256.json".to_owned(),
             "data/views/01-2.json".into(),
-            "data/logs/7/entries.jsonl/x".into(),
+            "data/logs/7/1/entries.jsonl/x".into(),
         ] {
             assert!(Place::of(&bad).is_none(), "{bad}");
         }

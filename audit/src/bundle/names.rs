@@ -10,21 +10,22 @@ use serde_json::Value;
 pub(crate) struct Names {
     /// Permits and answers, by payload digest.
     pub(crate) statements: Vec<Digest>,
-    /// The cosigned note of a delivery.
-    pub(crate) note: Option<Digest>,
+    /// The cosigned note of a delivery, or two notes that contradict each other.
+    pub(crate) notes: Vec<Digest>,
 }
 
 impl Names {
     /// Reads the body. One that is no event names nothing: the fold says what it thinks of it.
     pub(crate) fn of(entry: &Entry) -> Self {
-        if !entry.kind.starts_with("release.") {
+        if !entry.kind.starts_with("release.") && entry.kind != "misbehaviour" {
             return Self::default();
         }
         match serde_json::from_value(Value::Object(entry.body.clone())) {
             Ok(Event::Authorized { permits, answers, .. }) => {
-                Self { statements: [permits, answers].concat(), note: None }
+                Self { statements: [permits, answers].concat(), notes: vec![] }
             }
-            Ok(Event::Delivered { note, .. }) => Self { statements: vec![], note: Some(note) },
+            Ok(Event::Delivered { note, .. }) => Self { statements: vec![], notes: vec![note] },
+            Ok(Event::Misbehaviour { first, second, .. }) => Self { statements: vec![], notes: vec![first, second] },
             _ => Self::default(),
         }
     }

@@ -79,7 +79,7 @@ pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Option
             story.violation(entry.seq, "statement-digest", "stmt is not the digest of the statement that env names");
             continue;
         }
-        match record::read(entry, envelope) {
+        match record::read(entry, 0, envelope) {
             Ok(record) => story.step(&record),
             Err(e) => story.violation(entry.seq, "record", e.to_string()),
         }

@@ -28,6 +28,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) seat: SeatIndex,
+    pub(super) number: u32,
     pub(super) origin: String,
     /// Path of the entries.
     pub(super) path: String,
@@ -42,6 +43,11 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// Path of the note.
+    pub(super) fn note_path(&self) -> String {
+        bundle::checkpoint_path(self.seat, self.number)
+    }
+
     pub(super) fn finding(
         &self,
         class: Class,
@@ -116,7 +122,7 @@ pub(super) fn read<'f>(files: &'f Files, digests: &BTreeMap<&str, Digest>, out: 
 impl<'f> Raw<'f> {
     fn place(&mut self, path: &str, bytes: &'f [u8], digest: &Digest) -> Result<(), Finding> {
         let envelope = || Envelope::parse(bytes).map_err(|e| tampered(path, "envelope", e.to_string()));
-        let listed = |seat| self.index.logs.iter().any(|l| l.seat == seat);
+        let listed = |seat, number| self.index.logs.iter().any(|l| l.id() == (seat, number));
         let named = |d: Digest| {
             if d == *digest { Ok(()) } else { Err(tampered(path, "name", format!("holds the bytes of {digest}"))) }
         };
@@ -125,7 +131,7 @@ impl<'f> Raw<'f> {
                 return Err(tampered(path, "readme", "not the text that follows from bundle.json"));
             }
             Some(Place::Readme | Place::Index) => {}
-            Some(Place::Entries(seat) | Place::Checkpoint(seat)) if listed(seat) => {}
+            Some(Place::Entries(seat, n) | Place::Checkpoint(seat, n)) if listed(seat, n) => {}
             Some(place @ (Place::Charter | Place::Statement(_))) => {
                 if let Place::Statement(d) = place {
                     named(d)?;
@@ -141,7 +147,7 @@ impl<'f> Raw<'f> {
                 self.attachments.insert(d, bytes);
             }
             Some(Place::View(viewer, viewed)) => self.views.push((path.to_owned(), viewer, viewed, envelope()?)),
-            Some(Place::Entries(_) | Place::Checkpoint(_)) | None => {
+            Some(Place::Entries(..) | Place::Checkpoint(..)) | None => {
                 return Err(tampered(path, "unreferenced", "nothing in the bundle refers to this file"));
             }
         }
@@ -151,7 +157,8 @@ impl<'f> Raw<'f> {
 
 /// Reads a log and compares it with its note, not yet knowing whose note it is.
 fn read_log(files: &Files, wanted: &bundle::LogRef) -> Result<Log, Finding> {
-    let (path, note_path) = (bundle::entries_path(wanted.seat), bundle::checkpoint_path(wanted.seat));
+    let (seat, number) = wanted.id();
+    let (path, note_path) = (bundle::entries_path(seat, number), bundle::checkpoint_path(seat, number));
     let fail = |file: &str, rule: &str, detail: String| tampered(file, rule, detail).seat(wanted.seat);
     let get = |path: &str| files.get(path).ok_or_else(|| fail(path, "missing", format!("{INDEX} lists this log")));
     let lines =
@@ -180,8 +187,8 @@ fn read_log(files: &Files, wanted: &bundle::LogRef) -> Result<Log, Finding> {
             None => finding,
         });
     }
-    let (seat, origin) = (wanted.seat, wanted.origin.clone());
-    let mut log = Log { seat, origin, path, entries: Vec::new(), tree, broken: None, note, head: None };
+    let origin = wanted.origin.clone();
+    let mut log = Log { seat, number, origin, path, entries: Vec::new(), tree, broken: None, note, head: None };
     let mut chain = Chain::new(&wanted.origin);
     for (at, line) in lines.iter().enumerate() {
         match chain.push(line) {
@@ -228,7 +235,7 @@ pub(super) fn bind<'f>(raw: Raw<'f>, files: &Files, pinned: &Digest, out: &mut V
                     out.push(log.finding(Class::Violation, e.seq, "chain", detail));
                 }
             }
-            Err(why) => out.push(tampered(&bundle::checkpoint_path(log.seat), "checkpoint", why).seat(log.seat)),
+            Err(why) => out.push(tampered(&log.note_path(), "checkpoint", why).seat(log.seat)),
         }
     }
     let mut bound = Vec::new();
@@ -250,6 +257,9 @@ pub(super) fn bind<'f>(raw: Raw<'f>, files: &Files, pinned: &Digest, out: &mut V
 
 fn verified_head(charters: &Charters, log: &Log) -> Result<VerifiedCheckpoint, String> {
     let key = charters.log_key(log.seat, &log.origin).ok_or("no charter gives this seat a log of this origin")?;
+    if charters.log_number(log.seat, &log.origin) != Some(log.number) {
+        return Err("the charters number the logs of this seat otherwise".into());
+    }
     let head = Checkpoint::verify(&log.note, &log.origin, &key).map_err(|e| e.to_string())?;
     let witnesses = charters.witness_keys();
     head.cosigners(&witnesses).map_err(|e| e.to_string())?;
@@ -280,12 +290,12 @@ fn references(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
         for entry in &log.entries {
             let mut missing = |what: String| out.push(log.finding(Class::Incomplete, entry.seq, "unresolved", what));
             let names = Names::of(entry);
-            let mut attachments = names.note;
+            let mut attachments = names.notes;
             if let Some(s) = &entry.statement {
                 let digest = Digest(s.env);
                 envelopes.insert(digest);
                 match evidence.pool.get(&digest) {
-                    Some(stored) => attachments = attachments.or(context(&stored.envelope)),
+                    Some(stored) => attachments.extend(context(&stored.envelope)),
                     None => {
                         let path = bundle::statement_path(&digest);
                         missing(format!("{path} is not in the bundle: this log is not judged from here on"));
@@ -298,11 +308,10 @@ fn references(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
                 }
                 payloads.insert(digest);
             }
-            if let Some(digest) = attachments
-                && attached.insert(digest)
-                && !evidence.attachments.contains_key(&digest)
-            {
-                missing(format!("{} is not in the bundle", bundle::attachment_path(&digest)));
+            for digest in attachments {
+                if attached.insert(digest) && !evidence.attachments.contains_key(&digest) {
+                    missing(format!("{} is not in the bundle", bundle::attachment_path(&digest)));
+                }
             }
         }
     }

@@ -90,6 +90,13 @@ impl Charters {
         self.all().flat_map(|c| &c.seats).find(|s| s.log_origin == origin).map(|s| s.index)
     }
 
+    /// The number of a seat's log, as [`seat::log_number`] counts.
+    pub(super) fn log_number(&self, index: SeatIndex, origin: &str) -> Option<u32> {
+        let mut all: Vec<_> = self.verified.values().collect();
+        all.sort_by_key(|c| (c.charter().version, c.digest()));
+        seat::log_number(all.into_iter().map(VerifiedCharter::charter), index, origin)
+    }
+
     /// All witness keys, one for each raw key and name.
     pub(super) fn witness_keys(&self) -> Vec<VerifierKey> {
         let mut keys: Vec<VerifierKey> = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::acts::Story;
 use super::bytes::{Evidence, ViewFile};
-use crate::bundle::{INDEX, checkpoint_path};
+use crate::bundle::INDEX;
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::finding::{Class, Finding, LogSummary};
 use escrow_core::charter::{Charter, Generation};
@@ -64,7 +64,7 @@ fn heads<'e>(evidence: &'e Evidence<'_>, stories: &'e [Story<'_>], seen: &'e See
     };
     for log in &evidence.logs {
         if let Some(head) = &log.head {
-            add(checkpoint_path(log.seat), head);
+            add(log.note_path(), head);
         }
     }
     for (path, head) in stories.iter().flat_map(|s| &s.notes) {
@@ -96,7 +96,7 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
             && let Some(ours) = log.tree.root_at(size)
         {
             if ours != *root {
-                let note = checkpoint_path(log.seat);
+                let note = log.note_path();
                 let detail = format!(
                     "the key {key} signed two histories: at size {size} root {} here and {} in the log whose head is {note}",
                     hex::encode(root),

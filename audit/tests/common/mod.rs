@@ -237,7 +237,7 @@ impl Cluster {
         node.chain.push(&bytes).unwrap();
         node.tree.append(leaf_hash(&bytes));
         node.entries.push(bytes);
-        let record = record::read(&entry, envelope).unwrap();
+        let record = record::read(&entry, 0, envelope).unwrap();
         if let Err(e) = node.facts.fold(&record) {
             self.refusals.push(format!("seat {} entry {}: {e}", node.index, entry.seq));
         }

@@ -197,7 +197,7 @@ async fn withdrawn(job: &MainJob, teller: &mut Teller) -> Result<(), DemoError> 
 fn flipped_byte(job: &MainJob, teller: &mut Teller) -> Result<(), DemoError> {
     let path = job.bundle.as_ref().during("finding the bundle")?;
     let mut bundle = Bundle::read_dir(path).during("reading the bundle")?;
-    let name = "data/logs/1/entries.jsonl".to_owned();
+    let name = "data/logs/1/1/entries.jsonl".to_owned();
     let file = bundle.files.get_mut(&name).during("finding a log in the bundle")?;
     let middle = file.len() / 2;
     if let Some(byte) = file.get_mut(middle) {

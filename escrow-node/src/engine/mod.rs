@@ -124,7 +124,7 @@ impl Engine {
 
     fn fold(&mut self, entry: &Entry, statement: Option<&Envelope>) -> Result<(), Refusal> {
         let malformed = |e: record::RecordError| Refusal::new(Rule::Malformed, e.to_string());
-        let record = record::read(entry, statement).map_err(malformed)?;
+        let record = record::read(entry, 0, statement).map_err(malformed)?;
         self.facts.fold(&record)?;
         if let Some(e) = statement {
             self.envelopes

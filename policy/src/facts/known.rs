@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where and when this node first logged something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logged {
-    /// Log position.
+    /// Log position, as in [`Record::seq`].
     pub seq: u64,
     /// Time of the entry.
     pub at: Timestamp,
@@ -271,12 +271,38 @@ pub enum Event {
         /// Peers that answered.
         peers: Vec<SeatIndex>,
     },
+    /// First entry of a later log of this seat: all that the old log says up to here goes on.
+    Continued {
+        /// The seat whose log this is.
+        seat: SeatIndex,
+        /// Origin of the log that it goes on from.
+        log: String,
+        /// Entries of it that this node still has.
+        size: u64,
+        /// Root over them.
+        root: Digest,
+    },
+    /// The wall clock moved by this much more (or, if negative, less) than the monotonic clock since the
+    /// entry before.
+    Clock {
+        /// Milliseconds.
+        by_ms: i64,
+    },
+    /// Another log's key signed two heads that cannot both be true.
+    Misbehaviour {
+        /// The log.
+        origin: String,
+        /// SHA-256 of the signed note that was known first.
+        first: Digest,
+        /// SHA-256 of the one that contradicts it.
+        second: Digest,
+    },
 }
 
 /// One log entry as the fold sees it.
 #[derive(Debug)]
 pub struct Record<'a> {
-    /// Position.
+    /// Position, counted over all logs of the seat: a later log goes on where the one before ends.
     pub seq: u64,
     /// Time.
     pub at: Timestamp,
