@@ -14,7 +14,7 @@
 # Exit code: 0 the new version is READY; 1 nothing was changed, or the old version is back and READY;
 # 2 the old version is back and NOT READY: look at once.
 set -eu
-root=${DESTDIR:-} new= timeout=180 older=no rollback=no
+root=${DESTDIR:-} new='' timeout=180 older=no rollback=no
 
 fail() { echo "upgrade.sh: $1" >&2; exit "${2:-1}"; }
 say() { echo "upgrade.sh: $1"; }
@@ -38,19 +38,19 @@ user=$(sed -n 's/^User=//p' "$unit")
 as_node() {
     if [ "$(id -u)" = 0 ]; then setpriv --reuid="$user" --regid="$user" --init-groups "$@"; else "$@"; fi
 }
-status() { as_node "$program" --config "$config" status 2>/dev/null || true; }
+# A program that hangs must not make this one hang.
+status() { as_node timeout 5 "$program" --config "$config" status 2>/dev/null || true; }
 word() { sed -n "s/^$1  *//p"; }
 version_of() { "$1" --version 2>/dev/null | sed -n 's/^escrow-node //p'; }
 
 # True once the node says READY, and that it is the version wanted. Gives up early if it has died.
 ready() {
-    wanted=$1 left=$timeout
-    while [ "$left" -gt 0 ]; do
+    wanted=$1 until=$(($(date +%s) + timeout)) now=''
+    while [ "$(date +%s)" -lt "$until" ]; do
         now=$(status)
         if [ "$(echo "$now" | word state)" = READY ] && [ "$(echo "$now" | word version)" = "$wanted" ]; then return 0; fi
         if systemctl is-failed --quiet escrow-node; then say "the node has stopped"; return 1; fi
         sleep 1
-        left=$((left - 1))
     done
     say "not READY after $timeout s: $(echo "$now" | word state) $(echo "$now" | word why)"
     return 1
@@ -75,20 +75,21 @@ if [ "$rollback" = no ] && [ "$(status | word state)" != READY ]; then
     fail "the node is not READY now; see to that first (escrow-node status); nothing was changed"
 fi
 
-# Both copies are complete before either name changes.
+# Both copies are complete before a name changes. If this script is killed, $program.old is the version before.
 install -m 0755 "$new" "$program.new"
 install -m 0755 "$program" "$program.old"
-mv "$program.old" "$program.previous"
 mv "$program.new" "$program"
 say "$have -> $next; restarting"
 if restart && ready "$next"; then
+    mv "$program.old" "$program.previous"
     say "version $next is READY; the one before is kept as $program.previous"
     exit 0
 fi
 say "going back to $have"
 install -m 0755 "$program" "$program.rejected"
-install -m 0755 "$program.previous" "$program.new"
-mv "$program.new" "$program"
+mv "$program.old" "$program"
+# However impatient the upgrade was: to say wrongly that the old version fails too would be worse.
+[ "$timeout" -ge 180 ] || timeout=180
 if restart && ready "$have"; then
     fail "version $next did not become READY and is kept as $program.rejected; $have is back and READY"
 fi

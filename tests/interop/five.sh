@@ -67,7 +67,7 @@ names=(- company-it counsel works-council trustee vendor)
 operators=(- "ACME IT" "Outside counsel LLP" "ACME works council" "Trustee GmbH" "Messenger vendor Inc")
 people=(- op-ines op-carl op-wanda op-tom op-vera)
 jurisdictions=(- DE DE DE AT NL)
-ports=($(python3 - <<'P'
+mapfile -t ports < <(python3 - <<'P'
 import random, socket
 held = []
 while len(held) < 6:
@@ -78,9 +78,10 @@ while len(held) < 6:
         held.append(s)
     except OSError:
         s.close()
-print(*[s.getsockname()[1] for s in held])
+for s in held:
+    print(s.getsockname()[1])
 P
-))
+)
 cp "$bin/escrow-node" escrow-node
 for n in 1 2 3 4 5; do
     seat "$n"
@@ -178,3 +179,108 @@ release() {
 }
 echo "   matter, request, two approvals, release, open: byte for byte"
 release one
+
+echo "   upgrade of node 2: the next version; one that ends at once; one that never is READY; an older one; back by hand"
+seat 2
+installed() { sha256sum <"$DESTDIR/usr/local/bin/escrow-node"; }
+first=$(installed)
+run upgrade
+said "is READY; the one before is kept"
+second=$(installed)
+[ "$second" != "$first" ] || fail "nothing was upgraded"
+until_state 2 READY
+pretend() { printf '#!/bin/sh\n[ "$1" = --version ] && echo escrow-node %s && exit\n%s\n' "$1" "$2" >escrow-node-next; }
+pretend 9.0.0 "exit 1"
+run upgrade 1
+said "is back and READY"
+[ "$(installed)" = "$second" ] || fail "the version before is not back"
+pretend 9.0.1 "exec sleep 1000"
+if "$project/deploy/upgrade.sh" ./escrow-node-next --timeout 2 >last.log 2>&1; then fail "a node that is not READY counts as upgraded"; fi
+said "not READY after 2 s"
+said "is back and READY"
+[ "$(installed)" = "$second" ] || fail "the version before is not back"
+pretend 0.0.1 "exit 1"
+run upgrade 1
+said "is older than"
+[ "$(installed)" = "$second" ] || fail "a refused version was installed"
+run rollback
+[ "$(installed)" = "$first" ] || fail "back by hand is not the first version"
+until_state 2 READY
+
+# What the node signed: log size and the digest of everything on disk but SQLite's shared memory.
+count() { state_of "$1" log | cut -d' ' -f1; }
+
+echo "   backup of node 3 while it runs; then the cluster goes on without knowing"
+seat 3
+export day=yesterday
+run backup
+[ -e "$DESTDIR/var/backups/escrow-node/yesterday/backup.json" ] || fail "no backup.json"
+if find "$DESTDIR/var/backups/escrow-node" -name '*.keys' -o -name 'deposit-keys' | grep -q .; then fail "keys lie beside the database's backup"; fi
+release two
+
+echo "   a drill of it changes nothing"
+before=$(cd "$DESTDIR/var" && find backups lib -type f ! -name '*-shm' ! -name '*-wal' ! -name node.db -exec sha256sum {} + | sort)
+size=$(member size <"$DESTDIR/var/backups/escrow-node/yesterday/backup.json")
+run drill
+said "$size"
+[ "$(cd "$DESTDIR/var" && find backups lib -type f ! -name '*-shm' ! -name '*-wal' ! -name node.db -exec sha256sum {} + | sort)" = "$before" ] || fail "the drill changed something"
+
+echo "   node 4 loses its disk after its newest backup, and is restored: READY"
+seat 4
+export day=newest
+sudo systemctl stop escrow-node
+run backup
+run restore
+until_state 4 READY
+
+echo "   node 3 is restored from yesterday: ROLLBACK, and it signs nothing"
+seat 3
+export day=yesterday
+run restore
+until_state 3 ROLLBACK
+run status
+said "cosigned"
+said "new-log"
+signed=$(count 3)
+release three
+[ "$(count 3)" = "$signed" ] || fail "a node in ROLLBACK appended"
+if grep -q "node 3: .*repl" three.log; then fail "a node in ROLLBACK replied to a release"; fi
+code=0; escrow --context quinn matter create MAT-none --title none >none.log 2>&1 || code=$?
+[ "$code" = 0 ] || { cat none.log; fail "four nodes cannot open a matter"; }
+if grep -q "node 3: logged" none.log; then fail "a node in ROLLBACK acknowledged a statement"; fi
+[ "$(state_of 3)" = ROLLBACK ] || fail "ROLLBACK ended by itself"
+
+echo "   the way out: a new log, the next charter, five acceptances, READY"
+seat 3
+export seat=3
+run new-log
+grep -q '"log_origin": "acme.example/seat-3/log/2"' seat-3.json || fail "no new log in seat-3.json"
+if grep -q '"previous_log_head": null' seat-3.json; then fail "the new log does not name the old one's head"; fi
+run successor
+said "2 of 2 administrators have signed"
+digest=$(sed -n 's/.*digest \([0-9a-f]\{64\}\).*/\1/p' last.log | tail -n 1)
+[ "$digest" != "$genesis" ] || fail "no new version"
+for n in 1 2 3 4 5; do
+    seat "$n"
+    run accept-next
+    said "Accepted version 2"
+    # A node is READY again when enough others are; the first ones wait for the rest.
+done
+for n in 1 2 3 4 5; do until_state "$n" READY; done
+
+echo "   a release in which node 3 must take part: two others are down"
+for n in 1 2; do (seat "$n" && systemctl stop escrow-node); done
+release four
+for n in 1 2; do (seat "$n" && systemctl start escrow-node); done
+for n in 1 2 3 4 5; do until_state "$n" READY; done
+
+echo "   the evidence of the first release and of what came after verifies offline"
+escrow --context quinn audit export --matter MAT-one --out bundle >last.log 2>&1 || { cat last.log; fail export; }
+escrow verify bundle --charter-digest "$genesis" >last.log 2>&1 || { cat last.log; fail "the bundle does not verify"; }
+said "OK"
+[ -d bundle/data/logs/3/2 ] || fail "the second log of seat 3 is not in the bundle"
+
+echo "   every block of the page was run"
+for block in $(sed -n 's/^<!-- run: \(.*\) -->$/\1/p' "$page"); do
+    grep -qxF "$block" <(printf '%s\n' "${ran[@]}") || fail "block $block of docs/operations.md is run by nobody"
+done

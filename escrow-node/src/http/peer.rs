@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use escrow_audit::witness::{AddCheckpoint, MAX_REQUEST_LEN, SIZE_CONTENT_TYPE};
+use escrow_audit::witness::{AddCheckpoint, MAX_REQUEST_LEN, Refuse, SIZE_CONTENT_TYPE};
 use escrow_core::wire::{RestrictionAsk, RestrictionReply, Witnessed};
 use escrow_core::{Blob, SeatIndex};
 use serde::Deserialize;
@@ -118,7 +118,8 @@ pub(crate) async fn add_checkpoint(Shared(node): Shared<Arc<Node>>, body: Bytes)
             (StatusCode::OK, line).into_response()
         }
         AddAnswer::Refused(refuse) => {
-            metrics::cosignature("refused");
+            // To ask from another size is how a peer that was away catches up; the rest is a log that is not what it was.
+            metrics::cosignature(if matches!(refuse, Refuse::WrongOldSize { .. }) { "other-size" } else { "refused" });
             let status = StatusCode::from_u16(refuse.status()).unwrap_or(StatusCode::BAD_REQUEST);
             match refuse.body() {
                 Some(size) => (status, [(header::CONTENT_TYPE, SIZE_CONTENT_TYPE)], size).into_response(),
