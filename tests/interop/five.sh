@@ -242,12 +242,9 @@ run status
 said "cosigned"
 said "new-log"
 signed=$(count 3)
-release three
+release three --all
+grep -q "^4 replies" three.log || { cat three.log; fail "a node in ROLLBACK replied to a release"; }
 [ "$(count 3)" = "$signed" ] || fail "a node in ROLLBACK appended"
-if grep -q "node 3: .*repl" three.log; then fail "a node in ROLLBACK replied to a release"; fi
-code=0; escrow --context quinn matter create MAT-none --title none >none.log 2>&1 || code=$?
-[ "$code" = 0 ] || { cat none.log; fail "four nodes cannot open a matter"; }
-if grep -q "node 3: logged" none.log; then fail "a node in ROLLBACK acknowledged a statement"; fi
 [ "$(state_of 3)" = ROLLBACK ] || fail "ROLLBACK ended by itself"
 
 echo "   the way out: a new log, the next charter, five acceptances, READY"
@@ -271,6 +268,7 @@ for n in 1 2 3 4 5; do until_state "$n" READY; done
 echo "   a release in which node 3 must take part: two others are down"
 for n in 1 2; do (seat "$n" && systemctl stop escrow-node); done
 release four
+grep -q "^3 replies" four.log || { cat four.log; fail "node 3 did not take part"; }
 for n in 1 2; do (seat "$n" && systemctl start escrow-node); done
 for n in 1 2 3 4 5; do until_state "$n" READY; done
 
