@@ -19,6 +19,7 @@ mod pool;
 mod release;
 mod verdict;
 mod views;
+mod witnesses;
 
 use crate::bagit;
 use crate::finding::{Layer, Report};
