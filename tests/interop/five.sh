@@ -169,7 +169,7 @@ said "2 escrowed at every node"
 release() {
     local name=$1 hash
     shift
-    escrow --context quinn matter create "MAT-$name" --title "Lunch $name" >/dev/null
+    escrow --context quinn matter create "MAT-$name" --title "Lunch $name" >last.log 2>&1 || { cat last.log; fail "matter $name"; }
     escrow --context quinn request create --matter "MAT-$name" --thread b27a9e14 --from 2026-03-02 --to 2026-03-04 \
         --purpose internal-investigation --recipient erik >last.log 2>&1 || { cat last.log; fail "request $name"; }
     hash=$(escrow --context lena request list --waiting-for-me --output json | sed -n 's/.*"request_hash": "\(.*\)".*/\1/p')
@@ -241,8 +241,8 @@ export day=yesterday
 run restore
 until_state 3 ROLLBACK
 run status
-said "cosigned"
-said "new-log"
+grep -q '^why  *.* size [0-9]' last.log || { cat last.log; fail "the reason is not said"; }
+said "escrow-node new-log"
 signed=$(count 3)
 release three --all
 grep -q "^4 replies" three.log || { cat three.log; fail "a node in ROLLBACK replied to a release"; }
