@@ -15,6 +15,7 @@
 mod acts;
 mod bytes;
 mod charters;
+mod continued;
 mod pool;
 mod release;
 mod verdict;
@@ -89,7 +90,14 @@ fn layers(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options, 
     report.counts.views = evidence.views.len() as u64;
     report.add(evidence.charters.forks());
     // Record and replay are judged where they happened: entry by entry, with the facts before it.
-    let stories: Vec<acts::Story> = evidence.logs.iter().map(|log| acts::walk(&evidence, log, options)).collect();
+    let mut stories: Vec<acts::Story<'_>> = Vec::new();
+    let mut found = Vec::new();
+    for log in &evidence.logs {
+        let before = continued::before(&evidence, &stories, log, &mut found);
+        stories.push(acts::walk(&evidence, log, options, before));
+    }
+    report.add(found);
+    report.add(continued::heads(&evidence, &stories));
     for story in &stories {
         story.report(report);
     }
