@@ -56,6 +56,9 @@ fn alerts_ask_for_metrics_and_outcomes_that_exist() {
     let outcomes: BTreeSet<&str> = outcomes.collect();
     assert!(outcomes.contains("refused") && outcomes.contains("dropped"), "{outcomes:?}");
     for outcome in outcomes {
-        assert!(source.contains(&format!("\"{outcome}\"")), "an alert asks for outcome {outcome}, which no node counts");
+        assert!(
+            source.contains(&format!("\"{outcome}\"")),
+            "an alert asks for outcome {outcome}, which no node counts"
+        );
     }
 }
