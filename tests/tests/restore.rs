@@ -212,8 +212,6 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
     assert!(!escrow.config(3).next_key_file().exists());
 
     // Receipts of before stand, under the old log's last head.
-    let consent = subject.client.ask::<Vec<escrow_core::wire::ConsentInfo>>;
-    let _ = consent;
     let renewed = escrow.client.acting_as(subject.client.identity().clone());
     let consents: Vec<escrow_core::wire::ConsentInfo> =
         renewed.ask(escrow.node(3), escrow_core::query::Question::Consents).await.unwrap();
