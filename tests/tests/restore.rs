@@ -110,7 +110,7 @@ async fn collected(escrow: &Escrow, request: &KnownRequest) -> Outcomes<escrow_c
     collected.outcomes
 }
 
-/// Cases 24 and 31 of the attack list, and the way out.
+/// The whole way: found out, silent, and back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under_a_new_log() {
     let mut escrow = Escrow::start().await;
