@@ -181,7 +181,13 @@ impl Story<'_> {
                 self.relied_on = Some(seq);
             }
             (Event::Delivered { authorized, note, request, reply, attempt }, Some(envelope)) => {
-                let said = release::Said { authorized: authorized.saturating_sub(self.base), note, request, reply, attempt: *attempt };
+                let said = release::Said {
+                    authorized: authorized.saturating_sub(self.base),
+                    note,
+                    request,
+                    reply,
+                    attempt: *attempt,
+                };
                 release::delivered(self, seq, at, envelope, &said);
                 (outcome, self.relied_on) = (true, Some(seq));
             }

@@ -36,7 +36,12 @@ pub(super) fn cut(evidence: &Evidence<'_>, log: &Log) -> Option<u64> {
 }
 
 /// What a log begins with; without, its entries cannot be judged, and a finding says why.
-pub(super) fn before(evidence: &Evidence<'_>, stories: &[Story<'_>], log: &Log, out: &mut Vec<Finding>) -> Option<Before> {
+pub(super) fn before(
+    evidence: &Evidence<'_>,
+    stories: &[Story<'_>],
+    log: &Log,
+    out: &mut Vec<Finding>,
+) -> Option<Before> {
     if log.number == 1 {
         return Some(Before::default());
     }
@@ -56,7 +61,8 @@ pub(super) fn before(evidence: &Evidence<'_>, stories: &[Story<'_>], log: &Log, 
         if size == 0 && number == 1 && root.0 == EMPTY_ROOT {
             return Some(Before::default());
         }
-        let detail = format!("the log {origin}, whose first {size} entries this one goes on from, is not in the bundle");
+        let detail =
+            format!("the log {origin}, whose first {size} entries this one goes on from, is not in the bundle");
         report(Class::Incomplete, "log-missing", detail);
         return None;
     };
@@ -67,7 +73,8 @@ pub(super) fn before(evidence: &Evidence<'_>, stories: &[Story<'_>], log: &Log, 
             None
         }
         Some(ours) if Digest(ours) != root => {
-            let detail = format!("goes on from root {root} at size {size} of {origin}, which has root {}", Digest(ours));
+            let detail =
+                format!("goes on from root {root} at size {size} of {origin}, which has root {}", Digest(ours));
             report(Class::Violation, "continued", detail);
             None
         }
@@ -113,7 +120,8 @@ pub(super) fn heads(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Findi
         cosigned.for_each(|(_, _, size, root)| add(*size, root.0));
         match known.get(&named) {
             None => {
-                let detail = format!("no node here has seen the last head of {origin} that the charter names ({named})");
+                let detail =
+                    format!("no node here has seen the last head of {origin} that the charter names ({named})");
                 out.push(Finding::new(Class::Incomplete, INDEX, "previous-head", detail).seat(log.seat));
             }
             Some(size) if *size > kept => {

@@ -130,12 +130,7 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
         let (size, file) = (h.head.size(), &h.file);
         // What a seat lost is no gap of the bundle: its next log says where it went on.
         let class = if continued::cut(evidence, log).is_some() { Class::Ok } else { Class::Incomplete };
-        report(
-            class,
-            &log.path,
-            "log-short",
-            format!("log shorter than cosigned size {size}, as {file} shows"),
-        );
+        report(class, &log.path, "log-short", format!("log shorter than cosigned size {size}, as {file} shows"));
     }
 }
 
