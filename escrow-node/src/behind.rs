@@ -2,7 +2,8 @@
 //! of the node ran elsewhere. The newest such head is kept on disk, so that the node knows of it at its next
 //! start without asking, and so that `new-log` can name it.
 
-use crate::node::{Node, NodeError, State};
+use crate::node::{Node, NodeError};
+use crate::state::State;
 use crate::unlock::{UnlockError, replace};
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use escrow_audit::seat::log_verifier;

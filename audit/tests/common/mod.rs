@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub(crate) mod forge;
+pub(crate) mod moved;
 
 use escrow_audit::bundle::{BundleBuilder, Meta};
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
