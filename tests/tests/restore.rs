@@ -234,7 +234,7 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
     let gone = escrow.approved(escrow.ask(&["lost"], 0, 1)).await;
     let outcomes = collected(&escrow, &gone).await;
     assert_eq!(outcomes.count(), 4, "{outcomes}");
-    let missing = outcomes.0.iter().find(|(s, _)| *s == seat(3)).unwrap().1.as_ref().unwrap_err();
+    let missing = outcomes.0.iter().find(|(s, _)| **s == seat(3)).unwrap().1.as_ref().unwrap_err();
     assert!(missing.to_string().contains("item"), "{missing}");
     let _receipted = escrow.node(3).deposit(&body_for(&lost, 3)).await.unwrap();
     let again = escrow.approved(escrow.ask(&["lost"], 0, 1)).await;
