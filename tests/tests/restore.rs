@@ -214,13 +214,7 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
     assert!(!escrow.config(3).next_key_file().exists());
 
     // Receipts of before stand, under the old log's last head.
-<<<<<<< HEAD
-    let renewed = escrow.client.acting_as(subject.client.identity().clone());
-    let consents: Vec<escrow_core::wire::ConsentInfo> =
-        renewed.ask(escrow.node(3), escrow_core::query::Question::Consents).await.unwrap();
-=======
     let consents: Vec<ConsentInfo> = escrow.client.ask(escrow.node(3), Question::Consents).await.unwrap();
->>>>>>> restore
     let given = Envelope::parse(&consents[0].consent.0).unwrap();
     let receipts = escrow.client.submit_to_all(&given).await;
     assert_eq!(receipts.count(), 5, "{receipts}");
