@@ -67,20 +67,15 @@ impl Extra {
         loop {
             grown.borrow_and_update();
             let shown = self.node.cosigned().filter(|_| self.node.state().works());
-            let mut pause = None;
+            // An idle log is cosigned again once a heartbeat, here as by the peers.
+            let mut pause = self.node.heartbeat;
             if let Some(note) = shown
                 && let Err(why) = self.ask(&note).await
             {
                 tracing::warn!(witness = self.key.name(), %why, "an extra witness did not cosign");
-                pause = Some(AGAIN);
+                pause = AGAIN.min(pause);
             }
-            let again = async {
-                match pause {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! { changed = grown.changed() => if changed.is_err() { return }, () = again => () }
+            tokio::select! { changed = grown.changed() => if changed.is_err() { return }, () = tokio::time::sleep(pause) => () }
         }
     }
 

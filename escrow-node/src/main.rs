@@ -1,11 +1,15 @@
-//! `escrow-node`: init, charter accept, run, status, witness.
+//! `escrow-node`: init, charter accept, run, status, backup, restore, new-log, witness.
+
+mod operate;
 
 use clap::{Parser, Subcommand};
 use escrow_core::wire::Status;
 use escrow_core::{Code, Digest, Envelope, Org, PersonId, SeatIndex};
 use escrow_node::config::{Config, LogFormat};
+use escrow_node::files::DataLock;
 use escrow_node::init::{SeatPlan, init};
 use escrow_node::node::NodeError;
+use escrow_node::restore::Source;
 use escrow_node::store::Store;
 use escrow_node::witness::{self, KeyFiles, Listen, Witness, WitnessError};
 use escrow_node::{metrics, start};
@@ -28,6 +32,10 @@ struct Args {
     /// Configuration file.
     #[arg(long, short, default_value = "/etc/escrow-node/escrow-node.toml")]
     config: PathBuf,
+    /// File of the passphrase, instead of the one that the configuration names: for a credential
+    /// whose path only the service manager knows.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -63,11 +71,56 @@ enum Command {
     Charter(CharterCommand),
     /// Serve until SIGTERM.
     Run,
-    /// Ask the running node how it stands.
-    Status,
+    /// Ask the running node how it stands. Exit code: 0 READY; 8 DEGRADED, FROZEN or UNPROVEN; 6 ROLLBACK
+    /// or POISONED; 7 no answer.
+    Status {
+        /// How it looks.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Copy the node's data, also while it runs; sealed key files go to a folder of their own.
+    #[command(after_help = "Example: escrow-node backup --out /backup/2026-11-27 --keys-out /keys/node1")]
+    Backup {
+        /// New folder for database and descriptor.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Folder for the sealed key files, on another medium; files are only added.
+        #[arg(long, value_name = "DIR")]
+        keys_out: PathBuf,
+    },
+    /// Check a backup, share by share, and put it into an empty data folder.
+    #[command(after_help = "Example: escrow-node restore --drill --from /backup/2026-11-27 --keys /keys/node1")]
+    Restore {
+        /// Folder that `backup --out` made.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Folder of the sealed key files.
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+        /// Entries that its newest log must have.
+        #[arg(long, value_name = "N")]
+        expect_size: Option<u64>,
+        /// Only try it, in a temporary folder; changes nothing.
+        #[arg(long)]
+        drill: bool,
+        /// How the report looks.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Prepare the next log of a seat that lost entries: the way out of ROLLBACK. The node must be stopped.
+    NewLog,
     /// A witness on an auditor's own machine; needs no configuration file and no seat.
     #[command(subcommand)]
     Witness(WitnessCommand),
+}
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -124,11 +177,14 @@ fn main() -> ExitCode {
         eprintln!("escrow-node: core dumps cannot be switched off: {e}");
     }
     let outcome = match args.command {
-        Command::Witness(command) => run_witness(command),
-        command => Config::load(&args.config).map_err(NodeError::from).and_then(|config| run(config, command)),
+        Command::Witness(command) => run_witness(command).map(|()| ExitCode::SUCCESS),
+        command => Config::load(&args.config).map_err(NodeError::from).and_then(|mut config| {
+            config.passphrase_file = args.passphrase_file.unwrap_or(config.passphrase_file);
+            run(config, command)
+        }),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(e) => {
             eprintln!("escrow-node: {e}");
             ExitCode::from(exit_code(&e))
@@ -136,32 +192,38 @@ fn main() -> ExitCode {
     }
 }
 
-/// Exit codes as in the `escrow` command: 2 usage or malformed input, 4 key missing, 1 otherwise.
+/// Exit codes as in the `escrow` command: 2 usage or malformed input, 4 key missing, 7 no answer, 1 otherwise.
 const fn exit_code(e: &NodeError) -> u8 {
     match e {
         NodeError::Config(_) | NodeError::Charter(_) | NodeError::Witness(WitnessError::Charter(_)) => 2,
         NodeError::Keys(_) | NodeError::Init(_) | NodeError::Witness(WitnessError::Exists(_)) => 4,
+        NodeError::Silent(_) => 7,
         _ => 1,
     }
 }
 
-fn run(config: Config, command: Command) -> Result<(), NodeError> {
+fn run(config: Config, command: Command) -> Result<ExitCode, NodeError> {
     match command {
-        Command::Witness(command) => run_witness(command),
+        Command::Witness(command) => run_witness(command)?,
+        Command::Status { output } => return runtime()?.block_on(status(&config, output)),
         Command::Init { org, seat, name, operator, operators, jurisdiction, url } => {
             let plan = SeatPlan { org, index: seat, name, operator, operators, jurisdiction, url };
             let made = init(&config, &plan)?;
             println!("Seat {} has its keys. Give this file to the administrators:", made.index);
             println!("  {}", config.descriptor().display());
             println!("Read its key aloud when you compare: {}", made.statement_key.id());
-            Ok(())
         }
         Command::Charter(CharterCommand::Accept { digest, file }) => {
             let mut envelopes = Vec::new();
             for path in file {
                 envelopes.extend(charter_file(&path)?);
             }
-            let mut store = Store::open(&config.database())?;
+            // Works beside a running node too, which holds the lock.
+            let lock = DataLock::take(&config.data_dir);
+            let mut store = match &lock {
+                Ok(_) => Store::open(&config.database())?,
+                Err(_) => Store::open_beside(&config.database())?,
+            };
             let accepted = start::accept(&mut store, &digest, envelopes)?;
             let charter = accepted.newest()?;
             println!("Accepted version {} of the charter of {} ({digest}).", charter.version, charter.org);
@@ -171,15 +233,19 @@ fn run(config: Config, command: Command) -> Result<(), NodeError> {
                 );
             }
             println!("It takes effect at the node's next start.");
-            Ok(())
         }
         Command::Run => runtime()?.block_on(async {
             logging(&config.log_filter, config.log_format);
             metrics::install();
             escrow_node::run(config).await
-        }),
-        Command::Status => runtime()?.block_on(status(&config)),
+        })?,
+        Command::Backup { out, keys_out } => operate::make_backup(&config, &out, &keys_out)?,
+        Command::Restore { from, keys, expect_size, drill, output } => {
+            operate::from_backup(&config, &Source { from, keys, expect_size }, drill, output)?;
+        }
+        Command::NewLog => operate::prepare_log(&config)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn charter_file(path: &Path) -> Result<Vec<Envelope>, NodeError> {
@@ -230,7 +296,38 @@ fn logging(filter: &str, format: LogFormat) {
     };
 }
 
-async fn status(config: &Config) -> Result<(), NodeError> {
+async fn status(config: &Config, output: Output) -> Result<ExitCode, NodeError> {
+    let status = ask(config).await?;
+    match output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default()),
+        Output::Text => print!("{}", table(&status)),
+    }
+    Ok(ExitCode::from(match status.state.as_str() {
+        "READY" => 0,
+        "ROLLBACK" | "POISONED" => 6,
+        _ => 8,
+    }))
+}
+
+fn table(s: &Status) -> String {
+    let rows = [
+        ("seat", s.seat.to_string()),
+        ("state", s.state.clone()),
+        ("why", s.reason.clone()),
+        ("way out", s.way_out.clone()),
+        ("charter", format!("version {} {}", s.charter_version, s.charter)),
+        ("log", format!("{} entries, {}", s.size, s.log)),
+        ("version", s.version.clone()),
+    ];
+    let shown = rows.iter().filter(|(_, value)| !value.is_empty());
+    shown.map(|(name, value)| format!("{name:<9} {value}\n")).collect()
+}
+
+/// A node that answers at all does so sooner.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Asks the node of this configuration over its own address, with its pinned key.
+async fn ask(config: &Config) -> Result<Status, NodeError> {
     let store = Store::open_reader(&config.database())?;
     let accepted = start::Accepted::load(&store)?;
     let descriptor = std::fs::read(config.descriptor()).map_err(|e| NodeError::Net(e.to_string()))?;
@@ -238,24 +335,16 @@ async fn status(config: &Config) -> Result<(), NodeError> {
         serde_json::from_slice(&descriptor).map_err(|e| NodeError::Net(e.to_string()))?;
     let seat = accepted.newest()?.seats.iter().find(|s| s.index == own.index).cloned();
     let seat = seat.ok_or_else(|| NodeError::Charter("the accepted charter has no such seat".into()))?;
-    let net = |e: String| NodeError::Net(format!("{} does not answer: {e}; is `escrow-node run` running?", seat.url));
+    let net =
+        |e: String| NodeError::Silent(format!("{} does not answer: {e}; is `escrow-node run` running?", seat.url));
     let tls = rustls::ClientConfig::builder_with_provider(escrow_core::pin::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| net(e.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(escrow_core::pin::PinnedServer::new(seat.tls_pin))
         .with_no_client_auth();
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(PATIENCE).build();
     let client = client.map_err(|e| net(e.to_string()))?;
     let answer = client.get(format!("{}/v1/status", seat.url.trim_end_matches('/'))).send().await;
-    let s: Status = answer.map_err(|e| net(e.to_string()))?.json().await.map_err(|e| net(e.to_string()))?;
-    println!("seat      {}\nstate     {}", s.seat, s.state);
-    if !s.reason.is_empty() {
-        println!("why       {}", s.reason);
-    }
-    println!(
-        "charter   version {} {}\nlog       {} entries, {}\nversion   {}",
-        s.charter_version, s.charter, s.size, s.log, s.version
-    );
-    Ok(())
+    answer.map_err(|e| net(e.to_string()))?.json().await.map_err(|e| net(e.to_string()))
 }

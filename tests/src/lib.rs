@@ -17,6 +17,7 @@ pub mod canary;
 pub mod cluster;
 pub mod log_liar;
 pub mod raw;
+pub mod recorder;
 
 pub use built::{build_programs, program, programs};
 pub use cluster::{Escrow, Options, Subject, code_of, seat};

@@ -6,6 +6,7 @@
 
 use super::peer::PeerSeat;
 use super::problem::{Answer, Fault};
+use crate::engine::Span;
 use crate::node::Node;
 use axum::extract::{ConnectInfo, Path, State as Shared};
 use axum::http::header;
@@ -25,7 +26,7 @@ const FOR_SEATS_FOR_EVER: &str = "private, max-age=31536000, immutable";
 /// The newest checkpoint that the peers were asked to cosign.
 ///
 /// C2SP tlog-checkpoint with the cosignatures it has so far, also those of witnesses outside the charter. It never goes back. There is
-/// none before the first round after a start.
+/// none before the first round after a start. Of a closed log it is its last head.
 #[utoipa::path(
     get,
     path = "/v1/log/{number}/checkpoint",
@@ -39,10 +40,9 @@ pub(crate) async fn checkpoint(
     ConnectInfo(from): Address,
 ) -> Answer<Response> {
     node.rates.reader(from.ip())?;
-    serving(&node, number)?;
-    let none =
-        || Fault::NotReady(node.state().name(), "its peers have not been asked to cosign a checkpoint yet".into());
-    let note = node.cosigned().ok_or_else(none)?;
+    let log = span(&node, number).await?;
+    let none = || Fault::NotReady(node.state().name(), "its peers were not asked to cosign a checkpoint yet".into());
+    let note = log.closed.or_else(|| node.cosigned()).ok_or_else(none)?;
     Ok(sent(TEXT, "no-store", note.to_bytes()))
 }
 
@@ -65,9 +65,9 @@ pub(crate) async fn tile(
     ConnectInfo(from): Address,
 ) -> Answer<Response> {
     node.rates.reader(from.ip())?;
-    serving(&node, number)?;
+    span(&node, number).await?;
     let tile = Tile::parse(&path).ok_or(Fault::NotFound("no path of a tile"))?;
-    let hashes = node.writer.run(move |e| e.tree().tile(&tile)).await?.into_inner();
+    let hashes = node.writer.run(move |e| e.tree_of(number)?.tile(&tile)).await?.into_inner();
     Ok(sent(BYTES, FOR_EVER, hashes.ok_or(NOT_YET)?))
 }
 
@@ -89,15 +89,14 @@ pub(crate) async fn entries(
     _: PeerSeat,
     Path((number, path)): Path<(u32, String)>,
 ) -> Answer<Response> {
-    serving(&node, number)?;
+    let log = span(&node, number).await?;
     let tile = Tile::parse(&format!("entries/{path}")).filter(|t| t.content() == Content::Entries);
     let tile = tile.ok_or(Fault::NotFound("no path of an entry bundle"))?;
     let (start, width) = (tile.start().ok_or(NOT_YET)?, u64::from(tile.width()));
-    let size = node.writer.head().map_or(0, |h| h.size());
-    if start.checked_add(width).is_none_or(|end| end > size) {
+    if start.checked_add(width).is_none_or(|end| end > size(&node, &log)) {
         return Err(NOT_YET);
     }
-    let entries = node.read(|s| s.entries(start, width))?;
+    let entries = node.read(|s| s.entries(log.base.saturating_add(start), width))?;
     let bytes = bundle(entries.iter().map(Vec::as_slice)).filter(|_| entries.len() as u64 == width);
     let bytes = bytes.ok_or_else(|| Fault::Internal(format!("entries {start} and on are not all stored")))?;
     Ok(sent(BYTES, FOR_SEATS_FOR_EVER, bytes))
@@ -123,25 +122,35 @@ pub(crate) async fn proof(
     ConnectInfo(from): Address,
 ) -> Answer<Response> {
     node.rates.reader(from.ip())?;
-    serving(&node, number)?;
-    let shown = node.cosigned().filter(|note| note.size() > seq);
-    let head = match shown {
-        Some(note) => note,
-        None => node.writer.head().map(|h| (*h).clone()).filter(|h| h.size() > seq).ok_or(NOT_YET)?,
-    };
-    let proof = node.writer.run(move |e| e.proof(seq, &head)).await?.into_inner();
+    let log = span(&node, number).await?;
+    if seq >= size(&node, &log) {
+        return Err(NOT_YET);
+    }
+    let shown = log.closed.or_else(|| node.cosigned().filter(|note| note.size() > seq));
+    let head = shown.or_else(|| node.writer.head().map(|h| (*h).clone())).ok_or(NOT_YET)?;
+    let position = log.base.saturating_add(seq);
+    let proof = node.writer.run(move |e| e.proof(position, &head)).await?.into_inner();
     Ok(sent(TEXT, "no-store", proof.ok_or(NOT_YET)?.into_bytes()))
 }
 
 const NOT_YET: Fault = Fault::NotFound("the log has no such entries yet");
 
-/// A node that may not sign shows nothing of its log either: what it has may not be what it had signed.
-fn serving(node: &Node, number: u32) -> Answer<()> {
+/// A node that may not sign shows nothing of its logs either: what it has may not be what it had signed.
+async fn span(node: &Node, number: u32) -> Answer<Span> {
     let state = node.state();
-    if number != node.log_number {
-        return Err(Fault::NotFound("this seat's log has another number; `/v1/status` tells its origin"));
+    if !state.works() {
+        return Err(Fault::NotReady(state.name(), state.reason()));
     }
-    if state.works() { Ok(()) } else { Err(Fault::NotReady(state.name(), state.reason())) }
+    let span = node.writer.run(move |e| e.span(number)).await?.into_inner();
+    span.ok_or(Fault::NotFound("this seat has no log of that number"))
+}
+
+/// Entries up to the newest head that is signed.
+fn size(node: &Node, log: &Span) -> u64 {
+    match &log.closed {
+        Some(last) => last.size(),
+        None => node.writer.head().map_or(0, |h| h.size()),
+    }
 }
 
 fn sent(content_type: &'static str, cache: &'static str, body: Vec<u8>) -> Response {

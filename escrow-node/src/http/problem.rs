@@ -27,6 +27,8 @@ pub enum Fault {
     Release(ReleaseError),
     /// The node cannot work now.
     NotReady(&'static str, String),
+    /// Disk space is short; only restrictions are taken in.
+    DiskLow,
     /// The caller is no seat of the charter.
     NotAPeer,
     /// Nothing is at that address; in words.
@@ -109,6 +111,7 @@ impl Fault {
             },
             Self::NotReady(state, reason) => own(Own::NotReady, format!("the node is {state}: {reason}")),
             Self::NotFound(what) => own(Own::NotFound, format!("{}: {what}", Own::NotFound.row().words())),
+            Self::DiskLow => own(Own::DiskLow, Own::DiskLow.row().words()),
             Self::NotAPeer => own(Own::NotAPeer, Own::NotAPeer.row().words()),
             Self::RateLimited(wait) => {
                 let mut p = own(Own::RateLimited, Own::RateLimited.row().words());
