@@ -3,7 +3,7 @@
 
 use escrow_core::ThreadKey;
 use escrow_core::wire::Status;
-use escrow_tests::built::programs;
+use escrow_tests::programs;
 use escrow_tests::cluster::{Escrow, Options, PATIENCE};
 use escrow_tests::raw::Raw;
 use std::collections::BTreeMap;
