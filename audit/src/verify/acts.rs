@@ -284,6 +284,7 @@ impl Story<'_> {
         // A start aborts what the stop before it left open, in the same transaction.
         let open: Vec<_> = self.facts.open_authorisations().collect();
         for (authorized, _) in open {
+            let authorized = authorized.saturating_sub(self.base);
             self.violation(
                 seq,
                 "authorization-open",
