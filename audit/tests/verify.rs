@@ -179,6 +179,20 @@ fn tampered_by_somebody_who_recomputes_every_manifest() {
     expect(&run(&|f| drop(f.remove("data/logs/2/1/checkpoint.txt"))), Class::Tampered, &["missing"]);
     expect(&run(&|f| drop(f.remove("data/README.txt"))), Class::Tampered, &["missing"]);
 
+    // The charter's file under another number, which would follow from nothing.
+    let renumbered = run(&|f| {
+        let charter = f.remove("data/charters/0001.json").unwrap();
+        f.insert("data/charters/0007.json".into(), charter);
+    });
+    expect(&renumbered, Class::Tampered, &["name"]);
+
+    // Free text beside data/, in the tag manifest too.
+    let mut files = good.clone();
+    files.insert("notes.txt".into(), b"guilty".to_vec());
+    let line = format!("{}  notes.txt\n", Digest::of(b"guilty"));
+    files.get_mut(bagit::TAG_MANIFEST).unwrap().extend(line.into_bytes());
+    expect(&verify(&files, &c.genesis), Class::Malformed, &["manifest", "unlisted"]);
+
     // A genuine statement that no log names.
     let stray = c.call();
     let stray_path = format!("data/statements/{}.json", stray.envelope_digest());

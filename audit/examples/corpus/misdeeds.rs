@@ -57,7 +57,8 @@ pub(super) const STORIES: &[Story] = &[
     ("deliver-other-generation", || delivered(|_| {}, |r| r.generation = 7)),
     ("deliver-attempt-skipped", || delivered(|_| {}, |r| r.attempt = 2)),
     ("deliver-after-restart", || {
-        delivered(|c| drop(c.log(0, &Event::Ready { peers: vec![seat_index(2), seat_index(3)] }, None)), |_| {})
+        let restart = Event::Ready { peers: vec![seat_index(2), seat_index(3)] };
+        delivered(|c| assert!(c.log(0, &restart, None) > 0), |_| {})
     }),
     ("deliver-twice", || {
         let (mut c, a) = authorised();
@@ -420,7 +421,10 @@ pub(super) const STORIES: &[Story] = &[
     }),
     ("deposit-to-other-seats", || {
         let mut c = asked();
-        let d = bent_by::<Deposit>(&c, &c.device, |d| drop((d.nonce = Nonce::random(), d.blobs.pop())));
+        let d = bent_by::<Deposit>(&c, &c.device, |d| {
+            d.nonce = Nonce::random();
+            d.blobs.pop();
+        });
         logged(&mut c, 1, &d)
     }),
     ("matter-opened-twice", || {

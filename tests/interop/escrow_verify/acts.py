@@ -171,8 +171,7 @@ class Judge:
     def on_witness_cosigned(self, entry, body, envelope):
         origin, size, root = body["origin"], body["size"], body["root"]
         if origin == self.log.origin:
-            self.violation("cosigned-own", entry)
-            return
+            self.violation("cosigned-own", entry, "a log does not witness itself")
         before = self.heads.get(origin, (-1, ""))
         if size < before[0] or size == before[0] and root != before[1]:
             self.violation("cosigned-backwards", entry, f"{origin} at {size}")
