@@ -370,9 +370,16 @@ mod tests {
             let at = Timestamp::from_millis(seconds * 1000 + 999);
             head.timely_cosigners(&witnesses, at, skew).unwrap().len()
         };
-        for (at, skew, expected) in
-            [(999, 0, 0), (1_000, 0, 1), (1_060, 0, 1), (1_061, 0, 0), (994, 5, 0), (995, 5, 1), (1_065, 5, 1), (1_066, 5, 0)]
-        {
+        for (at, skew, expected) in [
+            (999, 0, 0),
+            (1_000, 0, 1),
+            (1_060, 0, 1),
+            (1_061, 0, 0),
+            (994, 5, 0),
+            (995, 5, 1),
+            (1_065, 5, 1),
+            (1_066, 5, 0),
+        ] {
             assert_eq!(counted(at, skew), expected, "{at} {skew}");
         }
         assert_eq!((counted(-5, 2), counted(0, u64::MAX)), (0, 1));

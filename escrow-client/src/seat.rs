@@ -93,7 +93,10 @@ fn with_log<'a>(
     let version = charters.version(charter).map_or(0, |c| c.version);
     let until = charters.versions().filter(|c| c.version <= version).filter_map(|c| c.seat(seat));
     until.chain([newest]).filter(|s| s.log_origin == origin).last().ok_or_else(|| {
-        protocol(format!("its {what} names log {origin:?}, which charter {} and those before do not give it", charter.short()))
+        protocol(format!(
+            "its {what} names log {origin:?}, which charter {} and those before do not give it",
+            charter.short()
+        ))
     })
 }
 

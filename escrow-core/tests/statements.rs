@@ -730,7 +730,11 @@ fn a_statement_that_breaks_a_rule_of_its_kind_is_neither_signed_nor_taken() {
             |q| q.what = Question::Preview(Box::new(Request { kind: Kind::Cancellation, ..request() })),
             "what is tried out is a request",
         ),
-        broken(entries_query(), |q| q.what = Question::Entries(EntryRange { log: 0, from: 0, count: 1 }), "logs are numbered from 1"),
+        broken(
+            entries_query(),
+            |q| q.what = Question::Entries(EntryRange { log: 0, from: 0, count: 1 }),
+            "logs are numbered from 1",
+        ),
         broken(entries_query(), |q| q.what = Question::Entries(EntryRange { log: 1, from: 0, count: 0 }), count),
         broken(entries_query(), |q| q.what = Question::Entries(EntryRange { log: 1, from: 0, count: 1001 }), count),
         broken(

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 /// `escrow-node.toml`. Relative paths are relative to the file's own folder.
@@ -25,6 +25,13 @@ pub struct Config {
     /// Requests in flight above which new ones are turned away.
     #[serde(default = "default_in_flight")]
     pub max_in_flight: usize,
+    /// Free bytes on the disk of `data_dir` below which new deposits, requests and queries are refused;
+    /// 0 refuses none.
+    #[serde(default = "default_min_free")]
+    pub min_free_bytes: u64,
+    /// Seconds after which the peers cosign an idle log again.
+    #[serde(default = "default_heartbeat")]
+    pub heartbeat_s: NonZeroU64,
     /// How much one key or one address may ask for.
     #[serde(default)]
     pub rate_limits: RateLimits,
@@ -109,6 +116,14 @@ fn default_filter() -> String {
 
 const fn default_in_flight() -> usize {
     256
+}
+
+const fn default_min_free() -> u64 {
+    64 * 1024 * 1024
+}
+
+fn default_heartbeat() -> NonZeroU64 {
+    NonZeroU64::new(600).unwrap_or(NonZeroU64::MIN)
 }
 
 /// Why a configuration file is unusable.

@@ -12,10 +12,13 @@
 //!
 //! **Not here.** Key recovery for people, message content, anything that could open a share alone.
 
+#[cfg(test)]
+mod attack_tests;
 pub mod backup;
 mod behind;
 pub mod config;
 pub mod engine;
+pub mod files;
 #[cfg(test)]
 mod fixture;
 pub mod http;
@@ -34,8 +37,11 @@ pub mod release;
 pub mod restore;
 #[cfg(test)]
 mod restore_tests;
+pub mod space;
 pub mod start;
+pub mod state;
 pub mod store;
+mod timing;
 pub mod unlock;
 pub mod vault;
 mod webhooks;

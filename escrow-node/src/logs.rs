@@ -65,7 +65,9 @@ impl Own {
         let old = old.ok_or_else(|| NodeError::Charter("no accepted charter lists the log of this key file".into()))?;
         let closed = store.closed_logs()?;
         if closed.iter().any(|c| c.origin == *origin) {
-            return Err(NodeError::Charter(format!("the accepted charter gives this seat the closed log {origin} back")));
+            return Err(NodeError::Charter(format!(
+                "the accepted charter gives this seat the closed log {origin} back"
+            )));
         }
         if closed.last().is_none_or(|c| c.origin != old.log_origin) {
             let (engine, _) = read(store, accepted, seat.index, &old.log_origin, &keys)?;
@@ -88,9 +90,8 @@ impl Own {
         let (keys, storage) = SeatKeys::load(&config.key_file(), &PassphraseFile(config.passphrase_file.clone()))?;
         let own = keys.statement.public();
         let seat = accepted.newest()?.seats.iter().find(|s| s.statement_key == own);
-        let seat = seat.ok_or_else(|| {
-            NodeError::Charter("the accepted charter has no seat with this node's keys".into())
-        })?;
+        let seat =
+            seat.ok_or_else(|| NodeError::Charter("the accepted charter has no seat with this node's keys".into()))?;
         Ok(Self { seat: seat.clone(), keys: Arc::new(keys), storage })
     }
 }
@@ -149,6 +150,13 @@ fn feed(store: &Store, engine: &mut Engine, most: u64) -> Result<Chain, NodeErro
         for bytes in &page {
             engine.load(bytes, |d| store.envelope(d).ok().flatten())?;
             verified.push(bytes).map_err(|e| LoadError::Chain(e.to_string()))?;
+        }
+        let upto = from.saturating_add(page.len() as u64);
+        for (position, root) in store.roots(from, upto)? {
+            let size = position.saturating_sub(engine.base());
+            if engine.tree().root_at(size) != Some(root) {
+                return Err(LoadError::Root { size }.into());
+            }
         }
         if page.is_empty() {
             return Ok(verified);

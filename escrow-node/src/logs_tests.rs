@@ -5,8 +5,9 @@ use crate::engine::Engine;
 use crate::fixture::Fixture;
 use crate::keys::SeatKeys;
 use crate::new_log::new_log;
-use crate::node::{Opened, State, open};
+use crate::node::{Opened, open};
 use crate::start;
+use crate::state::State;
 use crate::store::Store;
 use crate::unlock::{PassphraseFile, replace};
 use escrow_audit::checkpoint::Checkpoint;
@@ -79,7 +80,7 @@ async fn a_seat_that_is_behind_says_so_at_once_signs_nothing_and_prepares_one_lo
     let text = seen_elsewhere(&f, &own, 50);
     let opened = open(&f.config()).unwrap();
     let State::Rollback(reason) = opened.node.state() else { panic!("{:?}", opened.node.state()) };
-    assert!(reason.contains("size 50") && reason.contains("new-log"), "{reason}");
+    assert!(reason.contains("size 50") && reason.contains("own key"), "{reason}");
     opened.node.set_state(State::Ready);
     assert!(matches!(opened.node.state(), State::Rollback(_)), "nothing leads out of it");
     // The writer has taken up work, and has signed no head.
@@ -95,7 +96,12 @@ async fn a_seat_that_is_behind_says_so_at_once_signs_nothing_and_prepares_one_lo
     let (origin, key) = (first.seat.log_origin.clone(), first.seat.log_key.clone());
     assert_eq!(origin, own.log_origin.replace("log/1", "log/2"));
     assert_ne!(key, own.log_key);
-    let restored = Seat { log_origin: own.log_origin.clone(), log_key: own.log_key.clone(), previous_log_head: None, ..first.seat.clone() };
+    let restored = Seat {
+        log_origin: own.log_origin.clone(),
+        log_key: own.log_key.clone(),
+        previous_log_head: None,
+        ..first.seat.clone()
+    };
     assert_eq!(restored, own, "all other keys go on");
     assert_eq!(new_log(&f.config()).unwrap().seat, first.seat, "the same again is the same");
     assert_eq!(std::fs::read(f.config().key_file()).unwrap(), keys_before, "nothing changes before the charter");
@@ -169,7 +175,10 @@ async fn by_charter_the_seat_goes_on_under_its_new_log_and_only_there() {
     assert_eq!(keys(&f).log_public(), prepared.seat.log_key);
     assert_ne!(keys(&f).log.to_bytes(), old_keys.log.to_bytes());
     let closed = Store::open(&f.config().database()).unwrap().closed_logs().unwrap();
-    assert_eq!(closed.iter().map(|c| (c.origin.as_str(), c.size)).collect::<Vec<_>>(), [(own.log_origin.as_str(), entries)]);
+    assert_eq!(
+        closed.iter().map(|c| (c.origin.as_str(), c.size)).collect::<Vec<_>>(),
+        [(own.log_origin.as_str(), entries)]
+    );
 
     // A second loss leads to a third log, which counts what is left of the second.
     let kept_of_two = stored(&f).len() as u64 - entries;
@@ -183,7 +192,10 @@ async fn by_charter_the_seat_goes_on_under_its_new_log_and_only_there() {
     }
     close(opened);
     let last = stored(&f).into_iter().rfind(|e| e.kind == "log.continued").unwrap();
-    assert_eq!((&last.body["log"], &last.body["size"]), (&prepared.seat.log_origin.clone().into(), &kept_of_two.into()));
+    assert_eq!(
+        (&last.body["log"], &last.body["size"]),
+        (&prepared.seat.log_origin.clone().into(), &kept_of_two.into())
+    );
 
     // No charter gives a closed log back.
     let back = Seat { previous_log_head: Some(Digest([3; 32])), ..own.clone() };

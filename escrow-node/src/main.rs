@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use escrow_core::wire::Status;
 use escrow_core::{Code, Digest, Org, PersonId, SeatIndex};
 use escrow_node::config::{Config, LogFormat};
+use escrow_node::files::DataLock;
 use escrow_node::init::{SeatPlan, init};
 use escrow_node::node::NodeError;
 use escrow_node::restore::Source;
@@ -29,6 +30,10 @@ struct Args {
     /// Configuration file.
     #[arg(long, short, default_value = "/etc/escrow-node/escrow-node.toml")]
     config: PathBuf,
+    /// File of the passphrase, instead of the one that the configuration names: for a credential
+    /// whose path only the service manager knows.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -64,8 +69,13 @@ enum Command {
     Charter(CharterCommand),
     /// Serve until SIGTERM.
     Run,
-    /// Ask the running node how it stands.
-    Status,
+    /// Ask the running node how it stands. Exit code: 0 READY; 8 DEGRADED, FROZEN or UNPROVEN; 6 ROLLBACK
+    /// or POISONED; 7 no answer.
+    Status {
+        /// How it looks.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// Copy the node's data, also while it runs; sealed key files go to a folder of their own.
     #[command(after_help = "Example: escrow-node backup --out /backup/2026-11-27 --keys-out /keys/node1")]
     Backup {
@@ -128,8 +138,12 @@ fn main() -> ExitCode {
     if let Err(e) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
         eprintln!("escrow-node: core dumps cannot be switched off: {e}");
     }
-    match Config::load(&args.config).map_err(NodeError::from).and_then(|config| run(config, args.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let config = Config::load(&args.config).map(|mut config| {
+        config.passphrase_file = args.passphrase_file.unwrap_or(config.passphrase_file);
+        config
+    });
+    match config.map_err(NodeError::from).and_then(|config| run(config, args.command)) {
+        Ok(code) => code,
         Err(e) => {
             eprintln!("escrow-node: {e}");
             ExitCode::from(exit_code(&e))
@@ -137,24 +151,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Exit codes as in the `escrow` command: 2 usage or malformed input, 4 key missing, 1 otherwise.
+/// Exit codes as in the `escrow` command: 2 usage or malformed input, 4 key missing, 7 no answer, 1 otherwise.
 const fn exit_code(e: &NodeError) -> u8 {
     match e {
         NodeError::Config(_) | NodeError::Charter(_) => 2,
         NodeError::Keys(_) | NodeError::Init(_) => 4,
+        NodeError::Silent(_) => 7,
         _ => 1,
     }
 }
 
-fn run(config: Config, command: Command) -> Result<(), NodeError> {
+fn run(config: Config, command: Command) -> Result<ExitCode, NodeError> {
     match command {
+        Command::Status { output } => return runtime()?.block_on(status(&config, output)),
         Command::Init { org, seat, name, operator, operators, jurisdiction, url } => {
             let plan = SeatPlan { org, index: seat, name, operator, operators, jurisdiction, url };
             let made = init(&config, &plan)?;
             println!("Seat {} has its keys. Give this file to the administrators:", made.index);
             println!("  {}", config.descriptor().display());
             println!("Read its key aloud when you compare: {}", made.statement_key.id());
-            Ok(())
         }
         Command::Charter(CharterCommand::Accept { digest, file }) => {
             let mut envelopes = Vec::new();
@@ -163,7 +178,12 @@ fn run(config: Config, command: Command) -> Result<(), NodeError> {
                 let read = escrow_core::charter::read_file(&bytes);
                 envelopes.extend(read.map_err(|e| NodeError::Charter(format!("{}: {e}", path.display())))?);
             }
-            let mut store = Store::open(&config.database())?;
+            // Works beside a running node too, which holds the lock.
+            let lock = DataLock::take(&config.data_dir);
+            let mut store = match &lock {
+                Ok(_) => Store::open(&config.database())?,
+                Err(_) => Store::open_beside(&config.database())?,
+            };
             let accepted = start::accept(&mut store, &digest, envelopes)?;
             let charter = accepted.newest()?;
             println!("Accepted version {} of the charter of {} ({digest}).", charter.version, charter.org);
@@ -173,20 +193,19 @@ fn run(config: Config, command: Command) -> Result<(), NodeError> {
                 );
             }
             println!("It takes effect at the node's next start.");
-            Ok(())
         }
         Command::Run => runtime()?.block_on(async {
             logging(&config);
             metrics::install();
             escrow_node::run(config).await
-        }),
-        Command::Status => runtime()?.block_on(status(&config)),
-        Command::Backup { out, keys_out } => operate::make_backup(&config, &out, &keys_out),
+        })?,
+        Command::Backup { out, keys_out } => operate::make_backup(&config, &out, &keys_out)?,
         Command::Restore { from, keys, expect_size, drill, output } => {
-            operate::from_backup(&config, &Source { from, keys, expect_size }, drill, output)
+            operate::from_backup(&config, &Source { from, keys, expect_size }, drill, output)?;
         }
-        Command::NewLog => operate::prepare_log(&config),
+        Command::NewLog => operate::prepare_log(&config)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
@@ -205,7 +224,38 @@ fn logging(config: &Config) {
     };
 }
 
-async fn status(config: &Config) -> Result<(), NodeError> {
+async fn status(config: &Config, output: Output) -> Result<ExitCode, NodeError> {
+    let status = ask(config).await?;
+    match output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default()),
+        Output::Text => print!("{}", table(&status)),
+    }
+    Ok(ExitCode::from(match status.state.as_str() {
+        "READY" => 0,
+        "ROLLBACK" | "POISONED" => 6,
+        _ => 8,
+    }))
+}
+
+fn table(s: &Status) -> String {
+    let rows = [
+        ("seat", s.seat.to_string()),
+        ("state", s.state.clone()),
+        ("why", s.reason.clone()),
+        ("way out", s.way_out.clone()),
+        ("charter", format!("version {} {}", s.charter_version, s.charter)),
+        ("log", format!("{} entries, {}", s.size, s.log)),
+        ("version", s.version.clone()),
+    ];
+    let shown = rows.iter().filter(|(_, value)| !value.is_empty());
+    shown.map(|(name, value)| format!("{name:<9} {value}\n")).collect()
+}
+
+/// A node that answers at all does so sooner.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Asks the node of this configuration over its own address, with its pinned key.
+async fn ask(config: &Config) -> Result<Status, NodeError> {
     let store = Store::open_reader(&config.database())?;
     let accepted = start::Accepted::load(&store)?;
     let descriptor = std::fs::read(config.descriptor()).map_err(|e| NodeError::Net(e.to_string()))?;
@@ -213,24 +263,16 @@ async fn status(config: &Config) -> Result<(), NodeError> {
         serde_json::from_slice(&descriptor).map_err(|e| NodeError::Net(e.to_string()))?;
     let seat = accepted.newest()?.seats.iter().find(|s| s.index == own.index).cloned();
     let seat = seat.ok_or_else(|| NodeError::Charter("the accepted charter has no such seat".into()))?;
-    let net = |e: String| NodeError::Net(format!("{} does not answer: {e}; is `escrow-node run` running?", seat.url));
+    let net =
+        |e: String| NodeError::Silent(format!("{} does not answer: {e}; is `escrow-node run` running?", seat.url));
     let tls = rustls::ClientConfig::builder_with_provider(escrow_core::pin::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| net(e.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(escrow_core::pin::PinnedServer::new(seat.tls_pin))
         .with_no_client_auth();
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(PATIENCE).build();
     let client = client.map_err(|e| net(e.to_string()))?;
     let answer = client.get(format!("{}/v1/status", seat.url.trim_end_matches('/'))).send().await;
-    let s: Status = answer.map_err(|e| net(e.to_string()))?.json().await.map_err(|e| net(e.to_string()))?;
-    println!("seat      {}\nstate     {}", s.seat, s.state);
-    if !s.reason.is_empty() {
-        println!("why       {}", s.reason);
-    }
-    println!(
-        "charter   version {} {}\nlog       {} entries, {}\nversion   {}",
-        s.charter_version, s.charter, s.size, s.log, s.version
-    );
-    Ok(())
+    answer.map_err(|e| net(e.to_string()))?.json().await.map_err(|e| net(e.to_string()))
 }

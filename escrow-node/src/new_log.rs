@@ -3,6 +3,7 @@
 
 use crate::behind;
 use crate::config::Config;
+use crate::files::DataLock;
 use crate::keys::SeatKeys;
 use crate::logs::{Own, read};
 use crate::node::NodeError;
@@ -30,6 +31,7 @@ pub struct NewLog {
 /// # Errors
 /// [`NodeError`]; [`NodeError::Charter`] if the node is not behind.
 pub fn new_log(config: &Config) -> Result<NewLog, NodeError> {
+    let _lock = DataLock::take(&config.data_dir)?;
     let store = Store::open(&config.database())?;
     let accepted = Accepted::load(&store)?;
     let Own { seat, keys, storage } = Own::as_listed(config, &accepted)?;
@@ -58,8 +60,7 @@ pub fn new_log(config: &Config) -> Result<NewLog, NodeError> {
         next.save_beside(&path, &config.key_file(), &storage)?;
         next.log_public()
     };
-    let used: BTreeSet<&str> =
-        accepted.charters().flat_map(|c| &c.seats).map(|s| s.log_origin.as_str()).collect();
+    let used: BTreeSet<&str> = accepted.charters().flat_map(|c| &c.seats).map(|s| s.log_origin.as_str()).collect();
     let next = Seat {
         log_origin: next_origin(&seat.log_origin, &used),
         log_key,

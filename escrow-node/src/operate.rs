@@ -60,12 +60,17 @@ fn tell(r: &Restored) {
 pub(crate) fn prepare_log(config: &Config) -> Result<(), NodeError> {
     let new = new_log(config)?;
     let lost = new.newest.saturating_sub(new.kept);
-    println!("This seat has {} entries of its log; other nodes have seen {}: {lost} are lost here.", new.kept, new.newest);
+    println!(
+        "This seat has {} entries of its log; other nodes have seen {}: {lost} are lost here.",
+        new.kept, new.newest
+    );
     println!("Its next log is {}. Nothing changes until a charter gives the seat that log.", new.seat.log_origin);
     println!("1. Give {} to the administrators; compare", config.descriptor().display());
     println!("     log key        {}", new.seat.log_key.id());
     println!("     previous head  {}", new.seat.previous_log_head.unwrap_or(Digest([0; 32])));
     println!("2. Accept their next charter here and at the other nodes: escrow-node charter accept DIGEST --file FILE");
-    println!("3. Start the node: it goes on under the new log. Then make a new backup; older ones end with the old log.");
+    println!(
+        "3. Start the node: it goes on under the new log. Then make a new backup; older ones end with the old log."
+    );
     Ok(())
 }

@@ -154,7 +154,8 @@ fn stage(config: &Config, source: &Source, into: &Path, progress: &dyn Fn(u64, u
     let (engine, _) = read(&store, &accepted, seat.index, &said.log, &Arc::new(keys))?;
     let root = Digest(engine.tree().root());
     if (engine.size(), root) != (said.size, said.root) {
-        let detail = format!("{} entries with root {root}, backup.json says {} and {}", engine.size(), said.size, said.root);
+        let detail =
+            format!("{} entries with root {root}, backup.json says {} and {}", engine.size(), said.size, said.root);
         return Err(bad(detail));
     }
     let shares = open_shares(&store, &engine, &into.join(DEPOSIT_KEYS), storage, progress)?;

@@ -3,8 +3,9 @@
 use crate::backup::{Backup, backup};
 use crate::config::Config;
 use crate::fixture::Fixture;
-use crate::node::{State, open};
+use crate::node::open;
 use crate::restore::{Source, drill, restore};
+use crate::state::State;
 use crate::store::Store;
 use escrow_core::Digest;
 use escrow_core::decision::Choice;

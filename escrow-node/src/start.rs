@@ -6,8 +6,10 @@
 //! UNPROVEN nodes answer each other.
 
 use crate::behind;
-use crate::node::{Node, NodeError, State};
+use crate::engine::{Engine, Logged};
+use crate::node::{Node, NodeError};
 use crate::pull;
+use crate::state::State;
 use crate::store::Store;
 use escrow_core::charter::{Charter, Generation, Seat};
 use escrow_core::{Digest, Envelope, SeatIndex};
@@ -200,34 +202,33 @@ pub(crate) async fn become_ready(
     peers: Vec<SeatIndex>,
 ) -> Result<(), String> {
     let envelopes = accepted.envelopes.clone();
-    let ready = node.writer.run(move |e| -> Result<Option<Charter>, Refusal> {
-        if let Some(event) = e.continuation() {
-            e.append(&event, None)?;
-        }
-        for envelope in &envelopes {
-            if e.facts().seen(&envelope.digest()).is_none() {
-                let genesis = e.facts().genesis().is_none();
-                let event = if genesis { Event::Genesis { seat: e.seat } } else { Event::Statement {} };
-                e.append(&event, Some(envelope))?;
-            }
-        }
-        let newest = envelopes.last().map(Envelope::digest);
-        if let Some(charter) = newest.filter(|d| !e.facts().accepted().contains(d)) {
-            e.append(&Event::CharterAccepted { charter }, None)?;
-        }
+    let ready = node.writer.run(move |e| {
+        let charter = take_over(e, &envelopes)?;
         e.take_over(&learnt);
         e.abort_leftovers();
         e.append(&Event::Ready { peers }, None)?;
-        Ok(e.facts().charter().map(|c| c.charter().clone()))
+        Ok::<_, Refusal>(charter)
     });
-    match ready.await.map(crate::writer::Committed::into_inner) {
-        Ok(Ok(charter)) => {
-            if let Some(c) = charter {
-                node.set_charter(c);
-            }
-            Ok(())
-        }
-        Ok(Err(refusal)) => Err(refusal.to_string()),
-        Err(stopped) => Err(stopped.to_string()),
+    let charter = ready.await.map_err(|stopped| stopped.to_string())?.transpose();
+    node.set_charter(charter.map_err(|refusal| refusal.to_string())?);
+    Ok(())
+}
+
+/// Logs the accepted chain as far as it is new, and gives the charter that is in force by the log.
+fn take_over(e: &mut Engine, envelopes: &[Envelope]) -> Result<Logged<Charter>, Refusal> {
+    if let Some(event) = e.continuation() {
+        e.append(&event, None)?;
     }
+    for envelope in envelopes {
+        if e.facts().seen(&envelope.digest()).is_none() {
+            let genesis = e.facts().genesis().is_none();
+            let event = if genesis { Event::Genesis { seat: e.seat } } else { Event::Statement {} };
+            e.append(&event, Some(envelope))?;
+        }
+    }
+    let newest = envelopes.last().map(Envelope::digest);
+    if let Some(charter) = newest.filter(|d| !e.facts().accepted().contains(d)) {
+        e.append(&Event::CharterAccepted { charter }, None)?;
+    }
+    e.charter_in_force()
 }

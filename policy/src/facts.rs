@@ -314,7 +314,8 @@ impl Facts {
                 self.refused.insert(*statement);
             }
             (Event::Continued { seat, size, .. }, None) => self.go_on(*seat, *size, record.seq)?,
-            (Event::Cosigned { .. } | Event::Ready { .. } | Event::Clock { .. } | Event::Misbehaviour { .. }, None) => {}
+            (Event::Cosigned { .. } | Event::Ready { .. } | Event::Clock { .. } | Event::Misbehaviour { .. }, None) => {
+            }
             _ => return Err(Refusal::new(Rule::Malformed, "the entry's statement does not go with its type")),
         }
         if let Some(envelope) = record.statement {
@@ -329,7 +330,10 @@ impl Facts {
     fn go_on(&mut self, seat: SeatIndex, size: u64, at: u64) -> Result<(), Refusal> {
         let ours = self.seat.map_or(at == 0, |own| own == seat);
         if !ours || at != self.size || size != self.size.saturating_sub(self.begun) {
-            return Err(Refusal::new(Rule::Malformed, "a log that does not go on where this seat's log before it ends"));
+            return Err(Refusal::new(
+                Rule::Malformed,
+                "a log that does not go on where this seat's log before it ends",
+            ));
         }
         self.open.clear();
         self.begun = at;

@@ -249,7 +249,9 @@ const TABLE: &[Row] = &[
     }),
     ("a device asks for the log", Rule::NotEntitled, Case::new, |c| {
         sign(
-            &query(c, |q| (q.by, q.what) = (by_device("maria"), Question::Entries(EntryRange { log: 1, from: 0, count: 1 }))),
+            &query(c, |q| {
+                (q.by, q.what) = (by_device("maria"), Question::Entries(EntryRange { log: 1, from: 0, count: 1 }))
+            }),
             MARIA,
         )
     }),

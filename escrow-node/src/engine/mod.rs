@@ -2,6 +2,7 @@
 //! answers come out, held back by the writer until they are durable.
 
 mod decide;
+mod logged;
 #[cfg(test)]
 mod machine;
 mod notify;
@@ -12,6 +13,7 @@ mod tests;
 mod witness;
 
 pub use decide::{Authorised, Delivered, SealedReply};
+pub use logged::{Destruction, Logged};
 pub use past::Span;
 pub use submit::Submitted;
 pub use witness::{AddAnswer, RestrictionAnswers};
@@ -22,12 +24,12 @@ use escrow_audit::checkpoint::{Checkpoint, CheckpointError, VerifiedCheckpoint};
 use escrow_audit::entry::{Chain, Entry, StatementRef};
 use escrow_audit::note::{NoteError, NoteSigner};
 use escrow_audit::record;
-use escrow_audit::tree::{Hash, Tree};
+use escrow_audit::tree::Tree;
 use escrow_core::charter::Charter;
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::{Digest, Envelope, SeatIndex, Timestamp};
 use escrow_policy::{Event, Facts, Refusal, Rule};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// The state of one seat, folded from its log.
@@ -48,12 +50,16 @@ pub struct Engine {
     /// Envelope that was logged first for a payload.
     envelopes: HashMap<Digest, Stored>,
     peers: BTreeMap<String, PeerHead>,
-    batch: Batch,
+    pub(crate) batch: Batch,
     /// Receivers that are told when something waits.
     webhooks: Vec<String>,
     now: Timestamp,
     /// Size up to which something other than cosignatures has been appended.
     significant: u64,
+    /// Logs whose keys signed heads that contradict each other: never cosigned again.
+    liars: BTreeSet<String>,
+    /// The newest signed notes of each other log, also of heads that were not cosigned.
+    shown: BTreeMap<String, VecDeque<PeerHead>>,
 }
 
 /// The envelope in which a statement was logged first.
@@ -79,6 +85,15 @@ pub enum LoadError {
     /// A statement that an entry names is missing.
     #[error("log entry {0} names a statement that the database does not hold")]
     Statement(u64),
+    /// The statement's bytes are not those that the entry names.
+    #[error("the database holds another statement than the one that log entry {0} names")]
+    Altered(u64),
+    /// The root that was recorded at a commit is not the root of the entries.
+    #[error("the log of size {size} has another root than the one recorded at its commit; nothing was signed now")]
+    Root {
+        /// Entries.
+        size: u64,
+    },
 }
 
 impl std::fmt::Debug for Engine {
@@ -107,6 +122,8 @@ impl Engine {
             webhooks: vec![],
             now: Timestamp::EPOCH,
             significant: 0,
+            liars: BTreeSet::new(),
+            shown: BTreeMap::new(),
         }
     }
 
@@ -117,13 +134,14 @@ impl Engine {
     pub fn load(&mut self, bytes: &[u8], envelope: impl Fn(&Digest) -> Option<Vec<u8>>) -> Result<(), LoadError> {
         let seq = self.tree.size();
         let entry = self.chain.push(bytes).map_err(|e| LoadError::Chain(e.to_string()))?;
+        let entry = entry.entry().map_err(|e| LoadError::Chain(e.to_string()))?;
         let statement = match &entry.statement {
             None => None,
             Some(r) => {
                 let bytes = envelope(&Digest(r.env)).ok_or(LoadError::Statement(seq))?;
                 let e = Envelope::parse(&bytes).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?;
-                if e.envelope_digest().0 != r.env || e.digest().0 != r.stmt {
-                    return Err(LoadError::Statement(seq));
+                if (e.digest(), e.envelope_digest()) != (Digest(r.stmt), Digest(r.env)) {
+                    return Err(LoadError::Altered(seq));
                 }
                 Some(e)
             }
@@ -146,6 +164,9 @@ impl Engine {
             self.envelopes
                 .entry(e.digest())
                 .or_insert_with(|| Stored { envelope: e.envelope_digest(), bytes: e.bytes().len() });
+        }
+        if let Event::Misbehaviour { origin, .. } = &record.event {
+            self.liars.insert(origin.clone());
         }
         if !matches!(record.event, Event::Cosigned { .. }) {
             self.significant = entry.seq.saturating_add(1);
@@ -207,15 +228,26 @@ impl Engine {
         c.ok_or_else(|| Refusal::new(Rule::CharterUnknown, "this node has no charter yet"))
     }
 
+    /// The charter in force as the log says, with the position of its statement.
+    ///
+    /// # Errors
+    /// [`Rule::CharterUnknown`] before the genesis entry.
+    pub fn charter_in_force(&self) -> Result<Logged<Charter>, Refusal> {
+        let charter = self.charter()?.clone();
+        let seq = self.facts.seen(&self.charter_digest()).map_or(0, |l| l.seq);
+        Ok(Logged::new(seq, charter))
+    }
+
     pub(crate) fn charter_digest(&self) -> Digest {
         self.facts.charter().map_or(Digest([0; 32]), escrow_policy::charter::VerifiedCharter::digest)
     }
 
-    /// Appends one entry: checks, folds, and queues the rows. Answers its position.
+    /// Appends one entry: checks, folds, and queues the rows. Its token is worth something only when the
+    /// writer has made it durable.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was appended.
-    pub(crate) fn append(&mut self, event: &Event, statement: Option<&Envelope>) -> Result<u64, Refusal> {
+    pub fn append(&mut self, event: &Event, statement: Option<&Envelope>) -> Result<Logged<()>, Refusal> {
         let kind = record::entry_type(event, statement.map(Envelope::kind));
         let reference = statement.map(|e| StatementRef { stmt: e.digest().0, env: e.envelope_digest().0 });
         let now = u64::try_from(self.now.millis()).unwrap_or(0);
@@ -233,12 +265,17 @@ impl Engine {
             self.keep(e);
             self.notify(e);
         }
-        Ok(position)
+        Ok(Logged::new(position, ()))
     }
 
     /// Queues a statement that entries name only by digest.
     pub(crate) fn keep(&mut self, e: &Envelope) {
         self.batch.statements.push((e.envelope_digest(), e.digest(), e.bytes().to_vec()));
+    }
+
+    /// Queues bytes that an entry names by their digest.
+    pub(crate) fn attach(&mut self, bytes: Vec<u8>) {
+        self.batch.attachments.push(bytes);
     }
 
     pub(crate) fn log_signer(&self) -> Result<NoteSigner<'_>, NoteError> {

@@ -89,8 +89,7 @@ impl Engine {
     /// the last head of its own log otherwise.
     pub fn proof(&self, position: u64, current: &VerifiedCheckpoint) -> Option<String> {
         let past = self.past.iter().rfind(|p| p.base <= position && position < self.base);
-        let (base, tree, head) =
-            past.map_or((self.base, &self.tree, current), |p| (p.base, &p.tree, &p.note));
+        let (base, tree, head) = past.map_or((self.base, &self.tree, current), |p| (p.base, &p.tree, &p.note));
         let index = position.checked_sub(base)?;
         let hashes = tree.inclusion_proof(index, head.size())?;
         let proof = TlogProof { extra: None, index, hashes, checkpoint: head.note().clone() };

@@ -40,19 +40,20 @@ impl Engine {
         Ok(Submitted { receipt, position, new })
     }
 
-    /// Logs a deposit together with its sealed share rows.
+    /// Logs a deposit together with its sealed share rows. The row is taken if it is stored; what is left
+    /// in `row` was not, and its key opens nothing.
     ///
     /// # Errors
     /// [`Refusal`]; nothing is stored then.
-    pub fn deposit(&mut self, envelope: &Envelope, row: Option<DepositRow>) -> Result<Submitted, Refusal> {
-        let Some(row) = row else {
+    pub fn deposit(&mut self, envelope: &Envelope, row: &mut Option<DepositRow>) -> Result<Submitted, Refusal> {
+        if row.is_none() {
             // Verified shares are missing only when the deposit was logged before.
             let (receipt, position) = self.receipt(&envelope.digest())?;
             return Ok(Submitted { receipt, position, new: false });
-        };
+        }
         let submitted = self.log_statement(envelope)?;
         if submitted.new {
-            self.batch.deposits.push(row);
+            self.batch.deposits.extend(row.take());
         }
         Ok(submitted)
     }

@@ -130,6 +130,12 @@ fn working(node: &Node) -> Result<(), Fault> {
     if state.works() { Ok(()) } else { Err(Fault::NotReady(state.name(), state.reason())) }
 }
 
+/// As [`working`], for what may wait until there is disk space again.
+fn working_on_new(node: &Node) -> Result<(), Fault> {
+    working(node)?;
+    if node.disk_is_low() { Err(Fault::DiskLow) } else { Ok(()) }
+}
+
 /// What is no envelope was signed by nobody.
 fn parse(node: &Node, bytes: &[u8], from: IpAddr) -> Result<Envelope, Fault> {
     match Envelope::parse(bytes) {
@@ -161,10 +167,14 @@ fn named_charter(envelope: &Envelope) -> Option<Digest> {
 async fn submit(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Receipted>, Fault> {
     working(node)?;
     let envelope = parse(node, body, from)?;
+    let class = Class::of(&envelope);
+    if class != Class::Restrictions {
+        working_on_new(node)?;
+    }
     let (kind, named) = (envelope.kind(), named_charter(&envelope));
     let rates = Arc::clone(&node.rates);
     let submitted = node.writer.run(move |e| {
-        rates.charge(e, &envelope, Class::of(&envelope), from)?;
+        rates.charge(e, &envelope, class, from)?;
         Ok::<_, Wait>(e.submit(&envelope))
     });
     let outcome = submitted.await?.into_inner()?;
@@ -183,7 +193,7 @@ async fn receipted(node: &Arc<Node>, s: Submitted) -> Result<Json<Receipted>, Fa
 /// Checks who deposits before spending effort on the shares; verifies every share before anything
 /// is stored; then one transaction takes items and log entry.
 async fn deposit(node: &Arc<Node>, body: DepositBody, from: IpAddr) -> Result<Json<Receipted>, Fault> {
-    working(node)?;
+    working_on_new(node)?;
     let envelope = parse(node, &body.deposit.0, from)?;
     let named = named_charter(&envelope);
     let (checked, rates) = (envelope.clone(), Arc::clone(&node.rates));
@@ -209,11 +219,14 @@ async fn deposit(node: &Arc<Node>, body: DepositBody, from: IpAddr) -> Result<Js
             Some(row.inspect_err(|_| metrics::statement("deposit", Rule::DealInvalid.code()))?)
         }
     };
-    let key = row.as_ref().map(|r| r.key);
-    let outcome = node.writer.run(move |e| e.deposit(&envelope, row)).await?.into_inner();
-    if let Some(key) = key.filter(|_| !outcome.as_ref().is_ok_and(|s| s.new)) {
+    let stored = node.writer.run(move |e| {
+        let mut row = row;
+        (e.deposit(&envelope, &mut row), row)
+    });
+    let (outcome, unused) = stored.await?.into_inner();
+    if let Some(row) = unused {
         // Refused, or stored meanwhile under another key file: this one opens nothing.
-        if let Err(e) = node.vault.destroy(&key) {
+        if let Err(e) = node.vault.discard(row) {
             tracing::warn!(error = %e, "an unused key file stays");
         }
     }
@@ -256,7 +269,7 @@ fn verify_and_seal(
 }
 
 async fn answer_release(node: &Arc<Node>, body: ReleaseBody, from: IpAddr) -> Result<Json<Released>, Fault> {
-    working(node)?;
+    working_on_new(node)?;
     let (call, rates) = (parse(node, &body.call.0, from)?, Arc::clone(&node.rates));
     node.writer.run(move |e| rates.charge(e, &call, Class::Releases, from)).await?.into_inner()?;
     // A caller who hangs up must not leave an authorisation without an outcome.
@@ -290,7 +303,7 @@ fn entry(node: &Node, position: u64) -> Result<Blob, Fault> {
 
 /// Every read by a person: verified, logged, then answered.
 async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<QueryAnswer>, Fault> {
-    working(node)?;
+    working_on_new(node)?;
     let envelope = parse(node, body, from)?;
     let (named, rates) = (named_charter(&envelope), Arc::clone(&node.rates));
     let logged = node.writer.run(move |e| {
@@ -481,18 +494,20 @@ async fn consents(node: &Node, by: &Caller) -> Result<Vec<ConsentInfo>, Fault> {
 
 /// A page of one of the seat's logs with everything that its entries name, and the checkpoint of its
 /// size: of a closed log its last own one, of a log that was never begun none.
-async fn entries(node: &Node, range: EntryRange) -> Result<EntriesAnswer, Fault> {
-    let mut answer = EntriesAnswer {
-        size: 0,
-        checkpoint: String::new(),
-        entries: vec![],
-        statements: vec![],
-        attachments: vec![],
-    };
+async fn entries(node: &Arc<Node>, range: EntryRange) -> Result<EntriesAnswer, Fault> {
+    let mut answer =
+        EntriesAnswer { size: 0, checkpoint: String::new(), entries: vec![], statements: vec![], attachments: vec![] };
     let Some(span) = node.writer.run(move |e| e.span(range.log)).await?.into_inner() else { return Ok(answer) };
     let head = match span.closed {
         Some(last) => Arc::new(last),
-        None => node.writer.head().ok_or_else(|| Fault::Internal("no checkpoint".into()))?,
+        None => {
+            let head = node.writer.head().ok_or_else(|| Fault::Internal("no checkpoint".into()))?;
+            // Who comes for the end of the log exports it: the peers' lines belong to it.
+            if range.from.saturating_add(range.count) >= head.size() {
+                node.cosign_head(Arc::clone(&head), usize::MAX, None).await;
+            }
+            node.cosigned().filter(|c| c.size() == head.size()).map_or(head, Arc::new)
+        }
     };
     answer.size = head.size();
     answer.checkpoint = String::from_utf8_lossy(&head.to_bytes()).into_owned();
@@ -520,7 +535,12 @@ async fn entries(node: &Node, range: EntryRange) -> Result<EntriesAnswer, Fault>
                 }
             }
             Some(Event::Delivered { note, .. }) => {
-                answer.attachments.extend(node.read(|s| s.attachment(&note))?.map(Blob))
+                answer.attachments.extend(node.read(|s| s.attachment(&note))?.map(Blob));
+            }
+            Some(Event::Misbehaviour { first, second, .. }) => {
+                for digest in [first, second] {
+                    answer.attachments.extend(node.read(|s| s.attachment(&digest))?.map(Blob));
+                }
             }
             _ => {}
         }
