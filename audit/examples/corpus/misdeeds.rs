@@ -625,6 +625,13 @@ pub(super) const STORIES: &[Story] = &[
     ("fork-two-heads-of-one-size", || two_heads(0, &[0, 1, 2])),
     ("fork-two-heads-beyond-the-log", || two_heads(7, &[0, 1, 2])),
     ("fork-two-heads-of-a-log-left-out", || two_heads(7, &[1, 2])),
+    ("fork-accused-by-a-witness", || accused([1; 32], [2; 32])),
+    ("accusation-of-nothing", || accused([1; 32], [1; 32])),
+    ("clock-anomaly-of-nothing", || {
+        let mut c = Cluster::honest();
+        c.log(1, &Event::Clock { by_ms: 0 }, None);
+        c.into()
+    }),
     ("fork-of-the-charter", || {
         let mut c = Cluster::new();
         for _ in 0..2 {
@@ -690,6 +697,13 @@ pub(super) const STORIES: &[Story] = &[
         let mut c = Cluster::honest();
         c.settle();
         Told { files: c.bundle(&[0, 2], |_, _| true), pinned: c.genesis.to_string() }
+    }),
+    ("lacks-fresh-cosignatures", || {
+        let mut c = Cluster::honest();
+        c.settle();
+        c.tick(1_300);
+        c.log(0, &Event::Clock { by_ms: 1_300_000 }, None);
+        Told { files: c.full(), pinned: c.genesis.to_string() }
     }),
     ("lacks-the-end-of-a-log", || {
         let mut c = Cluster::honest();
@@ -807,6 +821,20 @@ fn spoiled(mut c: Cluster, last: Vec<u8>) -> Told {
     files.retain(|p, _| p.starts_with("data/"));
     let info = index.bag_info(&["MAT-1".parse().unwrap()].into(), &files);
     Told { files: bagit::pack(files, info.as_bytes()), pinned: c.genesis.to_string() }
+}
+
+/// The second node says that it was shown two heads of the first log, of one size and these roots.
+fn accused(first: [u8; 32], second: [u8; 32]) -> Told {
+    let mut c = Cluster::honest();
+    let node = &c.nodes[0];
+    let signer = NoteSigner::new(node.chain.origin(), &node.log_key).unwrap();
+    let origin = node.chain.origin().to_owned();
+    let head = |root| Checkpoint::new(&origin, 500, root).unwrap().sign(&signer).unwrap().to_bytes();
+    let notes = [head(first), head(second)];
+    let [first, second] = [Digest::of(&notes[0]), Digest::of(&notes[1])];
+    c.attachments.extend(notes);
+    c.log(1, &Event::Misbehaviour { origin, first, second }, None);
+    c.into()
 }
 
 /// Peers hold two heads of the first log, so much larger than it is.
