@@ -214,13 +214,7 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
     assert!(!escrow.config(3).next_key_file().exists());
 
     // Receipts of before stand, under the old log's last head.
-<<<<<<< HEAD
-    let renewed = escrow.client.acting_as(subject.client.identity().clone());
-    let consents: Vec<escrow_core::wire::ConsentInfo> =
-        renewed.ask(escrow.node(3), escrow_core::query::Question::Consents).await.unwrap();
-=======
     let consents: Vec<ConsentInfo> = escrow.client.ask(escrow.node(3), Question::Consents).await.unwrap();
->>>>>>> restore
     let given = Envelope::parse(&consents[0].consent.0).unwrap();
     let receipts = escrow.client.submit_to_all(&given).await;
     assert_eq!(receipts.count(), 5, "{receipts}");
@@ -234,7 +228,7 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
     let gone = escrow.approved(escrow.ask(&["lost"], 0, 1)).await;
     let outcomes = collected(&escrow, &gone).await;
     assert_eq!(outcomes.count(), 4, "{outcomes}");
-    let missing = outcomes.0.iter().find(|(s, _)| *s == seat(3)).unwrap().1.as_ref().unwrap_err();
+    let missing = outcomes.0.iter().find(|(s, _)| **s == seat(3)).unwrap().1.as_ref().unwrap_err();
     assert!(missing.to_string().contains("item"), "{missing}");
     let _receipted = escrow.node(3).deposit(&body_for(&lost, 3)).await.unwrap();
     let again = escrow.approved(escrow.ask(&["lost"], 0, 1)).await;
