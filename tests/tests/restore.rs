@@ -136,8 +136,13 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
 
     // Node 5 becomes one that only listens, and node 3 gets yesterday's database.
     escrow.kill(&[3, 5]);
-    let notes: BTreeMap<String, String> =
-        Store::open_reader(&escrow.config(5).database()).unwrap().peers().unwrap().into_iter().map(|(o, h)| (o, h.note)).collect();
+    let notes: BTreeMap<String, String> = Store::open_reader(&escrow.config(5).database())
+        .unwrap()
+        .peers()
+        .unwrap()
+        .into_iter()
+        .map(|(o, h)| (o, h.note))
+        .collect();
     let address = escrow.listed(5).url.trim_start_matches("https://").parse().unwrap();
     let recorder = Recorder::start(address, &escrow.seat_keys(5).0, notes);
     put_back(&escrow, 3, &yesterday);
@@ -188,13 +193,19 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
     escrow.cluster.stop(3).unwrap();
     let prepared = operator(&escrow, 3, &["new-log"]);
     assert!(prepared.status.success(), "{}", said(&prepared));
-    let descriptor = || -> Seat { serde_json::from_slice(&std::fs::read(escrow.config(3).descriptor()).unwrap()).unwrap() };
+    let descriptor =
+        || -> Seat { serde_json::from_slice(&std::fs::read(escrow.config(3).descriptor()).unwrap()).unwrap() };
     let described = descriptor();
     assert!(operator(&escrow, 3, &["new-log"]).status.success());
     assert_eq!(descriptor(), described);
     assert_eq!(described.log_origin, old.log_origin.replace("/log/1", "/log/2"));
     assert!(described.previous_log_head.is_some() && described.log_key != old.log_key);
-    let same = Seat { log_origin: old.log_origin.clone(), log_key: old.log_key.clone(), previous_log_head: None, ..described.clone() };
+    let same = Seat {
+        log_origin: old.log_origin.clone(),
+        log_key: old.log_key.clone(),
+        previous_log_head: None,
+        ..described.clone()
+    };
     assert_eq!(same, old, "it changes nothing else");
     escrow.cluster.start(3).unwrap();
     escrow.state(3, "ROLLBACK").await;
@@ -266,7 +277,8 @@ async fn case_26_restored_while_the_peers_are_gone_it_stays_unproven() {
         escrow.node(3).status().await.is_ok_and(|s| s.state == "UNPROVEN" && s.reason.starts_with("0 of 3"))
     })
     .await;
-    let request = Envelope::sign(escrow.charters().current(), &[escrow.cast.get("ada").unwrap().signing().unwrap()]).unwrap();
+    let request =
+        Envelope::sign(escrow.charters().current(), &[escrow.cast.get("ada").unwrap().signing().unwrap()]).unwrap();
     assert_eq!(code_of(&escrow.node(3).statement(&request).await), "not-ready");
     assert_eq!(entries(&escrow, 3).len(), stored);
     // One peer that knows better is enough to stop it for good.
@@ -338,7 +350,16 @@ async fn a_backup_made_under_load_can_be_restored_and_a_damaged_one_changes_noth
         let tried = operator(
             &escrow,
             3,
-            &["restore", "--drill", "--from", out.to_str().unwrap(), "--keys", keys.to_str().unwrap(), "--output", "json"],
+            &[
+                "restore",
+                "--drill",
+                "--from",
+                out.to_str().unwrap(),
+                "--keys",
+                keys.to_str().unwrap(),
+                "--output",
+                "json",
+            ],
         );
         assert!(tried.status.success(), "{}", said(&tried));
         let report: Value = serde_json::from_slice(&tried.stdout).unwrap();
@@ -391,17 +412,28 @@ async fn a_backup_made_under_load_can_be_restored_and_a_damaged_one_changes_noth
         assert!(left.is_empty(), "{name} left {left:?}");
         said(&refused)
     };
-    let sql = |out: &Path, sql: &str| rusqlite::Connection::open(out.join("node.db")).unwrap().execute_batch(sql).unwrap();
+    let sql =
+        |out: &Path, sql: &str| rusqlite::Connection::open(out.join("node.db")).unwrap().execute_batch(sql).unwrap();
     damage("entry", &|out, _| {
         sql(out, "DROP TRIGGER entry_stays; UPDATE entry SET bytes = replace(CAST(bytes AS TEXT), 'node.ready', 'node.reedy') WHERE seq = 2 OR seq = 1;
                   UPDATE entry SET bytes = CAST(bytes AS BLOB);");
     });
     damage("shorter", &|out, _| {
-        sql(out, "DROP TRIGGER entry_keeps; DELETE FROM entry WHERE seq = (SELECT max(seq) FROM entry); DELETE FROM root WHERE size = (SELECT max(size) FROM root);");
+        sql(
+            out,
+            "DROP TRIGGER entry_keeps; DELETE FROM entry WHERE seq = (SELECT max(seq) FROM entry); DELETE FROM root WHERE size = (SELECT max(size) FROM root);",
+        );
     });
-    damage("share", &|out, _| sql(out, "UPDATE share SET sealed = zeroblob(length(sealed)) WHERE item = (SELECT min(item) FROM share);"));
+    damage("share", &|out, _| {
+        sql(out, "UPDATE share SET sealed = zeroblob(length(sealed)) WHERE item = (SELECT min(item) FROM share);")
+    });
     damage("no-share", &|out, _| sql(out, "DELETE FROM share WHERE item = (SELECT min(item) FROM share);"));
-    damage("statement", &|out, _| sql(out, "UPDATE statement SET bytes = CAST('{}' AS BLOB) WHERE payload = (SELECT max(payload) FROM statement);"));
+    damage("statement", &|out, _| {
+        sql(
+            out,
+            "UPDATE statement SET bytes = CAST('{}' AS BLOB) WHERE payload = (SELECT max(payload) FROM statement);",
+        )
+    });
     damage("key-file", &|_, keys| {
         let key = files(&keys.join("deposit-keys")).into_iter().next().unwrap();
         std::fs::write(&key, [0; 60]).unwrap();
