@@ -21,8 +21,9 @@ mod build;
 mod dir;
 mod names;
 
+pub use crate::files::FILE_MAX;
 pub use build::{BuildError, BundleBuilder, Meta};
-pub use dir::{Bundle, BundleError, FILE_MAX, FILES_MAX};
+pub use dir::{Bundle, BundleError, FILES_MAX, Folder};
 pub(crate) use names::Names;
 
 use escrow_core::strict::{self, StrictError};

@@ -1,20 +1,25 @@
-//! `escrow verify`: an evidence bundle, offline, against nothing but a pinned charter digest.
+//! `escrow verify`: an evidence bundle, or a file that proves misbehaviour, offline, against nothing but
+//! a pinned charter digest.
 
 use crate::failure::{Exit, Failure};
 use crate::output::Shown;
 use clap::Args;
-use escrow_audit::bundle::Bundle;
+use escrow_audit::bundle::Folder;
 use escrow_audit::finding::{Class, Report};
-use escrow_audit::verify::{Options, verify_with};
+use escrow_audit::misbehaviour::{self, NotProven, PROOF_MAX};
+use escrow_audit::verify::{Examined, Options, ReceiptFile, examine};
 use escrow_core::Digest;
-use std::path::PathBuf;
+use escrow_core::limits::HTTP_BODY_MAX;
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: escrow verify ./bundle --charter-digest 3f1c...\n\
 The digest is the only thing that is trusted: take it from somebody you trust, not from the bundle.")]
 pub struct Verify {
-    /// The bundle's folder
+    /// The bundle's folder, or a file that proves misbehaviour
     pub bundle: PathBuf,
     /// Digest of the genesis charter
     #[arg(long, value_name = "DIGEST")]
@@ -22,18 +27,106 @@ pub struct Verify {
     /// Leave the policies unevaluated; the record is still checked in full
     #[arg(long)]
     pub no_policy_replay: bool,
+    /// A node's answer that you kept: its entry must still be in the log
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Vec<PathBuf>,
+    /// Folder for proofs of MISBEHAVIOUR [default: BUNDLE.misbehaviour]
+    #[arg(long, value_name = "DIR")]
+    pub proofs: Option<PathBuf>,
 }
 
 /// Runs `verify`.
 ///
 /// # Errors
-/// None: whatever is found stands in the report.
+/// A receipt or file that cannot be read; whatever is found stands in the report.
 pub fn run(a: &Verify) -> Result<Shown, Failure> {
-    let report = match Bundle::read_dir(&a.bundle) {
-        Ok(bundle) => verify_with(&bundle.files, &a.charter_digest, Options { policy_replay: !a.no_policy_replay }),
-        Err(e) => Report::unreadable(&a.charter_digest, e.to_string()),
+    if a.bundle.is_file() {
+        return proof(&a.bundle, &a.charter_digest);
+    }
+    let folder = match Folder::open(&a.bundle) {
+        Ok(folder) => folder,
+        Err(e) => return Ok(show(&Report::unreadable(&a.charter_digest, e.to_string()))),
     };
-    Ok(show(&report))
+    let mut receipts = Vec::new();
+    for path in &a.receipt {
+        receipts.push((path.display().to_string(), read(path, HTTP_BODY_MAX)?));
+    }
+    let files: Vec<_> = receipts.iter().map(|(name, bytes)| ReceiptFile { name, bytes }).collect();
+    let options = Options { policy_replay: !a.no_policy_replay };
+    let Examined { report, proofs } = examine(&folder, &a.charter_digest, options, &files);
+    let mut shown = show(&report);
+    if !proofs.is_empty() {
+        let dir = a.proofs.clone().unwrap_or_else(|| beside(&a.bundle));
+        let mut written = Vec::new();
+        for bytes in &proofs {
+            match write(&dir, bytes) {
+                Ok(path) => {
+                    let path = path.display().to_string();
+                    shown = shown.text(format!("{path} proves it without the bundle."));
+                    written.push(path);
+                }
+                // What was found must be said even where nothing can be written.
+                Err(e) => shown = shown.text(format!("No proof written to {}: {e}. Use --proofs.", dir.display())),
+            }
+        }
+        shown = shown.with("proofs", written);
+    }
+    Ok(shown)
+}
+
+/// Beside the bundle: nothing is ever added to evidence.
+fn beside(bundle: &Path) -> PathBuf {
+    let name = bundle.canonicalize().unwrap_or_else(|_| bundle.to_owned());
+    let mut name = name.into_os_string();
+    name.push(".misbehaviour");
+    name.into()
+}
+
+/// A file is named for what is in it, so one that is there already is this very one or none of ours.
+fn write(dir: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    fs::create_dir_all(dir)?;
+    let path = dir.join(format!("{}.json", Digest::of(bytes).short()));
+    match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+        Ok(mut file) => file.write_all(bytes).and_then(|()| file.sync_all())?,
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && fs::read(&path)? == bytes => {}
+        Err(e) => return Err(e),
+    }
+    Ok(path)
+}
+
+fn read(path: &Path, max: usize) -> Result<Vec<u8>, Failure> {
+    let failure = |e: io::Error| Failure::usage(format!("{}: {e}", path.display()));
+    let mut bytes = Vec::new();
+    fs::File::open(path).map_err(failure)?.take(max as u64 + 1).read_to_end(&mut bytes).map_err(failure)?;
+    match bytes.len() <= max {
+        true => Ok(bytes),
+        false => Err(Failure::usage(format!("{}: larger than {max} bytes", path.display()))),
+    }
+}
+
+/// A file that should prove misbehaviour by itself.
+fn proof(path: &Path, pinned: &Digest) -> Result<Shown, Failure> {
+    let shown = Shown::new("escrow.misbehaviour-check.v1").with("charter", pinned.to_string());
+    let bytes = read(path, PROOF_MAX)?;
+    Ok(match misbehaviour::check(&bytes, pinned) {
+        Ok(guilt) => {
+            let seat = guilt.seat.map(|s| format!("seat {s}")).unwrap_or_else(|| "the administrators".into());
+            let witnesses: Vec<String> = guilt.witnesses.iter().map(|(s, key)| format!("seat {s}: {key}")).collect();
+            let mut shown = shown
+                .text(format!("{} proven (charter {})", Class::Misbehaviour, pinned.short()))
+                .text(format!("By {seat}, key {}: {}.", guilt.keys.join(", "), guilt.detail))
+                .with("proven", true)
+                .data("guilt", &guilt);
+            if !witnesses.is_empty() {
+                shown = shown.text(format!("Witnesses that cosigned both: {}.", witnesses.join("; ")));
+            }
+            shown.exit(Exit::Verification)
+        }
+        Err(why) => {
+            let exit = if matches!(why, NotProven::Format(_)) { Exit::Usage } else { Exit::Partial };
+            shown.text(format!("Proves nothing: {why}.")).with("proven", false).with("why", why.to_string()).exit(exit)
+        }
+    })
 }
 
 /// A report for people and machines.
@@ -114,12 +207,44 @@ mod tests {
         }
     }
 
+    fn args(bundle: PathBuf) -> Verify {
+        let (receipt, proofs) = (vec![], None);
+        Verify { bundle, charter_digest: Digest([1; 32]), no_policy_replay: true, receipt, proofs }
+    }
+
     #[test]
     fn what_is_no_bundle_is_malformed() {
         let dir = tempfile::tempdir().unwrap();
-        let args = Verify { bundle: dir.path().join("none"), charter_digest: Digest([1; 32]), no_policy_replay: true };
-        let shown = run(&args).unwrap();
+        let shown = run(&args(dir.path().join("none"))).unwrap();
         assert_eq!(shown.exit, Exit::Usage);
         assert!(shown.human(false).starts_with("MALFORMED"));
+    }
+
+    #[test]
+    fn a_file_that_proves_nothing_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        let evidence = serde_json::json!({"kind": "charters", "first": "", "second": ""});
+        let empty = serde_json::json!({"schema": misbehaviour::SCHEMA, "charters": [], "evidence": evidence});
+        for (text, exit) in [("{}".to_owned(), Exit::Usage), (empty.to_string(), Exit::Partial)] {
+            fs::write(&path, text).unwrap();
+            let shown = run(&args(path.clone())).unwrap();
+            assert_eq!((shown.exit, &shown.json()["proven"]), (exit, &false.into()));
+            assert!(shown.human(false).starts_with("Proves nothing"));
+        }
+        assert!(run(&Verify { receipt: vec![dir.path().join("none")], ..args(dir.path().to_owned()) }).is_err());
+    }
+
+    #[test]
+    fn a_proof_is_written_once_and_over_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let into = beside(&dir.path().join("."));
+        assert_eq!(into.parent(), dir.path().canonicalize().unwrap().parent());
+        let into = dir.path().join("proofs");
+        let path = write(&into, b"one").unwrap();
+        assert_eq!(write(&into, b"one").unwrap(), path);
+        fs::write(&path, b"somebody else's").unwrap();
+        assert_eq!(write(&into, b"one").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"somebody else's");
     }
 }

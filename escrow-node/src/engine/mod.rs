@@ -134,6 +134,7 @@ impl Engine {
     pub fn load(&mut self, bytes: &[u8], envelope: impl Fn(&Digest) -> Option<Vec<u8>>) -> Result<(), LoadError> {
         let seq = self.tree.size();
         let entry = self.chain.push(bytes).map_err(|e| LoadError::Chain(e.to_string()))?;
+        let entry = entry.entry().map_err(|e| LoadError::Chain(e.to_string()))?;
         let statement = match &entry.statement {
             None => None,
             Some(r) => {
@@ -146,7 +147,7 @@ impl Engine {
             }
         };
         self.fold(&entry, statement.as_ref()).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?;
-        self.tree.append(escrow_audit::entry::leaf_hash(bytes));
+        self.tree.append(self.chain.head());
         Ok(())
     }
 
@@ -256,7 +257,7 @@ impl Engine {
         self.fold(&entry, statement)?;
         // The same check that a stored entry passes; cannot fail for what draft just made.
         self.chain.push(&bytes).map_err(|e| malformed(e.to_string()))?;
-        let leaf = escrow_audit::entry::leaf_hash(&bytes);
+        let leaf = self.chain.head();
         self.tree.append(leaf);
         let position = self.base.saturating_add(entry.seq);
         self.batch.entries.push(EntryRow { position, bytes, leaf });
