@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use escrow_audit::bundle::{Index, LogRef};
+use escrow_audit::bundle::{Index, LogRef, Variant};
 use escrow_audit::checkpoint::Checkpoint;
 use escrow_audit::entry::{Chain, StatementRef};
 use escrow_audit::note::{NoteSigner, SignatureLine, VerifierKey, cosign};
@@ -256,6 +256,8 @@ fn index() -> Index {
         export: Nonce([0x0e; 16]),
         created: w("2026-11-21T09:30:01.500Z"),
         logs: vec![LogRef { seat: SeatIndex::new(1).unwrap(), number: 1, origin: ORIGIN.into(), size: 2 }],
+        variant: Variant::Full,
+        report: escrow_audit::report::VERSION.into(),
         requests: vec![Digest([0x91; 32])],
     }
 }

@@ -42,30 +42,16 @@ pub(super) struct Story<'e> {
     pub(super) cosigned: Vec<(u64, String, u64, Digest)>,
     /// Permits of other seats that authorisations relied on: position, digest, seat, time.
     pub(super) permits: Vec<(u64, Digest, SeatIndex, Timestamp)>,
-    verdicts: BTreeMap<&'static str, u64>,
+    pub(super) verdicts: BTreeMap<&'static str, u64>,
     pub(super) releases: Vec<ReleaseSummary>,
-    aborted: u64,
-    findings: Vec<Finding>,
+    pub(super) delivered: u64,
+    pub(super) aborted: u64,
+    pub(super) findings: Vec<Finding>,
 }
 
 /// Folds a log entry by entry, each judged by the facts before it.
 pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Options) -> Story<'e> {
-    let mut story = Story {
-        evidence,
-        log,
-        options,
-        facts: Facts::new(),
-        authorised: BTreeMap::new(),
-        ready: None,
-        relied_on: None,
-        notes: Vec::new(),
-        cosigned: Vec::new(),
-        permits: Vec::new(),
-        verdicts: BTreeMap::new(),
-        releases: Vec::new(),
-        aborted: 0,
-        findings: Vec::new(),
-    };
+    let mut story = Story::new(evidence, log, options);
     for entry in &log.entries {
         let stored = entry.statement.as_ref().and_then(|s| evidence.pool.get(&Digest(s.env)));
         let envelope = stored.map(|s| &s.envelope);
@@ -91,7 +77,28 @@ pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Option
     story
 }
 
-impl Story<'_> {
+impl<'e> Story<'e> {
+    /// Nothing walked yet.
+    pub(super) fn new(evidence: &'e Evidence<'e>, log: &'e Log, options: Options) -> Self {
+        Self {
+            evidence,
+            log,
+            options,
+            facts: Facts::new(),
+            authorised: BTreeMap::new(),
+            ready: None,
+            relied_on: None,
+            notes: Vec::new(),
+            cosigned: Vec::new(),
+            permits: Vec::new(),
+            verdicts: BTreeMap::new(),
+            releases: Vec::new(),
+            delivered: 0,
+            aborted: 0,
+            findings: Vec::new(),
+        }
+    }
+
     pub(super) fn violation(&mut self, seq: u64, rule: impl Into<String>, detail: impl Into<String>) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(self.log.finding(Class::Violation, seq, rule, detail));
@@ -146,6 +153,7 @@ impl Story<'_> {
             (Event::Delivered { authorized, note, request, reply, attempt }, Some(envelope)) => {
                 let said = release::Said { authorized: *authorized, note, request, reply, attempt: *attempt };
                 release::delivered(self, seq, at, envelope, &said);
+                self.delivered += 1;
                 (outcome, self.relied_on) = (true, Some(seq));
             }
             (Event::Aborted { authorized, request, .. }, None) => {
@@ -175,7 +183,7 @@ impl Story<'_> {
     }
 
     /// A witness follows each log forward and never holds two roots for one size.
-    fn cosigned(&mut self, seq: u64, origin: &str, size: u64, root: &Digest) {
+    pub(super) fn cosigned(&mut self, seq: u64, origin: &str, size: u64, root: &Digest) {
         let last = self.cosigned.iter().rev().find(|(_, o, _, _)| o == origin);
         let forward = last.is_none_or(|(_, _, s, r)| *s < size || (*s == size && r == root));
         self.hold(forward, seq, "cosigned-backwards", || {
@@ -186,7 +194,7 @@ impl Story<'_> {
     }
 
     /// READY needs n-t+1 distinct peers of the current generation.
-    fn ready(&mut self, seq: u64, peers: &[SeatIndex]) {
+    pub(super) fn ready(&mut self, seq: u64, peers: &[SeatIndex]) {
         self.ready = Some(seq);
         let Some(generation) = self.charter().and_then(Charter::current_generation) else { return };
         let need = generation.start_quorum();
@@ -205,7 +213,7 @@ impl Story<'_> {
             *counts.verdicts.entry(outcome).or_default() += n;
         }
         counts.authorized += self.authorised.len() as u64;
-        counts.delivered += self.releases.len() as u64;
+        counts.delivered += self.delivered;
         counts.aborted += self.aborted;
         report.releases.extend(self.releases.iter().cloned());
     }

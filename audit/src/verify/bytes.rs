@@ -8,7 +8,8 @@
 
 use super::charters::Charters;
 use super::pool::{Pool, Stored};
-use crate::bundle::{self, INDEX, Index, Names, Place, README};
+use super::reports;
+use crate::bundle::{self, INDEX, Index, Names, Place, README, REPORTS, Variant};
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::entry::{Chain, ChainError, Entry, NO_PREV};
 use crate::finding::{Class, Finding};
@@ -88,6 +89,7 @@ pub(super) struct Evidence<'f> {
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<ViewFile>,
     pub(super) attachments: BTreeMap<Digest, &'f [u8]>,
+    pub(super) variant: Variant,
 }
 
 fn tampered(file: &str, rule: &str, detail: impl Into<String>) -> Finding {
@@ -130,13 +132,16 @@ impl<'f> Raw<'f> {
             Some(Place::Readme) if bytes != self.index.readme().as_bytes() => {
                 return Err(tampered(path, "readme", "not the text that follows from bundle.json"));
             }
-            Some(Place::Readme | Place::Index) => {}
+            Some(Place::Readme | Place::Index | Place::Report) => {}
             Some(Place::Entries(seat, n) | Place::Checkpoint(seat, n)) if listed(seat, n) => {}
             Some(place @ (Place::Charter | Place::Statement(_))) => {
                 if let Place::Statement(d) = place {
                     named(d)?;
                 }
                 let stored = Stored { path: path.to_owned(), envelope: envelope()? };
+                if !self.index.variant.holds(stored.envelope.kind()) {
+                    return Err(tampered(path, "variant", "a bundle without content has no statement of this kind"));
+                }
                 let charter = stored.envelope.kind() == Kind::Charter;
                 if charter != (place == Place::Charter) || !self.pool.insert(*digest, stored) {
                     return Err(tampered(path, "place", "of another kind than its folder, or there twice"));
@@ -249,9 +254,15 @@ pub(super) fn bind<'f>(raw: Raw<'f>, files: &Files, pinned: &Digest, out: &mut V
             Err(why) => out.push(tampered(&path, "view", why).seat(viewer)),
         }
     }
-    let evidence = Evidence { pinned: *pinned, charters, pool, logs, views: bound, attachments };
+    let variant = index.variant;
+    let evidence = Evidence { pinned: *pinned, charters, pool, logs, views: bound, attachments, variant };
     references(&evidence, out);
     follows(&evidence, &index, files, out);
+    // What reports say of altered evidence is not worth comparing.
+    if out.iter().all(|f| f.class < Class::Tampered) {
+        let there = files.iter().filter(|(p, _)| p.starts_with(REPORTS)).map(|(p, b)| (p.as_str(), b.as_slice()));
+        out.extend(reports::check(files, &index, &there.collect()));
+    }
     Some(evidence)
 }
 
@@ -286,6 +297,9 @@ fn references(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
     let mut envelopes: BTreeSet<Digest> = BTreeSet::new();
     let mut payloads: BTreeSet<Digest> = BTreeSet::new();
     let mut attached: BTreeSet<Digest> = BTreeSet::new();
+    // Without content only notes and verdicts are there; that the rest is not is one finding of its own.
+    let full = evidence.variant == Variant::Full;
+    let context = |e: &Envelope| context(e).filter(|_| full);
     for log in &evidence.logs {
         for entry in &log.entries {
             let mut missing = |what: String| out.push(log.finding(Class::Incomplete, entry.seq, "unresolved", what));
@@ -296,6 +310,7 @@ fn references(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
                 envelopes.insert(digest);
                 match evidence.pool.get(&digest) {
                     Some(stored) => attachments.extend(context(&stored.envelope)),
+                    None if !full && !["genesis", "charter", "verdict"].contains(&entry.kind.as_str()) => {}
                     None => {
                         let path = bundle::statement_path(&digest);
                         missing(format!("{path} is not in the bundle: this log is not judged from here on"));
@@ -303,7 +318,8 @@ fn references(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
                 }
             }
             for digest in names.statements {
-                if evidence.pool.named(&digest).next().is_none() {
+                // Permits and answers: of these a bundle without content has the former.
+                if full && evidence.pool.named(&digest).next().is_none() {
                     missing(format!("statement {digest} is not in the bundle"));
                 }
                 payloads.insert(digest);

@@ -5,22 +5,28 @@
 //! layer that finds TAMPERED or MALFORMED ends the verification:
 //!
 //! 1. *package*: BagIt structure, every file listed, none extra, digests;
-//! 2. *bytes*: every byte is bound by a log, a signature or by following from the rest; charters
-//!    chain from the pinned digest; entries chain to a signed head;
+//! 2. *bytes*: every byte is bound by a log, a signature or by following from the rest, the reports
+//!    for people among them; charters chain from the pinned digest; entries chain to a signed head;
 //! 3. *acts*: signatures, authority and causality, by the same fold as the node's;
 //! 4. *views*: what peers hold of each log;
 //! 5. *record*: counts, hard floor and the exact context bytes of each verdict;
 //! 6. *policy-replay*: Cedar over those bytes.
+//!
+//! Of a bundle without content, acts, record and replay are not done; the form of each log and of its
+//! releases is checked instead, and the answer is INCOMPLETE at best.
 
 mod acts;
 mod bytes;
 mod charters;
+mod form;
 mod pool;
 mod release;
+mod reports;
 mod verdict;
 mod views;
 
 use crate::bagit;
+use crate::bundle::Variant;
 use crate::finding::{Layer, Report};
 use escrow_core::Digest;
 use escrow_policy::cedar::ENGINE;
@@ -53,11 +59,13 @@ pub fn verify(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest) -> Report {
 pub fn verify_with(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options) -> Report {
     let mut report = Report::new(pinned);
     report.counts.files = files.len() as u64;
-    let done = layers(files, pinned, options, &mut report);
+    let (done, variant) = layers(files, pinned, options, &mut report);
     let altered = "altered or unreadable material was found: its meaning is not judged";
     for (at, name) in LAYERS.into_iter().enumerate() {
         let why = match at {
             _ if at >= done => altered,
+            2 if variant == Variant::NoContent => "no-content bundle: of each log only its form was checked",
+            4 | 5 if variant == Variant::NoContent => "no-content bundle",
             5 if !options.policy_replay => "not asked for",
             _ => "",
         };
@@ -69,33 +77,46 @@ pub fn verify_with(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: 
     report
 }
 
-/// Runs the layers; answers how many were reached and done.
-fn layers(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options, report: &mut Report) -> usize {
+/// Runs the layers; answers how many were reached and done, and on how much.
+fn layers(
+    files: &BTreeMap<String, Vec<u8>>,
+    pinned: &Digest,
+    options: Options,
+    report: &mut Report,
+) -> (usize, Variant) {
     let mut found = Vec::new();
     let digests = bagit::check(files, &mut found);
     report.add(found);
     if report.altered() {
-        return 1;
+        return (1, Variant::Full);
     }
     let mut found = Vec::new();
     let evidence = bytes::read(files, &digests, &mut found).and_then(|raw| bytes::bind(raw, files, pinned, &mut found));
     report.add(found);
     let Some(evidence) = evidence.filter(|_| !report.altered()) else {
-        return 2;
+        return (2, Variant::Full);
     };
     report.counts.statements = evidence.pool.len() as u64;
     report.counts.charters = evidence.charters.len() as u64;
     report.counts.views = evidence.views.len() as u64;
     report.add(evidence.charters.forks());
     // Record and replay are judged where they happened: entry by entry, with the facts before it.
-    let stories: Vec<acts::Story> = evidence.logs.iter().map(|log| acts::walk(&evidence, log, options)).collect();
+    let variant = evidence.variant;
+    let walk = |log| match variant {
+        Variant::Full => acts::walk(&evidence, log, options),
+        Variant::NoContent => form::walk(&evidence, log, options),
+    };
+    let stories: Vec<acts::Story> = evidence.logs.iter().map(walk).collect();
     for story in &stories {
         story.report(report);
     }
     report.add(acts::across(&evidence, &stories));
-    acts::count(&stories, report);
+    match variant {
+        Variant::Full => acts::count(&stories, report),
+        Variant::NoContent => form::count(&evidence, report),
+    }
     let (found, logs) = views::check(&evidence, &stories);
     report.add(found);
     report.logs = logs;
-    LAYERS.len()
+    (LAYERS.len(), variant)
 }

@@ -1,0 +1,204 @@
+//! A log of a bundle without content: whether it is in order in form. Who asked and approved is not
+//! here, so nothing that depends on it is judged.
+
+use super::Options;
+use super::acts::{Authorised, Story};
+use super::bytes::{Evidence, Log};
+use super::release;
+use crate::bundle::INDEX;
+use crate::entry::Entry;
+use crate::finding::{Class, Finding, Report};
+use crate::record;
+use escrow_core::charter::Generation;
+use escrow_core::verdict::{Outcome, Verdict};
+use escrow_core::{Digest, Envelope, Kind, Timestamp};
+use escrow_policy::floor::APPROVERS;
+use escrow_policy::{Event, Record};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a log says that needs no statement of a person.
+struct Form<'e> {
+    story: Story<'e>,
+    /// Statements logged, by payload.
+    seen: BTreeSet<Digest>,
+    /// Replies to each request so far.
+    delivered: BTreeMap<Digest, u64>,
+}
+
+/// Walks a log entry by entry.
+pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Options) -> Story<'e> {
+    let story = Story::new(evidence, log, options);
+    let mut form = Form { story, seen: BTreeSet::new(), delivered: BTreeMap::new() };
+    for entry in &log.entries {
+        form.entry(entry);
+    }
+    let open = form.story.authorised.iter().filter(|(_, a)| !a.used).map(|(seq, a)| (*seq, a.request));
+    for (seq, request) in open.collect::<Vec<_>>() {
+        let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
+        form.story.findings.push(log.finding(Class::Ok, seq, "dangling", detail));
+    }
+    form.story
+}
+
+/// Requests and self-recoveries by the entries that name them; and the one finding that all such
+/// bundles have.
+pub(super) fn count(evidence: &Evidence<'_>, report: &mut Report) {
+    let entries = || evidence.logs.iter().flat_map(|l| &l.entries);
+    let distinct = |kind: Kind| {
+        let named = entries().filter(|e| e.kind == kind.name()).filter_map(|e| e.statement.as_ref());
+        named.map(|s| s.stmt).collect::<BTreeSet<_>>().len() as u64
+    };
+    report.counts.requests = distinct(Kind::Request);
+    report.counts.recoveries = distinct(Kind::SelfRecovery);
+    let detail = "this bundle holds no content: that logs and releases are in order in form can be seen, and not who asked, \
+                  for what, and who approved";
+    report.add([Finding::new(Class::Incomplete, INDEX, "no-content", detail)]);
+}
+
+impl Form<'_> {
+    fn entry(&mut self, entry: &Entry) {
+        let seq = entry.seq;
+        let at = Timestamp::from_millis(i64::try_from(entry.ts).unwrap_or(i64::MAX));
+        let event: Event = match serde_json::from_value(Value::Object(entry.body.clone())) {
+            Ok(event) => event,
+            Err(e) => return self.story.violation(seq, "record", e.to_string()),
+        };
+        if matches!(event, Event::Genesis { .. }) != (seq == 0) && !matches!(event, Event::Continued { .. }) {
+            return self.story.violation(seq, "genesis", "a log begins with its genesis entry, and has one");
+        }
+        let evidence = self.story.evidence;
+        let envelope = entry.statement.as_ref().and_then(|s| evidence.pool.get(&Digest(s.env))).map(|s| &s.envelope);
+        if let (Some(s), Some(e)) = (&entry.statement, envelope)
+            && e.digest() != Digest(s.stmt)
+        {
+            let detail = "stmt is not the digest of the statement that env names";
+            return self.story.violation(seq, "statement-digest", detail);
+        }
+        match &event {
+            Event::Genesis { seat } => {
+                let ours = envelope.is_some_and(|e| e.digest() == evidence.pinned) && *seat == self.story.log.seat;
+                let detail = || "the genesis entry is of another seat or charter".into();
+                if self.story.hold(ours, seq, "genesis", detail) {
+                    self.fold(entry, envelope);
+                }
+            }
+            Event::Statement {} => self.statement(seq, at, entry, envelope),
+            Event::CharterAccepted { .. } => self.fold(entry, None),
+            Event::Authorized { request, decisions, permits, answers } => {
+                self.authorised(seq, at, request, [decisions, permits, answers]);
+            }
+            Event::Delivered { authorized, note, request, reply, attempt } => {
+                let said = release::Said { authorized: *authorized, note, request, reply, attempt: *attempt };
+                release::in_time(&mut self.story, seq, at, &said);
+                let before = self.delivered.entry(*request).or_default();
+                let expected = before.saturating_add(1);
+                *before = expected;
+                let detail = || format!("attempt {attempt}, {expected} expected");
+                self.story.hold(*attempt == expected, seq, "attempt", detail);
+                if let Some(generation) = self.least().map(|g| g.number) {
+                    release::cosigned(&mut self.story, seq, &said, generation);
+                }
+                self.story.delivered += 1;
+                self.story.relied_on = Some(seq);
+            }
+            Event::Aborted { authorized, request, .. } => {
+                release::outcome(&mut self.story, seq, *authorized, request);
+                self.story.aborted += 1;
+                self.story.relied_on = Some(seq);
+            }
+            Event::Cosigned { origin, size, root } => self.story.cosigned(seq, origin, *size, root),
+            Event::Ready { peers } => self.story.ready(seq, peers),
+            Event::Refused { .. } | Event::Continued { .. } | Event::Clock { .. } | Event::Misbehaviour { .. } => {}
+        }
+    }
+
+    /// Charters are judged as in a full bundle: everything that they rest on is here.
+    fn fold(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
+        let folded = record::read(entry, 0, envelope).map_err(|e| e.to_string());
+        let folded = folded.and_then(|r: Record<'_>| self.story.facts.fold(&r).map_err(|refusal| refusal.to_string()));
+        if let Err(why) = folded {
+            self.story.violation(entry.seq, "record", why);
+        }
+    }
+
+    fn statement(&mut self, seq: u64, at: Timestamp, entry: &Entry, envelope: Option<&Envelope>) {
+        let Some(named) = entry.statement.as_ref().map(|s| Digest(s.stmt)) else {
+            return self.story.violation(seq, "record", "an entry for a statement names none");
+        };
+        let first = self.seen.insert(named);
+        self.story.hold(first, seq, "logged-twice", || "a statement is logged once, when it is first seen".into());
+        let Some(envelope) = envelope else { return };
+        if envelope.kind().name() != entry.kind {
+            let detail = format!("says {}, the statement is a {}", entry.kind, envelope.kind());
+            return self.story.violation(seq, "record", detail);
+        }
+        match envelope.decode::<Verdict>() {
+            Ok(v) => self.verdict(seq, at, envelope, &v),
+            Err(_) if envelope.kind() == Kind::Charter => self.fold(entry, Some(envelope)),
+            Err(e) => self.story.violation(seq, "record", e.to_string()),
+        }
+    }
+
+    fn verdict(&mut self, seq: u64, at: Timestamp, envelope: &Envelope, v: &Verdict) {
+        let story = &mut self.story;
+        *story.verdicts.entry(v.outcome.name()).or_default() += 1;
+        let seat = story.log.seat;
+        let ours = v.seat == seat && story.evidence.charters.signed_by_seat(envelope, seat);
+        story.hold(ours, seq, "wrong-signer", || "a verdict that this log's seat did not sign".into());
+        let in_force = story.facts.charter().map(|c| c.digest());
+        let same = Some(v.charter) == in_force;
+        story.hold(same, seq, "verdict-charter", || "names another charter than the one in force".into());
+        story.hold(v.decided == at, seq, "verdict-time", || format!("decided {}, logged {at}", v.decided));
+    }
+
+    /// The generation of the items is not told: of those that this seat is in, the least demanding counts.
+    fn least(&self) -> Option<Generation> {
+        let seat = self.story.log.seat;
+        let mine = self.story.charter()?.generations.iter().filter(|g| g.members.contains(&seat));
+        mine.min_by_key(|g| g.w()).cloned()
+    }
+
+    /// Enough permits of distinct other seats, valid at that moment; enough decisions and answers named.
+    fn authorised(&mut self, seq: u64, at: Timestamp, request: &Digest, named: [&Vec<Digest>; 3]) {
+        let [decisions, permits, answers] = named;
+        let need = self.least().map_or(1, |g| g.w());
+        let story = &mut self.story;
+        let sorted = named.iter().all(|l| l.is_sorted_by(|a, b| a < b));
+        story.hold(sorted, seq, "record", || "decisions, permits and answers are sorted, none twice".into());
+        let evidence = story.evidence;
+        let (mut seats, mut missing) = (BTreeSet::new(), 0);
+        for digest in permits {
+            let found =
+                evidence.pool.named(digest).filter_map(|s| Some((&s.envelope, s.envelope.decode::<Verdict>().ok()?)));
+            let Some((_, v)) = found.into_iter().find(|(e, v)| evidence.charters.signed_by_seat(e, v.seat)) else {
+                missing += 1;
+                let detail = format!("permit {digest} is not in the bundle");
+                story.findings.push(story.log.finding(Class::Incomplete, seq, "unresolved", detail));
+                continue;
+            };
+            story.permits.push((seq, *digest, v.seat, v.decided));
+            let holds = v.outcome == Outcome::Permit
+                && v.request == *request
+                && v.seat != story.log.seat
+                && at <= v.valid_until;
+            if story.hold(holds, seq, "permit-invalid", || {
+                format!("{digest} is no permit of another seat for this request now")
+            }) {
+                seats.insert(v.seat);
+            }
+        }
+        // A permit that is merely not here was reported.
+        let enough = seats.len() + missing >= need;
+        story.hold(enough, seq, "permits-missing", || {
+            format!("permits of {} other seats, {need} are needed", seats.len())
+        });
+        story.hold(answers.len() >= need, seq, "peers-missing", || {
+            format!("{} answers, {need} are needed", answers.len())
+        });
+        let approvers = decisions.len() as u64 >= APPROVERS;
+        story.hold(approvers, seq, "pending", || format!("{} decisions, {APPROVERS} are the floor", decisions.len()));
+        story.authorised.insert(seq, Authorised { request: *request, at, used: false });
+        story.relied_on = Some(seq);
+    }
+}
