@@ -6,7 +6,7 @@ CARGO ?= cargo
 BIN := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug
 DEMO_ARGS ?=
 
-.PHONY: help build demo test test-interop planted fuzz-smoke install docs fmt lint clean-demo
+.PHONY: help build demo test test-interop faults planted fuzz-smoke install docs fmt lint clean-demo
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -25,6 +25,9 @@ test: build ## All tests that need nothing but this tree
 
 test-interop: build ## Checks with tools that we did not write; installs what is missing
 	@tests/interop/run
+
+faults: build ## Disk faults and sudden death at every write of a deposit and a release (strace; half an hour)
+	@$(BIN)/interop-faults
 
 planted: ## Every planted bug must be caught: tests/planted/*.patch on a scratch copy
 	@tests/planted/run

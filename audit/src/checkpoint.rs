@@ -4,6 +4,7 @@
 //! lines, the key's name equals the origin, and the empty tree has the empty root.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use escrow_core::{Timestamp, limits::AUTHORISATION_LIFE_S};
 
 use crate::{
     note::{self, KeyKind, Note, NoteError, NoteSigner, SignatureLine, Signed, VerifierKey},
@@ -178,6 +179,24 @@ impl VerifiedCheckpoint {
         self.note.signers(witnesses.iter().filter(|key| self.may_witness(key)))
     }
 
+    /// Those of [`VerifiedCheckpoint::cosigners`] that a release delivered at `at` may count: made at most
+    /// [`AUTHORISATION_LIFE_S`] seconds before and not after, by clocks that differ by at most `skew_s`
+    /// seconds (docs/protocol.md section 17). A cosignature's time is in whole seconds.
+    ///
+    /// # Errors
+    /// As [`VerifiedCheckpoint::cosigners`].
+    pub fn timely_cosigners<'k>(
+        &self,
+        witnesses: &'k [VerifierKey],
+        at: Timestamp,
+        skew_s: u64,
+    ) -> Result<Vec<Signed<'k>>, NoteError> {
+        let at = u64::try_from(at.millis().div_euclid(1000)).unwrap_or(0);
+        let oldest = at.saturating_sub(AUTHORISATION_LIFE_S).saturating_sub(skew_s);
+        let timely = |s: &Signed<'_>| (oldest..=at.saturating_add(skew_s)).contains(&s.time);
+        Ok(self.cosigners(witnesses)?.into_iter().filter(timely).collect())
+    }
+
     /// Adds the cosignatures in a witness's answer (c2sp.org/tlog-witness: signature lines
     /// only) and says how many were added. Lines of keys not in `witnesses` are dropped; a
     /// newer line of a key takes the place of its older one, an older one is dropped.
@@ -339,6 +358,31 @@ mod tests {
             head.note.signatures_mut().push(line);
         }
         assert_eq!(head.cosigners(&witnesses), Ok(vec![Signed { key: &witnesses[0], time: 100 }]));
+    }
+
+    #[test]
+    fn a_release_counts_cosignatures_of_its_own_minute() {
+        let mut head = head(5, [7; 32]);
+        let witnesses = [key("w", KeyKind::Cosigner, 2)];
+        let line = cosign("w", &secret(2), 1_000, head.note.text()).unwrap();
+        head.note.signatures_mut().push(line);
+        let counted = |seconds: i64, skew| {
+            let at = Timestamp::from_millis(seconds * 1000 + 999);
+            head.timely_cosigners(&witnesses, at, skew).unwrap().len()
+        };
+        for (at, skew, expected) in [
+            (999, 0, 0),
+            (1_000, 0, 1),
+            (1_060, 0, 1),
+            (1_061, 0, 0),
+            (994, 5, 0),
+            (995, 5, 1),
+            (1_065, 5, 1),
+            (1_066, 5, 0),
+        ] {
+            assert_eq!(counted(at, skew), expected, "{at} {skew}");
+        }
+        assert_eq!((counted(-5, 2), counted(0, u64::MAX)), (0, 1));
     }
 
     #[test]

@@ -312,7 +312,8 @@ impl Facts {
                 self.refused.insert(*statement);
             }
             (Event::Continued { seat, size, .. }, None) => self.go_on(*seat, *size, record.seq)?,
-            (Event::Cosigned { .. } | Event::Ready { .. } | Event::Clock { .. } | Event::Misbehaviour { .. }, None) => {}
+            (Event::Cosigned { .. } | Event::Ready { .. } | Event::Clock { .. } | Event::Misbehaviour { .. }, None) => {
+            }
             _ => return Err(Refusal::new(Rule::Malformed, "the entry's statement does not go with its type")),
         }
         if let Some(envelope) = record.statement {
@@ -326,7 +327,10 @@ impl Facts {
     /// A later log of this seat begins where the one before ends; no authorisation survives that.
     fn go_on(&mut self, seat: SeatIndex, size: u64, at: u64) -> Result<(), Refusal> {
         if self.seat != Some(seat) || size != self.size || at != self.size {
-            return Err(Refusal::new(Rule::Malformed, "a log that does not go on where this seat's log before it ends"));
+            return Err(Refusal::new(
+                Rule::Malformed,
+                "a log that does not go on where this seat's log before it ends",
+            ));
         }
         self.open.clear();
         Ok(())

@@ -216,6 +216,13 @@ impl Index {
     }
 }
 
+/// The digest that names a bundle: SHA-256 of its tag manifest, which binds every other file. None if
+/// there is no such file.
+#[must_use]
+pub fn digest(files: &BTreeMap<String, Vec<u8>>) -> Option<Digest> {
+    files.get(crate::bagit::TAG_MANIFEST).map(|bytes| Digest::of(bytes))
+}
+
 /// Path of the entries of a seat's log of that number.
 pub fn entries_path(seat: SeatIndex, number: u32) -> String {
     format!("data/logs/{seat}/{number}/entries.jsonl")

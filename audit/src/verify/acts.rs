@@ -32,6 +32,8 @@ pub(super) struct Story<'e> {
     pub(super) options: Options,
     pub(super) facts: Facts,
     pub(super) authorised: BTreeMap<u64, Authorised>,
+    /// Times of the first and last entry that was judged, milliseconds.
+    pub(super) span: Option<(u64, u64)>,
     /// Position of the last `node.ready`: an authorisation never survives a restart.
     pub(super) ready: Option<u64>,
     /// Position of the last `release.*` entry, which views must reach.
@@ -59,6 +61,7 @@ pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Option
             // Who may do what from here on would depend on what is missing; layer 2 named it.
             return story;
         }
+        story.span = Some((story.span.map_or(entry.ts, |(first, _)| first), entry.ts));
         if let (Some(s), Some(e)) = (&entry.statement, envelope)
             && e.digest() != Digest(s.stmt)
         {
@@ -86,6 +89,7 @@ impl<'e> Story<'e> {
             options,
             facts: Facts::new(),
             authorised: BTreeMap::new(),
+            span: None,
             ready: None,
             relied_on: None,
             notes: Vec::new(),
@@ -196,6 +200,15 @@ impl<'e> Story<'e> {
     /// READY needs n-t+1 distinct peers of the current generation.
     pub(super) fn ready(&mut self, seq: u64, peers: &[SeatIndex]) {
         self.ready = Some(seq);
+        // A start aborts what the stop before it left open, in the same transaction.
+        let open: Vec<_> = self.facts.open_authorisations().collect();
+        for (authorized, _) in open {
+            self.violation(
+                seq,
+                "authorization-open",
+                format!("the node restarted and did not abort entry {authorized}"),
+            );
+        }
         let Some(generation) = self.charter().and_then(Charter::current_generation) else { return };
         let need = generation.start_quorum();
         let distinct: BTreeSet<_> =

@@ -152,9 +152,10 @@ impl<'f> Raw<'f> {
                 self.attachments.insert(d, bytes);
             }
             Some(Place::View(viewer, viewed)) => self.views.push((path.to_owned(), viewer, viewed, envelope()?)),
-            Some(Place::Entries(..) | Place::Checkpoint(..)) | None => {
-                return Err(tampered(path, "unreferenced", "nothing in the bundle refers to this file"));
+            Some(Place::Entries(..) | Place::Checkpoint(..)) => {
+                return Err(tampered(path, "unreferenced", format!("{INDEX} lists no such log")));
             }
+            None => return Err(tampered(path, "unreferenced", "nothing in the bundle refers to this file")),
         }
         Ok(())
     }
@@ -272,7 +273,7 @@ fn verified_head(charters: &Charters, log: &Log) -> Result<VerifiedCheckpoint, S
         return Err("the charters number the logs of this seat otherwise".into());
     }
     let head = Checkpoint::verify(&log.note, &log.origin, &key).map_err(|e| e.to_string())?;
-    let witnesses = charters.witness_keys();
+    let witnesses: Vec<_> = charters.witnesses().into_iter().map(|(_, key)| key).collect();
     head.cosigners(&witnesses).map_err(|e| e.to_string())?;
     // A line that no key here can check could be altered unseen; builders leave those out.
     let unknown =

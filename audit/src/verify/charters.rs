@@ -97,13 +97,14 @@ impl Charters {
         seat::log_number(all.into_iter().map(VerifiedCharter::charter), index, origin)
     }
 
-    /// All witness keys, one for each raw key and name.
-    pub(super) fn witness_keys(&self) -> Vec<VerifierKey> {
-        let mut keys: Vec<VerifierKey> = Vec::new();
+    /// All witness keys with their seats, one for each raw key and name.
+    pub(super) fn witnesses(&self) -> Vec<(SeatIndex, VerifierKey)> {
+        let mut keys: Vec<(SeatIndex, VerifierKey)> = Vec::new();
         for c in self.all() {
-            for key in c.seats.iter().filter_map(|s| seat::witness_verifier(&c.org, s).ok()) {
-                if !keys.contains(&key) {
-                    keys.push(key);
+            for s in &c.seats {
+                let Ok(key) = seat::witness_verifier(&c.org, s) else { continue };
+                if !keys.iter().any(|(_, k)| *k == key) {
+                    keys.push((s.index, key));
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::finding::{Class, Finding, Report};
 use crate::record;
 use escrow_core::charter::Generation;
 use escrow_core::verdict::{Outcome, Verdict};
-use escrow_core::{Digest, Envelope, Kind, Timestamp};
+use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
 use escrow_policy::floor::APPROVERS;
 use escrow_policy::{Event, Record};
 use serde_json::Value;
@@ -31,6 +31,7 @@ pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Option
     let story = Story::new(evidence, log, options);
     let mut form = Form { story, seen: BTreeSet::new(), delivered: BTreeMap::new() };
     for entry in &log.entries {
+        form.story.span = Some((form.story.span.map_or(entry.ts, |(first, _)| first), entry.ts));
         form.entry(entry);
     }
     let open = form.story.authorised.iter().filter(|(_, a)| !a.used).map(|(seq, a)| (*seq, a.request));
@@ -97,7 +98,7 @@ impl Form<'_> {
                 let detail = || format!("attempt {attempt}, {expected} expected");
                 self.story.hold(*attempt == expected, seq, "attempt", detail);
                 if let Some(generation) = self.least().map(|g| g.number) {
-                    release::cosigned(&mut self.story, seq, &said, generation);
+                    release::cosigned(&mut self.story, seq, at, &said, generation);
                 }
                 self.story.delivered += 1;
                 self.story.relied_on = Some(seq);
@@ -108,9 +109,19 @@ impl Form<'_> {
                 self.story.relied_on = Some(seq);
             }
             Event::Cosigned { origin, size, root } => self.story.cosigned(seq, origin, *size, root),
-            Event::Ready { peers } => self.story.ready(seq, peers),
+            Event::Ready { peers } => self.ready(seq, peers),
             Event::Refused { .. } | Event::Continued { .. } | Event::Clock { .. } | Event::Misbehaviour { .. } => {}
         }
+    }
+
+    /// As in a full bundle, where the facts know what is open.
+    fn ready(&mut self, seq: u64, peers: &[SeatIndex]) {
+        let open = self.story.authorised.iter().filter(|(_, a)| !a.used).map(|(at, _)| *at);
+        for authorized in open.collect::<Vec<_>>() {
+            let detail = format!("the node restarted and did not abort entry {authorized}");
+            self.story.violation(seq, "authorization-open", detail);
+        }
+        self.story.ready(seq, peers);
     }
 
     /// Charters are judged as in a full bundle: everything that they rest on is here.

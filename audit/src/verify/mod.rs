@@ -24,6 +24,7 @@ mod release;
 mod reports;
 mod verdict;
 mod views;
+mod witnesses;
 
 use crate::bagit;
 use crate::bundle::Variant;

@@ -159,11 +159,12 @@ pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope
     {
         story.refused(seq, &refusal);
     }
-    cosigned(story, seq, said, counted.generation);
+    cosigned(story, seq, at, said, counted.generation);
 }
 
-/// No log, no share: a head that covers the authorisation, countersigned by w peers.
-pub(super) fn cosigned(story: &mut Story<'_>, seq: u64, said: &Said<'_>, generation: u32) {
+/// No log, no share: a head that covers the authorisation, countersigned by w peers in the time that an
+/// authorisation lives.
+pub(super) fn cosigned(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Said<'_>, generation: u32) {
     let path = attachment_path(said.note);
     if !story.evidence.attachments.contains_key(said.note) {
         return; // layer 2 said that it is missing
@@ -179,11 +180,12 @@ pub(super) fn cosigned(story: &mut Story<'_>, seq: u64, said: &Said<'_>, generat
     let Some((keys, need)) = peers(story, generation) else {
         return story.violation(seq, "note", "the items' generation is not in the charter");
     };
-    match head.cosigners(&keys) {
+    let skew = story.charter().map_or(0, |c| c.limits.clock_skew_s);
+    match head.timely_cosigners(&keys, at, skew) {
         Ok(who) => {
             let have = who.len();
             story.hold(have >= need, seq, "cosignatures", || {
-                format!("{path} has {have} peers' cosignatures, {need} are needed")
+                format!("{path} has {have} peers' cosignatures of that time, {need} are needed")
             });
         }
         Err(e) => story.violation(seq, "note", format!("{path}: {e}")),

@@ -2,6 +2,7 @@
 
 use super::acts::Story;
 use super::bytes::{Evidence, ViewFile};
+use super::witnesses;
 use crate::bundle::INDEX;
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::finding::{Class, Finding, LogSummary};
@@ -13,10 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 type Seen = BTreeMap<(SeatIndex, SeatIndex), (VerifiedCheckpoint, bool)>;
 
 /// A head that some log's key signed, and the file it is in.
-struct Head<'e> {
-    file: String,
-    head: &'e VerifiedCheckpoint,
+pub(super) struct Head<'e> {
+    pub(super) file: String,
+    pub(super) head: &'e VerifiedCheckpoint,
 }
+
+/// All of them, by origin.
+pub(super) type Heads<'e> = BTreeMap<String, Vec<Head<'e>>>;
 
 /// Judges views, cosigned notes and cosigned entries against the logs.
 pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> (Vec<Finding>, Vec<LogSummary>) {
@@ -39,6 +43,7 @@ pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> (Vec<Find
     for (origin, heads) in &heads {
         on_tree(evidence, origin, heads, &mut out);
     }
+    out.extend(witnesses::check(evidence, stories, &heads));
     cosigned_entries(evidence, stories, &mut out);
     let charter = newest(evidence, stories);
     let generation = charter.and_then(Charter::current_generation);
@@ -57,8 +62,8 @@ fn viewed_head(evidence: &Evidence<'_>, file: &ViewFile) -> Result<Option<Verifi
     Checkpoint::verify(note.as_bytes(), &file.view.log, &key).map(Some).map_err(|e| e.to_string())
 }
 
-fn heads<'e>(evidence: &'e Evidence<'_>, stories: &'e [Story<'_>], seen: &'e Seen) -> BTreeMap<String, Vec<Head<'e>>> {
-    let mut out: BTreeMap<String, Vec<Head<'e>>> = BTreeMap::new();
+fn heads<'e>(evidence: &'e Evidence<'_>, stories: &'e [Story<'_>], seen: &'e Seen) -> Heads<'e> {
+    let mut out: Heads<'e> = BTreeMap::new();
     let mut add = |file: String, head: &'e VerifiedCheckpoint| {
         out.entry(head.origin().to_owned()).or_default().push(Head { file, head })
     };

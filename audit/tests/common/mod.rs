@@ -2,6 +2,8 @@
 //! default; a test bends what it wants bent.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub(crate) mod forge;
+
 use escrow_audit::bundle::{BundleBuilder, Meta};
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use escrow_audit::entry::{Chain, StatementRef};
@@ -120,6 +122,11 @@ fn person(id: &str, roles: &[&str], key: &SigningKey, sealing: Option<SealingKey
 impl Cluster {
     /// Three seats with their genesis entries.
     pub(crate) fn new() -> Self {
+        Self::bent(|_| {})
+    }
+
+    /// The same under another charter.
+    pub(crate) fn bent(bend: impl FnOnce(&mut Charter)) -> Self {
         let nodes: Vec<Node> = (1..=3).map(Node::new).collect();
         let names = ["ann", "bob", "req", "leg", "dpo", "off"];
         let people: BTreeMap<&str, SigningKey> =
@@ -145,7 +152,7 @@ impl Cluster {
             previous_log_head: None,
         });
         let now: Timestamp = w("2026-11-21T09:00:00.000Z");
-        let charter = Charter {
+        let mut charter = Charter {
             kind: Kind::Charter,
             org: w("acme"),
             nonce: Nonce::random(),
@@ -187,6 +194,7 @@ impl Cluster {
                 sealing_key_days: 365,
             },
         };
+        bend(&mut charter);
         let mut this = Self {
             nodes,
             people,

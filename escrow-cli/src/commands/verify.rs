@@ -5,9 +5,12 @@ use crate::output::Shown;
 use clap::Args;
 use escrow_audit::bundle::Bundle;
 use escrow_audit::finding::{Class, Report};
+use escrow_audit::report::verification::{self, Made};
 use escrow_audit::verify::{Options, verify_with};
 use escrow_core::Digest;
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
@@ -22,18 +25,46 @@ pub struct Verify {
     /// Leave the policies unevaluated; the record is still checked in full
     #[arg(long)]
     pub no_policy_replay: bool,
+    /// Write the answer as one printable page, to a new file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Runs `verify`.
 ///
 /// # Errors
-/// None: whatever is found stands in the report.
+/// [`Failure`] if the page cannot be written; whatever is found stands in the report.
 pub fn run(a: &Verify) -> Result<Shown, Failure> {
-    let report = match Bundle::read_dir(&a.bundle) {
-        Ok(bundle) => verify_with(&bundle.files, &a.charter_digest, Options { policy_replay: !a.no_policy_replay }),
-        Err(e) => Report::unreadable(&a.charter_digest, e.to_string()),
-    };
-    Ok(show(&report))
+    let options = Options { policy_replay: !a.no_policy_replay };
+    let (bundle, report) = read(&a.bundle, &a.charter_digest, options);
+    let mut shown = show(&report);
+    if let Some(path) = &a.html {
+        let made = Made { bundle: escrow_audit::bundle::digest(&bundle.files), tool: TOOL };
+        write_new(path, &verification::html(&report, made))?;
+        shown = shown.text(format!("The printable answer is in {}.", path.display()));
+    }
+    Ok(shown)
+}
+
+/// Name and version of this program, as printed answers name it.
+pub(super) const TOOL: &str = concat!("escrow ", env!("CARGO_PKG_VERSION"));
+
+/// The files of a bundle, none if they cannot be read as one, and what verifying them says.
+pub(super) fn read(at: &Path, pinned: &Digest, options: Options) -> (Bundle, Report) {
+    match Bundle::read_dir(at) {
+        Ok(bundle) => {
+            let report = verify_with(&bundle.files, pinned, options);
+            (bundle, report)
+        }
+        Err(e) => (Bundle::default(), Report::unreadable(pinned, e.to_string())),
+    }
+}
+
+/// Writes a page or a draft; nothing is ever overwritten.
+pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    let written = file.and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()));
+    written.map_err(|e| Failure::usage(format!("cannot write {}: {e}; name a new file", path.display())))
 }
 
 /// A report for people and machines.
@@ -117,9 +148,13 @@ mod tests {
     #[test]
     fn what_is_no_bundle_is_malformed() {
         let dir = tempfile::tempdir().unwrap();
-        let args = Verify { bundle: dir.path().join("none"), charter_digest: Digest([1; 32]), no_policy_replay: true };
+        let html = dir.path().join("answer.html");
+        let (bundle, charter_digest) = (dir.path().join("none"), Digest([1; 32]));
+        let args = Verify { bundle, charter_digest, no_policy_replay: true, html: Some(html.clone()) };
         let shown = run(&args).unwrap();
         assert_eq!(shown.exit, Exit::Usage);
         assert!(shown.human(false).starts_with("MALFORMED"));
+        assert!(std::fs::read_to_string(&html).unwrap().contains("MALFORMED"));
+        assert_eq!(run(&args).unwrap_err().exit, Exit::Usage, "a page was overwritten");
     }
 }

@@ -216,7 +216,7 @@ impl Engine {
     }
 
     /// No log, no share: the note must be a checkpoint of this log on this tree, cover the
-    /// authorisation, and bear the cosignatures of w other member seats.
+    /// authorisation, and bear cosignatures of w other member seats from within its life.
     fn check_cosigned(&self, seq: u64, note: &VerifiedCheckpoint, generation: u32) -> Result<(), Refusal> {
         let missing = |why: String| Refusal::new(Rule::CosignaturesMissing, why);
         let charter = self.charter()?;
@@ -232,7 +232,8 @@ impl Engine {
         }
         let peers = generation.members.iter().filter(|m| **m != self.seat).filter_map(|m| charter.seat(*m));
         let keys: Vec<_> = peers.filter_map(|s| witness_verifier(&charter.org, s).ok()).collect();
-        let have = note.cosigners(&keys).map_err(|e| missing(e.to_string()))?.len();
+        let skew = charter.limits.clock_skew_s;
+        let have = note.timely_cosigners(&keys, self.now, skew).map_err(|e| missing(e.to_string()))?.len();
         if have < generation.w() {
             return Err(missing(format!("{have} of {} other nodes have cosigned the authorisation", generation.w())));
         }
