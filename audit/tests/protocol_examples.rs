@@ -265,7 +265,11 @@ fn index() -> Index {
 fn bag_info_example() -> String {
     let payload: BTreeMap<String, Vec<u8>> = [("data/x".to_owned(), vec![0; 7])].into();
     let info = index().bag_info(&BTreeSet::from([w("MAT-2026-0017")]), &payload);
-    let by_hand = "Bag-Software-Agent: escrow.bundle.v1\nBagging-Date: 2026-11-21\nExternal-Identifier: MAT-2026-0017\nPayload-Oxum: 7.1\n";
+    let group = "11".repeat(32);
+    let by_hand = format!(
+        "Bag-Software-Agent: escrow.bundle.v1\nBagging-Date: 2026-11-21\nExternal-Identifier: MAT-2026-0017\n\
+         Bag-Group-Identifier: {group}\nPayload-Oxum: 7.1\n"
+    );
     assert_eq!(info, by_hand);
     info
 }

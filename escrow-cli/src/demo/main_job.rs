@@ -432,7 +432,7 @@ impl MainJob {
             "the export goes on record",
             "every node logs who has which bundle",
             detail,
-            recorded.count() == usize::from(N),
+            recorded.count() == self.cluster.members().len(),
         );
         self.bundle = Some(path);
         Ok(())
