@@ -6,7 +6,7 @@ CARGO ?= cargo
 BIN := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug
 DEMO_ARGS ?=
 
-.PHONY: help build demo test test-interop faults planted fuzz-smoke install docs fmt lint clean-demo
+.PHONY: help build demo test test-interop faults planted mutants bench install docs fmt lint
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -31,6 +31,13 @@ faults: build ## Disk faults and sudden death at every write of a deposit and a 
 
 planted: ## Every planted bug must be caught: tests/planted/*.patch on a scratch copy
 	@tests/planted/run
+
+# Optimised, so the first time takes long. Ratios are what counts; run it on a machine that does nothing else.
+bench: ## Durable appends against raw SQLite, and a cosign round against a flush
+	$(CARGO) bench -p escrow-node --bench append --bench cosign
+
+mutants: ## Every small change of the verdict code must fail a test (hours; needs cargo-mutants)
+	@tests/mutants/run
 
 lint: ## Formatting and clippy, as CI runs them
 	$(CARGO) fmt --all --check

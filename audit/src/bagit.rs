@@ -97,8 +97,11 @@ pub(crate) fn check<'f>(files: &'f BTreeMap<String, Vec<u8>>, out: &mut Vec<Find
     if !out.is_empty() {
         return payload;
     }
-    let tags = |p: &str| !p.starts_with(PAYLOAD) && p != TAG_MANIFEST;
+    let tags = |p: &str| [DECLARATION, INFO, MANIFEST].contains(&p);
     let intact = listing(files, TAG_MANIFEST, tags, out, &mut BTreeMap::new());
+    // Whatever else lies there would be free text, listed or not.
+    let stray = |p: &&String| !tags(p) && !p.starts_with(PAYLOAD) && *p != TAG_MANIFEST;
+    out.extend(files.keys().filter(stray).map(|p| Finding::new(Class::Tampered, p, "unlisted", "no file of a bundle")));
     // What an altered manifest says about other files is not worth reporting.
     if !intact.contains(&MANIFEST) {
         return payload;

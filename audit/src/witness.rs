@@ -93,6 +93,18 @@ impl AddCheckpoint {
         [text.into_bytes(), self.note.to_bytes()].concat()
     }
 
+    /// The note as it came. Its signature is unverified until [`decide`] has looked at it.
+    #[must_use]
+    pub fn note(&self) -> &Note {
+        &self.note
+    }
+
+    /// What the note claims, unverified as well.
+    #[must_use]
+    pub fn claim(&self) -> &Checkpoint {
+        &self.claim
+    }
+
     /// The origin that the unverified note claims: for looking up log key and stored head.
     #[must_use]
     pub fn claimed_origin(&self) -> &str {

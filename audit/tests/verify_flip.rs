@@ -202,10 +202,11 @@ fn judge(report: &Report, file: &str, name: &str, offset: usize, how: &str) {
         report.findings.iter().any(|f| f.file == file || f.file == name || f.detail.contains(file) || lists(&f.file));
     // Index and bag-info follow from each other and from what they list.
     let follows = file == INDEX
-        && report
-            .findings
-            .iter()
-            .any(|f| [bagit::INFO, README].contains(&f.file.as_str()) || f.detail.contains(INDEX) || f.rule == "view");
+        && report.findings.iter().any(|f| {
+            [bagit::INFO, README].contains(&f.file.as_str())
+                || f.detail.contains(INDEX)
+                || ["view", "unreferenced"].contains(&f.rule.as_str())
+        });
     assert!(names || follows, "{at}");
 }
 

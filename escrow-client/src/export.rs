@@ -76,6 +76,16 @@ struct Log {
     last_release: Option<u64>,
 }
 
+impl Log {
+    /// With what was read after it.
+    fn and(mut self, tail: Self) -> Self {
+        self.entries.extend(tail.entries);
+        self.statements.extend(tail.statements);
+        self.attachments.extend(tail.attachments);
+        Self { checkpoint: tail.checkpoint, last_release: tail.last_release.or(self.last_release), ..self }
+    }
+}
+
 impl Client {
     /// Asks all nodes for their views of each other's logs, then reads every log to its end: in
     /// this order no log can be shorter than any view of it. Views made before a log's last
@@ -110,9 +120,13 @@ impl Client {
             builder.add_charter(e.bytes())?;
         }
         let mut requests = BTreeMap::new();
-        let logs = logs.and_then(|seat, log| {
-            let size = log.entries.len() as u64;
-            add_log(&mut builder, seat, log, &mut requests, &mut left_out)?;
+        let logs = logs.and_then(|seat, logs| {
+            let mut size = 0;
+            // A log that the seat never began, or of which it has nothing, has no place in a bundle.
+            for log in logs.into_iter().filter(|l| !l.entries.is_empty()) {
+                size += log.entries.len() as u64;
+                add_log(&mut builder, seat, log, &mut requests, &mut left_out)?;
+            }
             Ok(size)
         });
         if logs.count() == 0 {
@@ -155,39 +169,48 @@ impl Client {
         .await
     }
 
-    /// Reads what is new in every log. A log that was whole before stays so if its node fails now.
-    async fn read_logs(&self, before: Outcomes<Log>) -> Outcomes<Log> {
+    /// Reads what is new in every log. Logs that were whole before stay so if their node fails now.
+    async fn read_logs(&self, before: Outcomes<Vec<Log>>) -> Outcomes<Vec<Log>> {
         let mut before: BTreeMap<_, _> = before.0.into_iter().filter_map(|(s, r)| Some((s, r.ok()?))).collect();
-        let sizes: BTreeMap<SeatIndex, u64> = before.iter().map(|(s, l)| (*s, l.entries.len() as u64)).collect();
+        let sizes: BTreeMap<SeatIndex, Vec<u64>> =
+            before.iter().map(|(s, logs)| (*s, logs.iter().map(|l| l.entries.len() as u64).collect())).collect();
         let tails = fan_out(self.nodes(), |node| {
-            let (client, from) = (self.clone(), sizes.get(&node.seat()).copied().unwrap_or(0));
-            async move { client.read_tail(&node, from).await }
+            let (client, from) = (self.clone(), sizes.get(&node.seat()).cloned().unwrap_or_default());
+            async move { client.read_tails(&node, &from).await }
         })
         .await;
-        let joined = tails.0.into_iter().map(|(seat, tail)| {
-            let log = match (before.remove(&seat), tail) {
-                (None, tail) => tail,
-                (Some(log), Err(_)) => Ok(log),
-                (Some(mut log), Ok(tail)) => {
-                    log.entries.extend(tail.entries);
-                    log.statements.extend(tail.statements);
-                    log.attachments.extend(tail.attachments);
-                    Ok(Log { checkpoint: tail.checkpoint, last_release: tail.last_release.or(log.last_release), ..log })
-                }
+        let joined = tails.0.into_iter().map(|(seat, tails)| {
+            let logs = match (before.remove(&seat), tails) {
+                (None, tails) => tails,
+                (Some(logs), Err(_)) => Ok(logs),
+                (Some(logs), Ok(tails)) => Ok(logs.into_iter().zip(tails).map(|(log, tail)| log.and(tail)).collect()),
             };
-            (seat, log)
+            (seat, logs)
         });
         Outcomes(joined.collect())
     }
 
+    /// All logs of a seat, each from a position to its end.
+    async fn read_tails(&self, node: &Node, from: &[u64]) -> Result<Vec<Log>, NodeError> {
+        let seats = self.charters().versions().filter_map(|c| c.seat(node.seat()));
+        let origins: BTreeSet<&str> = seats.map(|s| s.log_origin.as_str()).collect();
+        let mut logs = Vec::new();
+        let from = from.iter().copied().chain(std::iter::repeat(0));
+        for (number, from) in (1..).zip(from).take(origins.len()) {
+            logs.push(self.read_tail(node, number, from).await?);
+        }
+        Ok(logs)
+    }
+
     /// A log from a position to its end. Each page comes with the node's checkpoint for the size
     /// at that moment; the page that reaches it ends the log.
-    async fn read_tail(&self, node: &Node, from: u64) -> Result<Log, NodeError> {
+    async fn read_tail(&self, node: &Node, number: u32, from: u64) -> Result<Log, NodeError> {
         let mut log = Log::default();
         let mut count = ENTRIES_PER_ANSWER;
         for _ in 0..PAGES_MAX {
             let next = from + log.entries.len() as u64;
-            let page: EntriesAnswer = match self.ask(node, Question::Entries(EntryRange { from: next, count })).await {
+            let range = EntryRange { log: number, from: next, count };
+            let page: EntriesAnswer = match self.ask(node, Question::Entries(range)).await {
                 // Entries with large deposits: take smaller pages.
                 Err(NodeError::Problem(p)) if p.code == "too-large" && count > 1 => {
                     count /= 2;
@@ -221,10 +244,12 @@ impl Client {
     }
 
     /// True if every view that there is reaches the last release of the log it is of.
-    fn settled(&self, logs: &Outcomes<Log>, views: &Outcomes<ViewsAnswer>) -> bool {
+    fn settled(&self, logs: &Outcomes<Vec<Log>>, views: &Outcomes<ViewsAnswer>) -> bool {
         views.good().all(|(viewer, answer)| {
             let seen: BTreeMap<String, u64> = answer.views.iter().filter_map(|v| viewed(&v.0)).collect();
-            logs.good().filter(|(seat, _)| *seat != viewer).all(|(seat, log)| {
+            logs.good().filter(|(seat, _)| *seat != viewer).all(|(seat, logs)| {
+                // Views are of the current logs; the older ones are bound by them.
+                let Some(log) = logs.last() else { return true };
                 let origin = self.charters().seat(seat).map(|s| s.log_origin.as_str()).unwrap_or_default();
                 log.last_release.is_none_or(|seq| seen.get(origin).is_some_and(|size| *size > seq))
             })

@@ -80,6 +80,26 @@ fn seat_of<'a>(charters: &'a Charters, charter: &Digest, seat: SeatIndex, what: 
     version.seat(seat).ok_or_else(|| protocol(format!("charter {} has no seat {seat}", charter.short())))
 }
 
+/// The seat as a version lists it that gives it this log: the version named, or an earlier one. What was logged
+/// before a seat got a new log stays in the old one.
+fn with_log<'a>(
+    charters: &'a Charters,
+    charter: &Digest,
+    seat: SeatIndex,
+    origin: &str,
+    what: &str,
+) -> Result<&'a Seat, NodeError> {
+    let newest = seat_of(charters, charter, seat, what)?;
+    let version = charters.version(charter).map_or(0, |c| c.version);
+    let until = charters.versions().filter(|c| c.version <= version).filter_map(|c| c.seat(seat));
+    until.chain([newest]).filter(|s| s.log_origin == origin).last().ok_or_else(|| {
+        protocol(format!(
+            "its {what} names log {origin:?}, which charter {} and those before do not give it",
+            charter.short()
+        ))
+    })
+}
+
 /// The log key of a seat, named by its origin.
 ///
 /// # Errors
@@ -119,10 +139,7 @@ pub fn verify_receipt(
     if receipt.statement != statement.digest() {
         return Err(protocol("its receipt is for another statement"));
     }
-    let listed = seat_of(charters, &receipt.charter, seat, "receipt")?;
-    if receipt.log != listed.log_origin {
-        return Err(protocol(format!("its receipt names log {:?}, the charter {:?}", receipt.log, listed.log_origin)));
-    }
+    let listed = with_log(charters, &receipt.charter, seat, &receipt.log, "receipt")?;
     let proof = parse_proof(&answer.proof)?;
     if proof.index != receipt.seq {
         return Err(protocol("its proof is for another entry than its receipt"));
@@ -151,11 +168,11 @@ pub fn verify_entry(
     entry: &[u8],
     proof: &str,
 ) -> Result<VerifiedCheckpoint, NodeError> {
-    let listed = seat_of(charters, charter, seat, "proof")?;
     let proof = parse_proof(proof)?;
     let said = Entry::decode(entry).map_err(|e| protocol(format!("its log entry is unreadable: {e}")))?;
+    let listed = with_log(charters, charter, seat, &said.log, "log entry")?;
     let names = said.statement.as_ref().is_some_and(|s| s.stmt == statement.0);
-    if !names || said.seq != proof.index || said.log != listed.log_origin {
+    if !names || said.seq != proof.index {
         return Err(protocol("its log entry is about something else"));
     }
     proof

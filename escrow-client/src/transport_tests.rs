@@ -66,6 +66,7 @@ fn status_of(n: u8) -> String {
         seat: seat(n),
         state: "READY".into(),
         reason: String::new(),
+        way_out: String::new(),
         version: "0".into(),
         charter: Digest([0; 32]),
         charter_version: 1,

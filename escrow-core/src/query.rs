@@ -36,7 +36,10 @@ statement!(Query, Query, limits::PAYLOAD_LARGE, |q| {
             rule(request.kind == Kind::Request, "what is tried out is a request")?;
             request.check()
         }
-        Question::Entries(e) => rule(e.count >= 1 && e.count <= ENTRIES_PER_ANSWER, "1 to 1000 entries an answer"),
+        Question::Entries(e) => {
+            rule(e.log >= 1, "logs are numbered from 1")?;
+            rule(e.count >= 1 && e.count <= ENTRIES_PER_ANSWER, "1 to 1000 entries an answer")
+        }
         Question::Exported(e) => {
             rule(strictly_sorted(&e.requests), "requests sorted, no duplicates")?;
             rule(e.requests.len() <= EXPORTED_MAX, "at most 10000 requests; none stands for all")
@@ -108,10 +111,12 @@ impl Question {
     }
 }
 
-/// A range of log positions.
+/// A range of positions in one log of the seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntryRange {
+    /// Which of the seat's logs: 1 for its first, one more for each new origin that the charters give it.
+    pub log: u32,
     /// First position.
     pub from: u64,
     /// How many, at most 1,000.

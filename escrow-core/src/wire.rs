@@ -318,10 +318,13 @@ pub struct Witnessed {
 pub struct Status {
     /// The seat.
     pub seat: SeatIndex,
-    /// UNPROVEN, READY, DEGRADED, ROLLBACK or POISONED.
+    /// UNPROVEN, READY, DEGRADED, FROZEN, ROLLBACK or POISONED.
     pub state: String,
-    /// Why, in words.
+    /// Why, in words; empty if READY.
     pub reason: String,
+    /// What its operator can do; empty if READY.
+    #[serde(default)]
+    pub way_out: String,
     /// Version of the node's software.
     pub version: String,
     /// Digest of the charter in force.

@@ -730,8 +730,13 @@ fn a_statement_that_breaks_a_rule_of_its_kind_is_neither_signed_nor_taken() {
             |q| q.what = Question::Preview(Box::new(Request { kind: Kind::Cancellation, ..request() })),
             "what is tried out is a request",
         ),
-        broken(entries_query(), |q| q.what = Question::Entries(EntryRange { from: 0, count: 0 }), count),
-        broken(entries_query(), |q| q.what = Question::Entries(EntryRange { from: 0, count: 1001 }), count),
+        broken(
+            entries_query(),
+            |q| q.what = Question::Entries(EntryRange { log: 0, from: 0, count: 1 }),
+            "logs are numbered from 1",
+        ),
+        broken(entries_query(), |q| q.what = Question::Entries(EntryRange { log: 1, from: 0, count: 0 }), count),
+        broken(entries_query(), |q| q.what = Question::Entries(EntryRange { log: 1, from: 0, count: 1001 }), count),
         broken(
             entries_query(),
             |q| q.what = Question::Items(Scope { threads: vec![], from: at(1), to: at(2) }),
@@ -818,7 +823,7 @@ fn statements_at_the_edge_of_a_rule_are_taken() {
     taken(restriction_answer(), |a| a.revocable.clear());
     taken(permit(), |v| v.valid_until = v.decided);
     for count in [1, 1000] {
-        taken(entries_query(), |q| q.what = Question::Entries(EntryRange { from: 0, count }));
+        taken(entries_query(), |q| q.what = Question::Entries(EntryRange { log: 1, from: 0, count }));
     }
 }
 

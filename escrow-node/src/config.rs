@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 /// `escrow-node.toml`. Relative paths are relative to the file's own folder.
@@ -25,6 +25,13 @@ pub struct Config {
     /// Requests in flight above which new ones are turned away.
     #[serde(default = "default_in_flight")]
     pub max_in_flight: usize,
+    /// Free bytes on the disk of `data_dir` below which new deposits, requests and queries are refused;
+    /// 0 refuses none.
+    #[serde(default = "default_min_free")]
+    pub min_free_bytes: u64,
+    /// Seconds after which the peers cosign an idle log again.
+    #[serde(default = "default_heartbeat")]
+    pub heartbeat_s: NonZeroU64,
     /// How much one key or one address may ask for.
     #[serde(default)]
     pub rate_limits: RateLimits,
@@ -111,6 +118,14 @@ const fn default_in_flight() -> usize {
     256
 }
 
+const fn default_min_free() -> u64 {
+    64 * 1024 * 1024
+}
+
+fn default_heartbeat() -> NonZeroU64 {
+    NonZeroU64::new(600).unwrap_or(NonZeroU64::MIN)
+}
+
 /// Why a configuration file is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -153,6 +168,16 @@ impl Config {
     /// The seat's private keys, sealed by the storage key.
     pub fn key_file(&self) -> PathBuf {
         self.data_dir.join("seat.keys")
+    }
+
+    /// The keys with that of the next log, until the charter that gives it is accepted.
+    pub fn next_key_file(&self) -> PathBuf {
+        self.data_dir.join("seat.keys.next")
+    }
+
+    /// The newest head of this log that another node holds and this one lacks.
+    pub fn newest_head(&self) -> PathBuf {
+        self.data_dir.join("newest-head.txt")
     }
 
     /// One small sealed file a deposit, apart from the database and its backups.

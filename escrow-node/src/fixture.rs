@@ -3,8 +3,9 @@
 use crate::config::Config;
 use crate::init::{SeatPlan, init};
 use crate::keys::SeatKeys;
-use crate::node::{Opened, State, clock, open};
+use crate::node::{Opened, clock, open};
 use crate::start;
+use crate::state::State;
 use crate::store::Store;
 use escrow_core::charter::*;
 use escrow_core::consent::Party;

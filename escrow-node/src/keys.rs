@@ -68,6 +68,27 @@ impl SeatKeys {
     pub fn save(&self, path: &Path, unlock: &dyn UnlockProvider) -> Result<StorageKey, UnlockError> {
         let salt: [u8; SALT] = random::bytes();
         let storage = unlock.unlock(&salt)?;
+        self.write(path, &salt, &storage)?;
+        Ok(storage)
+    }
+
+    /// Seals the keys into a new file under the storage key of another, whose deposit keys stay as they are.
+    ///
+    /// # Errors
+    /// [`UnlockError`]; an existing file is never overwritten.
+    pub fn save_beside(&self, path: &Path, other: &Path, storage: &StorageKey) -> Result<(), UnlockError> {
+        let file = std::fs::read(other).map_err(|e| UnlockError::File(other.into(), e))?;
+        let salt = file.first_chunk::<SALT>().ok_or_else(|| UnlockError::DoesNotOpen(other.into()))?;
+        self.write(path, salt, storage)
+    }
+
+    /// The same keys with a fresh one for a new log.
+    #[must_use]
+    pub fn with_new_log_key(self) -> Self {
+        Self { log: ed25519_dalek::SigningKey::generate(&mut random::rng()), ..self }
+    }
+
+    fn write(&self, path: &Path, salt: &[u8; SALT], storage: &StorageKey) -> Result<(), UnlockError> {
         let line = |k: &ed25519_dalek::SigningKey| SigningKey::Ed25519(k.clone()).expose();
         let text = Zeroizing::new(
             [
@@ -82,8 +103,7 @@ impl SeatKeys {
         );
         let mut file = salt.to_vec();
         file.extend(storage.seal(SEALED_FILE, NAME, text.as_bytes()));
-        write_new(path, &file)?;
-        Ok(storage)
+        write_new(path, &file)
     }
 
     /// Opens the file that [`SeatKeys::save`] wrote.

@@ -12,21 +12,36 @@
 //!
 //! **Not here.** Key recovery for people, message content, anything that could open a share alone.
 
+#[cfg(test)]
+mod attack_tests;
+pub mod backup;
+mod behind;
 pub mod config;
 pub mod engine;
+pub mod files;
 #[cfg(test)]
 mod fixture;
 pub mod http;
 pub mod init;
 pub mod keys;
+mod logs;
+#[cfg(test)]
+mod logs_tests;
 pub mod metrics;
+pub mod new_log;
 pub mod node;
 pub mod peers;
 mod pull;
 mod rates;
 pub mod release;
+pub mod restore;
+#[cfg(test)]
+mod restore_tests;
+pub mod space;
 pub mod start;
+pub mod state;
 pub mod store;
+mod timing;
 pub mod unlock;
 pub mod vault;
 mod webhooks;

@@ -1,11 +1,15 @@
-//! `escrow-node`: init, charter accept, run, status.
+//! `escrow-node`: init, charter accept, run, status, backup, restore, new-log.
+
+mod operate;
 
 use clap::{Parser, Subcommand};
 use escrow_core::wire::Status;
 use escrow_core::{Code, Digest, Org, PersonId, SeatIndex};
 use escrow_node::config::{Config, LogFormat};
+use escrow_node::files::DataLock;
 use escrow_node::init::{SeatPlan, init};
 use escrow_node::node::NodeError;
+use escrow_node::restore::Source;
 use escrow_node::store::Store;
 use escrow_node::{metrics, start};
 use std::io::IsTerminal as _;
@@ -61,8 +65,53 @@ enum Command {
     Charter(CharterCommand),
     /// Serve until SIGTERM.
     Run,
-    /// Ask the running node how it stands.
-    Status,
+    /// Ask the running node how it stands. Exit code: 0 READY; 8 DEGRADED, FROZEN or UNPROVEN; 6 ROLLBACK
+    /// or POISONED; 7 no answer.
+    Status {
+        /// How it looks.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Copy the node's data, also while it runs; sealed key files go to a folder of their own.
+    #[command(after_help = "Example: escrow-node backup --out /backup/2026-11-27 --keys-out /keys/node1")]
+    Backup {
+        /// New folder for database and descriptor.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Folder for the sealed key files, on another medium; files are only added.
+        #[arg(long, value_name = "DIR")]
+        keys_out: PathBuf,
+    },
+    /// Check a backup, share by share, and put it into an empty data folder.
+    #[command(after_help = "Example: escrow-node restore --drill --from /backup/2026-11-27 --keys /keys/node1")]
+    Restore {
+        /// Folder that `backup --out` made.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Folder of the sealed key files.
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+        /// Entries that its newest log must have.
+        #[arg(long, value_name = "N")]
+        expect_size: Option<u64>,
+        /// Only try it, in a temporary folder; changes nothing.
+        #[arg(long)]
+        drill: bool,
+        /// How the report looks.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Prepare the next log of a seat that lost entries: the way out of ROLLBACK. The node must be stopped.
+    NewLog,
+}
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -86,7 +135,7 @@ fn main() -> ExitCode {
         eprintln!("escrow-node: core dumps cannot be switched off: {e}");
     }
     match Config::load(&args.config).map_err(NodeError::from).and_then(|config| run(config, args.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(e) => {
             eprintln!("escrow-node: {e}");
             ExitCode::from(exit_code(&e))
@@ -94,24 +143,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Exit codes as in the `escrow` command: 2 usage or malformed input, 4 key missing, 1 otherwise.
+/// Exit codes as in the `escrow` command: 2 usage or malformed input, 4 key missing, 7 no answer, 1 otherwise.
 const fn exit_code(e: &NodeError) -> u8 {
     match e {
         NodeError::Config(_) | NodeError::Charter(_) => 2,
         NodeError::Keys(_) | NodeError::Init(_) => 4,
+        NodeError::Silent(_) => 7,
         _ => 1,
     }
 }
 
-fn run(config: Config, command: Command) -> Result<(), NodeError> {
+fn run(config: Config, command: Command) -> Result<ExitCode, NodeError> {
     match command {
+        Command::Status { output } => return runtime()?.block_on(status(&config, output)),
         Command::Init { org, seat, name, operator, operators, jurisdiction, url } => {
             let plan = SeatPlan { org, index: seat, name, operator, operators, jurisdiction, url };
             let made = init(&config, &plan)?;
             println!("Seat {} has its keys. Give this file to the administrators:", made.index);
             println!("  {}", config.descriptor().display());
             println!("Read its key aloud when you compare: {}", made.statement_key.id());
-            Ok(())
         }
         Command::Charter(CharterCommand::Accept { digest, file }) => {
             let mut envelopes = Vec::new();
@@ -120,7 +170,12 @@ fn run(config: Config, command: Command) -> Result<(), NodeError> {
                 let read = escrow_core::charter::read_file(&bytes);
                 envelopes.extend(read.map_err(|e| NodeError::Charter(format!("{}: {e}", path.display())))?);
             }
-            let mut store = Store::open(&config.database())?;
+            // Works beside a running node too, which holds the lock.
+            let lock = DataLock::take(&config.data_dir);
+            let mut store = match &lock {
+                Ok(_) => Store::open(&config.database())?,
+                Err(_) => Store::open_beside(&config.database())?,
+            };
             let accepted = start::accept(&mut store, &digest, envelopes)?;
             let charter = accepted.newest()?;
             println!("Accepted version {} of the charter of {} ({digest}).", charter.version, charter.org);
@@ -130,15 +185,19 @@ fn run(config: Config, command: Command) -> Result<(), NodeError> {
                 );
             }
             println!("It takes effect at the node's next start.");
-            Ok(())
         }
         Command::Run => runtime()?.block_on(async {
             logging(&config);
             metrics::install();
             escrow_node::run(config).await
-        }),
-        Command::Status => runtime()?.block_on(status(&config)),
+        })?,
+        Command::Backup { out, keys_out } => operate::make_backup(&config, &out, &keys_out)?,
+        Command::Restore { from, keys, expect_size, drill, output } => {
+            operate::from_backup(&config, &Source { from, keys, expect_size }, drill, output)?;
+        }
+        Command::NewLog => operate::prepare_log(&config)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
@@ -157,7 +216,38 @@ fn logging(config: &Config) {
     };
 }
 
-async fn status(config: &Config) -> Result<(), NodeError> {
+async fn status(config: &Config, output: Output) -> Result<ExitCode, NodeError> {
+    let status = ask(config).await?;
+    match output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default()),
+        Output::Text => print!("{}", table(&status)),
+    }
+    Ok(ExitCode::from(match status.state.as_str() {
+        "READY" => 0,
+        "ROLLBACK" | "POISONED" => 6,
+        _ => 8,
+    }))
+}
+
+fn table(s: &Status) -> String {
+    let rows = [
+        ("seat", s.seat.to_string()),
+        ("state", s.state.clone()),
+        ("why", s.reason.clone()),
+        ("way out", s.way_out.clone()),
+        ("charter", format!("version {} {}", s.charter_version, s.charter)),
+        ("log", format!("{} entries, {}", s.size, s.log)),
+        ("version", s.version.clone()),
+    ];
+    let shown = rows.iter().filter(|(_, value)| !value.is_empty());
+    shown.map(|(name, value)| format!("{name:<9} {value}\n")).collect()
+}
+
+/// A node that answers at all does so sooner.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Asks the node of this configuration over its own address, with its pinned key.
+async fn ask(config: &Config) -> Result<Status, NodeError> {
     let store = Store::open_reader(&config.database())?;
     let accepted = start::Accepted::load(&store)?;
     let descriptor = std::fs::read(config.descriptor()).map_err(|e| NodeError::Net(e.to_string()))?;
@@ -165,24 +255,16 @@ async fn status(config: &Config) -> Result<(), NodeError> {
         serde_json::from_slice(&descriptor).map_err(|e| NodeError::Net(e.to_string()))?;
     let seat = accepted.newest()?.seats.iter().find(|s| s.index == own.index).cloned();
     let seat = seat.ok_or_else(|| NodeError::Charter("the accepted charter has no such seat".into()))?;
-    let net = |e: String| NodeError::Net(format!("{} does not answer: {e}; is `escrow-node run` running?", seat.url));
+    let net =
+        |e: String| NodeError::Silent(format!("{} does not answer: {e}; is `escrow-node run` running?", seat.url));
     let tls = rustls::ClientConfig::builder_with_provider(escrow_core::pin::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| net(e.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(escrow_core::pin::PinnedServer::new(seat.tls_pin))
         .with_no_client_auth();
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(PATIENCE).build();
     let client = client.map_err(|e| net(e.to_string()))?;
     let answer = client.get(format!("{}/v1/status", seat.url.trim_end_matches('/'))).send().await;
-    let s: Status = answer.map_err(|e| net(e.to_string()))?.json().await.map_err(|e| net(e.to_string()))?;
-    println!("seat      {}\nstate     {}", s.seat, s.state);
-    if !s.reason.is_empty() {
-        println!("why       {}", s.reason);
-    }
-    println!(
-        "charter   version {} {}\nlog       {} entries, {}\nversion   {}",
-        s.charter_version, s.charter, s.size, s.log, s.version
-    );
-    Ok(())
+    answer.map_err(|e| net(e.to_string()))?.json().await.map_err(|e| net(e.to_string()))
 }

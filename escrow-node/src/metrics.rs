@@ -1,6 +1,7 @@
 //! Prometheus metrics: few, with labels from closed sets, so that no token, digest or path of a
 //! caller can become a label.
 
+use crate::state::State;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::sync::OnceLock;
@@ -21,6 +22,11 @@ pub fn install() -> Option<PrometheusHandle> {
     describe_counter!("escrow_webhooks_total", "Notifications to webhooks, by outcome of each attempt");
     describe_gauge!("escrow_log_entries", "Entries in this node's log");
     describe_gauge!("escrow_ready", "1 while the node is READY");
+    describe_gauge!("escrow_state", "1 for the state that the node is in, 0 for the others");
+    describe_gauge!("escrow_disk_free_bytes", "Free bytes on the disk of data_dir");
+    describe_counter!("escrow_clock_anomalies_total", "Jumps of the wall clock that were logged");
+    describe_counter!("escrow_misbehaviour_total", "Other logs caught in signing heads that contradict each other");
+    describe_counter!("escrow_heartbeats_total", "Rounds in which an idle log was cosigned again, by outcome");
     handle.clone()
 }
 
@@ -54,7 +60,37 @@ pub fn cosignature(outcome: &'static str) {
     counter!("escrow_cosignatures_total", "outcome" => outcome).increment(1);
 }
 
-/// Whether the node is READY.
-pub fn ready(ready: bool) {
-    gauge!("escrow_ready").set(f64::from(u8::from(ready)));
+/// Where the node stands.
+pub fn state(now: &State) {
+    gauge!("escrow_ready").set(f64::from(u8::from(*now == State::Ready)));
+    for name in State::NAMES {
+        gauge!("escrow_state", "state" => name).set(f64::from(u8::from(name == now.name())));
+    }
+}
+
+/// Entries in this node's log.
+#[allow(clippy::cast_precision_loss, reason = "exact up to 2^53 entries")]
+pub fn log_entries(n: u64) {
+    gauge!("escrow_log_entries").set(n as f64);
+}
+
+/// Free bytes on the disk.
+#[allow(clippy::cast_precision_loss, reason = "a gauge needs no last digit")]
+pub fn disk_free(bytes: u64) {
+    gauge!("escrow_disk_free_bytes").set(bytes as f64);
+}
+
+/// One logged jump of the clock.
+pub fn clock_anomaly() {
+    counter!("escrow_clock_anomalies_total").increment(1);
+}
+
+/// One log caught.
+pub fn misbehaviour() {
+    counter!("escrow_misbehaviour_total").increment(1);
+}
+
+/// One heartbeat; `outcome` is `cosigned` if enough peers did, else `short`.
+pub fn heartbeat(outcome: &'static str) {
+    counter!("escrow_heartbeats_total", "outcome" => outcome).increment(1);
 }

@@ -1,69 +1,33 @@
 //! A running node: state, writer, peers, and the loops that keep its log countersigned.
 
+use crate::backup::BackupError;
+use crate::behind;
 use crate::config::{Config, ConfigError};
-use crate::engine::{Engine, LoadError};
+use crate::engine::{LoadError, Logged};
+use crate::files::{DataLock, LockError};
 use crate::http;
 use crate::init::InitError;
 use crate::keys::SeatKeys;
+use crate::logs::{self, Own};
 use crate::metrics;
 use crate::peers::{CosignAnswer, PeerError, Peers, add_cosignature};
 use crate::pull;
 use crate::rates::Rates;
+use crate::space::{Space, free_at};
 use crate::start;
+use crate::state::{Standing, State, Trouble, cosigners_needed};
 use crate::store::{Store, StoreError};
-use crate::unlock::{PassphraseFile, UnlockError};
+use crate::unlock::UnlockError;
 use crate::vault::Vault;
 use crate::webhooks;
-use crate::writer::{Stopped, Writer};
+use crate::writer::{Committed, Stopped, Surroundings, Writer};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
-use escrow_audit::entry::Chain;
 use escrow_core::charter::{Charter, Seat};
 use escrow_core::{Digest, SeatIndex, Timestamp};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
-use tokio::sync::watch;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
-
-/// Where a node stands. Only READY and DEGRADED nodes append and sign.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Started; peers have not proven yet that this log is the newest one.
-    Unproven(String),
-    /// Everything works.
-    Ready,
-    /// Too few peers cosign: nothing is released until they are back.
-    Degraded(String),
-    /// A peer cosigned a newer log than this one: a restored backup. Signs nothing.
-    Rollback(String),
-    /// An I/O error; the process ends.
-    Poisoned(String),
-}
-
-impl State {
-    /// The word in status and health answers.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Unproven(_) => "UNPROVEN",
-            Self::Ready => "READY",
-            Self::Degraded(_) => "DEGRADED",
-            Self::Rollback(_) => "ROLLBACK",
-            Self::Poisoned(_) => "POISONED",
-        }
-    }
-
-    /// Why, and the way out.
-    pub fn reason(&self) -> String {
-        match self {
-            Self::Ready => String::new(),
-            Self::Unproven(r) | Self::Degraded(r) | Self::Rollback(r) | Self::Poisoned(r) => r.clone(),
-        }
-    }
-
-    /// True if the node may append and sign.
-    pub const fn works(&self) -> bool {
-        matches!(self, Self::Ready | Self::Degraded(_))
-    }
-}
 
 /// Why a node cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -80,15 +44,24 @@ pub enum NodeError {
     /// Database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Data folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// Stored log.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// Charter.
     #[error("{0}")]
     Charter(String),
+    /// A backup that cannot be made or used.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// TLS or socket.
     #[error("{0}")]
     Net(String),
+    /// The running node does not answer.
+    #[error("{0}")]
+    Silent(String),
     /// The writer stopped.
     #[error("the node stopped: {0}")]
     Poisoned(String),
@@ -107,9 +80,15 @@ pub struct Node {
     pub(crate) keys: Arc<SeatKeys>,
     pub(crate) rates: Arc<Rates>,
     charter: RwLock<Arc<Charter>>,
-    state: watch::Sender<State>,
-    /// Newest checkpoint with the cosignatures it has.
-    cosigned: RwLock<Option<VerifiedCheckpoint>>,
+    pub(crate) standing: Arc<Standing>,
+    heartbeat: Duration,
+    /// Newest checkpoint that peers were asked to cosign: as this node signed it, and with the
+    /// cosignatures it has.
+    cosigned: RwLock<Option<(Arc<VerifiedCheckpoint>, VerifiedCheckpoint)>>,
+    /// File with the newest head of this log that a peer holds and this node lacks.
+    pub(crate) newest_head: PathBuf,
+    /// Last: the folder is free when nothing writes any more.
+    _lock: DataLock,
 }
 
 impl std::fmt::Debug for Node {
@@ -141,42 +120,29 @@ pub struct Opened {
 /// # Errors
 /// [`NodeError`].
 pub fn open(config: &Config) -> Result<Opened, NodeError> {
-    let store = Store::open(&config.database())?;
+    let lock = DataLock::take(&config.data_dir)?;
+    let mut store = Store::open(&config.database())?;
     let accepted = start::Accepted::load(&store)?;
     let newest = accepted.newest()?.clone();
-    let (keys, storage) = SeatKeys::load(&config.key_file(), &PassphraseFile(config.passphrase_file.clone()))?;
-    let keys = Arc::new(keys);
-    let own = keys.statement.public();
-    let seat = newest.seats.iter().find(|s| s.statement_key == own);
-    let seat =
-        seat.ok_or_else(|| NodeError::Charter("the accepted charter has no seat with this node's keys".into()))?;
-    let (index, origin) = (seat.index, seat.log_origin.clone());
-
+    let Own { seat, keys, storage } = Own::open(config, &mut store, &accepted)?;
+    let index = seat.index;
     let reader = Store::open_reader(&config.database())?;
-    let mut engine = Engine::new(index, origin.clone(), Arc::clone(&keys));
-    let mut verified = Chain::new(&origin);
-    loop {
-        let page = reader.entries(verified.size(), 1_000)?;
-        for bytes in &page {
-            engine.load(bytes, |d| reader.envelope(d).ok().flatten())?;
-            verified.push(bytes).map_err(|e| LoadError::Chain(e.to_string()))?;
-        }
-        if page.is_empty() {
-            break;
-        }
-    }
-    if store.last_root()?.is_some_and(|(size, root)| size != engine.size() || root != engine.tree().root()) {
-        return Err(LoadError::Chain("its root is not the one recorded at the last commit".into()).into());
-    }
+    let (mut engine, verified) = logs::read(&reader, &accepted, index, &seat.log_origin, &keys)?;
     engine.load_peers(store.peers()?);
     engine.set_webhooks(config.webhooks.iter().map(|w| w.url.clone()).collect());
 
-    let (state, _) = watch::channel(State::Unproven("waiting for the other nodes to prove this log".into()));
-    let poison = state.clone();
+    let newer = behind::kept(&config.newest_head(), &seat)?;
+    let newer = newer.filter(|head| engine.tree().root_at(head.size()) != Some(*head.root()));
+    let standing = newer.map(|head| State::Rollback(behind::reason(None, &head, engine.size())));
+    let standing = Arc::new(standing.map_or_else(Standing::default, Standing::new));
+    let poison = Arc::clone(&standing);
+    let data_dir = config.data_dir.clone();
+    let space = Space::new(&config.data_dir, config.min_free_bytes, Box::new(move || free_at(&data_dir)));
+    let around = Surroundings { space: Some(space), ..Surroundings::new(clock, Arc::clone(&standing)) };
     let second = Store::open_reader(&config.database())?;
-    let (writer, thread) = Writer::start(engine, store, second, verified, clock, move |reason| {
+    let (writer, thread) = Writer::start(engine, store, second, verified, around, move |reason| {
         tracing::error!(%reason, "poisoned: the node stops; fix the cause and start it again");
-        poison.send_replace(State::Poisoned(reason));
+        poison.prove(State::Poisoned(reason));
     })
     .map_err(|e| NodeError::Net(e.to_string()))?;
     let peers = Peers::new(&keys).map_err(NodeError::Net)?;
@@ -189,8 +155,11 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         rates: Arc::new(Rates::new(&config.rate_limits)),
         reader: Mutex::new(reader),
         charter: RwLock::new(Arc::new(newest)),
-        state,
+        standing,
+        heartbeat: Duration::from_secs(config.heartbeat_s.get()),
         cosigned: RwLock::new(None),
+        newest_head: config.newest_head(),
+        _lock: lock,
     };
     Ok(Opened { node: Arc::new(node), accepted, writer: thread })
 }
@@ -201,8 +170,8 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
 /// [`NodeError`].
 pub async fn run(config: Config) -> Result<(), NodeError> {
     let Opened { node, accepted, writer } = open(&config)?;
-    metrics::ready(false);
-    let mut states = node.state.subscribe();
+    metrics::state(&node.state());
+    let mut states = node.standing.subscribe();
     let mut webhooks = webhooks::start(&config.webhooks, &node).await?;
     let server = http::serve(&config, Arc::clone(&node))?;
     tracing::info!(seat = %node.seat, listen = %config.listen, "listening; proving the log to the other nodes");
@@ -244,9 +213,13 @@ async fn signalled() {
 
 /// Keeps the log countersigned: whenever something other than a cosignature was appended, all
 /// peers are asked within a few seconds. Cosignatures alone never start a round.
+///
+/// A log that is idle is cosigned again once a heartbeat, at the very size that its peers know: fresh
+/// times prove silence, and no log grows by it.
 async fn follow(node: Arc<Node>) {
     let mut grown = node.writer.grown();
     let mut done = 0;
+    let mut beat = Instant::now();
     loop {
         let wanted = *grown.borrow_and_update();
         if wanted > done && node.state().works() {
@@ -255,9 +228,16 @@ async fn follow(node: Arc<Node>) {
             if peers == all {
                 done = note.as_ref().map_or(done, VerifiedCheckpoint::size);
             }
+            beat = Instant::now();
             node.judge_quorum(peers);
+        } else if beat.elapsed() >= node.heartbeat && node.state().works() {
+            if let Some(known) = node.known_to_peers() {
+                let (_, peers) = node.cosign_head(known, usize::MAX, None).await;
+                metrics::heartbeat(if node.judge_quorum(peers) { "cosigned" } else { "short" });
+            }
+            beat = Instant::now();
         }
-        let pause = tokio::time::sleep(Duration::from_secs(2));
+        let pause = tokio::time::sleep(Duration::from_secs(2).min(node.heartbeat));
         tokio::select! { changed = grown.changed() => if changed.is_err() { return }, () = pause => () }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -274,33 +254,24 @@ async fn tidy(rates: Arc<Rates>) {
 impl Node {
     /// Where the node stands.
     pub fn state(&self) -> State {
-        self.state.borrow().clone()
+        self.standing.state()
     }
 
-    pub(crate) fn set_state(&self, next: State) {
-        self.state.send_if_modified(|state| {
-            let stuck = matches!(state, State::Poisoned(_) | State::Rollback(_));
-            let change = *state != next && !stuck;
-            if change {
-                tracing::info!(from = state.name(), to = next.name(), reason = %next.reason(), "state");
-                metrics::ready(next == State::Ready);
-                *state = next;
-            }
-            change
-        });
+    /// What the proof of the log has come to: UNPROVEN, READY for proven, ROLLBACK.
+    pub(crate) fn set_state(&self, proof: State) {
+        self.standing.prove(proof);
     }
 
-    fn judge_quorum(&self, cosigned: usize) {
-        let need = self.charter().current_generation().map_or(usize::MAX, escrow_core::charter::Generation::w);
-        match self.state() {
-            State::Ready if cosigned < need => {
-                self.set_state(State::Degraded(format!(
-                    "{cosigned} of the {need} peers needed cosign this log; nothing is released until they are back"
-                )));
-            }
-            State::Degraded(_) if cosigned >= need => self.set_state(State::Ready),
-            _ => {}
-        }
+    /// True while disk space is below the mark.
+    pub(crate) fn disk_is_low(&self) -> bool {
+        self.standing.disk_is_low()
+    }
+
+    /// True if enough peers cosigned.
+    fn judge_quorum(&self, have: usize) -> bool {
+        let need = cosigners_needed(&self.charter());
+        self.standing.set_peers((have < need).then_some(Trouble::Peers { have, need }));
+        have >= need
     }
 
     /// The charter in force, or before the first start the one that will be.
@@ -308,9 +279,10 @@ impl Node {
         self.charter.read().map_or_else(|e| Arc::clone(&e.into_inner()), |c| Arc::clone(&c))
     }
 
-    pub(crate) fn set_charter(&self, charter: Charter) {
+    /// Takes over a charter whose acceptance is durable on the log.
+    pub fn set_charter(&self, accepted: Committed<Logged<Charter>>) {
         if let Ok(mut slot) = self.charter.write() {
-            *slot = Arc::new(charter);
+            *slot = Arc::new(accepted.spend().1);
         }
     }
 
@@ -339,7 +311,12 @@ impl Node {
 
     /// The newest checkpoint of this log with the cosignatures it has.
     pub(crate) fn cosigned(&self) -> Option<VerifiedCheckpoint> {
-        self.cosigned.read().ok().and_then(|c| c.clone())
+        self.cosigned.read().ok().and_then(|c| c.as_ref().map(|(_, note)| note.clone()))
+    }
+
+    /// The same as this node signed it.
+    fn known_to_peers(&self) -> Option<Arc<VerifiedCheckpoint>> {
+        self.cosigned.read().ok().and_then(|c| c.as_ref().map(|(head, _)| Arc::clone(head)))
     }
 
     /// Asks all peers to cosign the newest checkpoint, which covers at least `size`; returns when
@@ -351,10 +328,27 @@ impl Node {
         generation: Option<u32>,
     ) -> (Option<VerifiedCheckpoint>, usize) {
         let Some(head) = self.writer.head().filter(|h| h.size() >= size) else { return (None, 0) };
+        let (note, count) = self.cosign_head(head, enough, generation).await;
+        (Some(note), count)
+    }
+
+    /// The same for one head of this log.
+    pub(crate) async fn cosign_head(
+        self: &Arc<Self>,
+        head: Arc<VerifiedCheckpoint>,
+        enough: usize,
+        generation: Option<u32>,
+    ) -> (VerifiedCheckpoint, usize) {
         let mut round = self
             .each_peer(generation, |node, seat| {
                 let head = Arc::clone(&head);
-                async move { node.cosign_by(&seat, &head).await.map(|lines| (seat, lines)) }
+                async move {
+                    let lines = node.cosign_by(&seat, &head).await;
+                    if matches!(lines, Err(PeerError::Protocol(..) | PeerError::Status(..))) {
+                        node.compare(&seat).await;
+                    }
+                    lines.map(|lines| (seat, lines))
+                }
             })
             .await;
         let org = self.charter().org.clone();
@@ -369,12 +363,26 @@ impl Node {
                 Err(e) => tracing::debug!(error = %e, "no cosignature"),
             }
         }
-        if let Ok(mut slot) = self.cosigned.write()
-            && slot.as_ref().is_none_or(|s| s.size() <= note.size())
-        {
-            *slot = Some(note.clone());
+        self.keep(head, &note);
+        (note, count)
+    }
+
+    /// Keeps the newest note; of one size, the older lines of seats that are silent now stay.
+    fn keep(&self, head: Arc<VerifiedCheckpoint>, note: &VerifiedCheckpoint) {
+        let Ok(mut slot) = self.cosigned.write() else { return };
+        match slot.as_mut() {
+            Some((_, known)) if known.size() > note.size() => {}
+            Some((_, known)) if known.size() == note.size() => {
+                let lines: String = note.note().signatures().iter().map(|l| format!("{l}\n")).collect();
+                let charter = self.charter();
+                let witness = |s: &Seat| escrow_audit::seat::witness_verifier(&charter.org, s).ok();
+                let keys: Vec<_> = charter.seats.iter().filter_map(witness).collect();
+                if let Err(e) = known.add_cosignatures(lines.as_bytes(), &keys) {
+                    tracing::warn!(error = %e, "cosignatures of a round are not kept");
+                }
+            }
+            _ => *slot = Some((head, note.clone())),
         }
-        (Some(note), count)
     }
 
     async fn cosign_by(&self, seat: &Seat, head: &VerifiedCheckpoint) -> Result<Vec<u8>, PeerError> {

@@ -1,10 +1,11 @@
 //! The release round of one node, the only path on which a share leaves: collect, authorise,
 //! deliver (section 6 of the design).
 
-use crate::engine::{Authorised, Delivered};
+use crate::engine::{Authorised, Delivered, Logged};
 use crate::metrics;
-use crate::node::{Node, State};
-use crate::writer::Stopped;
+use crate::node::Node;
+use crate::state::State;
+use crate::writer::{Committed, Stopped};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_core::charter::Generation;
 use escrow_core::restriction::RestrictionAnswer;
@@ -119,7 +120,7 @@ async fn round(node: &Arc<Node>, body: &ReleaseBody) -> Result<Delivered, Releas
         let gathered = Gathered { permits: &permits, answers: &answers };
         e.authorise(&call, &gathered, since)
     });
-    let authorised = authorise.await?.into_inner()?;
+    let authorised = authorise.await?.transpose()?;
 
     let (note, cosigned) = node.cosign_round(authorised.seq().saturating_add(1), need, generation).await;
     let Some(note) = note.filter(|_| cosigned >= need) else {
@@ -191,7 +192,7 @@ async fn collect(
 /// reply comes out only when that is durable.
 async fn deliver(
     node: &Arc<Node>,
-    authorised: Authorised,
+    authorised: Committed<Logged<Authorised>>,
     note: VerifiedCheckpoint,
 ) -> Result<Delivered, ReleaseError> {
     if let State::Rollback(r) | State::Poisoned(r) = node.state() {

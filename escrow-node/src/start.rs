@@ -5,11 +5,12 @@
 //! signed or cosigned. A first boot and a power cut of all nodes end by themselves, because
 //! UNPROVEN nodes answer each other.
 
-use crate::node::{Node, NodeError, State};
+use crate::behind;
+use crate::engine::{Engine, Logged};
+use crate::node::{Node, NodeError};
 use crate::pull;
+use crate::state::State;
 use crate::store::Store;
-use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
-use escrow_audit::seat::log_verifier;
 use escrow_core::charter::{Charter, Generation, Seat};
 use escrow_core::{Digest, Envelope, SeatIndex};
 use escrow_policy::charter::Chain;
@@ -45,6 +46,21 @@ impl Accepted {
     fn new(genesis: &Digest, envelopes: Vec<Envelope>) -> Result<Self, NodeError> {
         let chain = Chain::verify(genesis, &envelopes).map_err(|e| NodeError::Charter(e.to_string()))?;
         Ok(Self { chain, envelopes })
+    }
+
+    /// All versions, genesis first.
+    pub fn charters(&self) -> impl Iterator<Item = &Charter> {
+        self.chain.versions().iter().map(|c| c.charter())
+    }
+
+    /// Digest of the newest version.
+    pub fn digest(&self) -> Digest {
+        self.envelopes.last().map_or(Digest([0; 32]), Envelope::digest)
+    }
+
+    /// A seat as the newest version lists it that lists it so.
+    pub(crate) fn listed(&self, seat: SeatIndex, so: impl Fn(&Seat) -> bool) -> Option<&Seat> {
+        self.chain.versions().iter().rev().filter_map(|c| c.charter().seat(seat)).find(|s| so(s))
     }
 
     /// The newest version of it.
@@ -85,7 +101,7 @@ pub fn accept(store: &mut Store, digest: &Digest, envelopes: Vec<Envelope>) -> R
     Ok(accepted)
 }
 
-/// Runs until the node is READY or found to be rolled back.
+/// Runs until the node is READY; one that is behind what it signed stays in ROLLBACK.
 pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
     let charter = node.charter();
     let Some(need) = charter.current_generation().map(Generation::start_quorum) else { return };
@@ -95,12 +111,14 @@ pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
     let mut learnt: Vec<Envelope> = Vec::new();
     let mut known: BTreeSet<Digest> = BTreeSet::new();
     loop {
-        if on_tree.len() < need
-            && let Err(reason) = heads(&node, &own, &mut on_tree).await
-        {
-            tracing::error!(%reason, "this log is behind what its peers have seen");
-            node.set_state(State::Rollback(reason));
-            return;
+        let behind = matches!(node.state(), State::Rollback(_));
+        if behind || on_tree.len() < need {
+            heads(&node, &own, &mut on_tree).await;
+        }
+        if matches!(node.state(), State::Rollback(_)) {
+            // Only a new log leads out. Peers that answer later may hold a newer head, which new-log has to name.
+            tokio::time::sleep(LOOK_AGAIN).await;
+            continue;
         }
         if on_tree.len() >= need {
             for e in restrictions(&node, &mut answered, need).await {
@@ -121,8 +139,11 @@ pub(crate) async fn prove(node: Arc<Node>, accepted: Accepted) {
     }
 }
 
-/// Asks every peer for its newest note of this log.
-async fn heads(node: &Arc<Node>, own: &Seat, on_tree: &mut BTreeSet<SeatIndex>) -> Result<(), String> {
+/// Time between two looks of a node in ROLLBACK at what its peers hold.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Asks every peer for its newest note of this log. One that is not on it ends in ROLLBACK.
+async fn heads(node: &Arc<Node>, own: &Seat, on_tree: &mut BTreeSet<SeatIndex>) {
     let origin = own.log_origin.clone();
     let mut answers = node
         .each_peer(None, |node, seat| {
@@ -133,13 +154,10 @@ async fn heads(node: &Arc<Node>, own: &Seat, on_tree: &mut BTreeSet<SeatIndex>) 
     while let Some(answer) = answers.join_next().await {
         let Ok((seat, Ok(witnessed))) = answer else { continue };
         if let Some(note) = witnessed.note {
-            match verified(own, &note) {
-                Some(head) if !lies_on_tree(node, &head).await => {
-                    return Err(format!(
-                        "seat {seat} cosigned size {} of this log, which is not on this database's log: it was restored \
-                         from a backup. The way out is a charter that gives this seat a new log origin",
-                        head.size()
-                    ));
+            match behind::signed(own, &note) {
+                Some(head) if !node.has(&head).await => {
+                    node.fall_behind(seat, &head).await;
+                    continue;
                 }
                 Some(_) => {}
                 // Not signed by this log's key: the peer lies or is confused; it proves nothing.
@@ -148,17 +166,6 @@ async fn heads(node: &Arc<Node>, own: &Seat, on_tree: &mut BTreeSet<SeatIndex>) 
         }
         on_tree.insert(seat);
     }
-    Ok(())
-}
-
-fn verified(own: &Seat, note: &str) -> Option<VerifiedCheckpoint> {
-    Checkpoint::verify(note.as_bytes(), &own.log_origin, &log_verifier(own).ok()?).ok()
-}
-
-async fn lies_on_tree(node: &Arc<Node>, head: &VerifiedCheckpoint) -> bool {
-    let (size, root) = (head.size(), *head.root());
-    let own = node.writer.run(move |e| e.tree().root_at(size)).await;
-    own.is_ok_and(|r| r.into_inner() == Some(root))
 }
 
 /// Time that the others get once enough peers have answered.
@@ -195,31 +202,33 @@ pub(crate) async fn become_ready(
     peers: Vec<SeatIndex>,
 ) -> Result<(), String> {
     let envelopes = accepted.envelopes.clone();
-    let ready = node.writer.run(move |e| -> Result<Option<Charter>, Refusal> {
-        for envelope in &envelopes {
-            if e.facts().seen(&envelope.digest()).is_none() {
-                let genesis = e.size() == 0;
-                let event = if genesis { Event::Genesis { seat: e.seat } } else { Event::Statement {} };
-                e.append(&event, Some(envelope))?;
-            }
-        }
-        let newest = envelopes.last().map(Envelope::digest);
-        if let Some(charter) = newest.filter(|d| !e.facts().accepted().contains(d)) {
-            e.append(&Event::CharterAccepted { charter }, None)?;
-        }
+    let ready = node.writer.run(move |e| {
+        let charter = take_over(e, &envelopes)?;
         e.take_over(&learnt);
         e.abort_leftovers();
         e.append(&Event::Ready { peers }, None)?;
-        Ok(e.facts().charter().map(|c| c.charter().clone()))
+        Ok::<_, Refusal>(charter)
     });
-    match ready.await.map(crate::writer::Committed::into_inner) {
-        Ok(Ok(charter)) => {
-            if let Some(c) = charter {
-                node.set_charter(c);
-            }
-            Ok(())
-        }
-        Ok(Err(refusal)) => Err(refusal.to_string()),
-        Err(stopped) => Err(stopped.to_string()),
+    let charter = ready.await.map_err(|stopped| stopped.to_string())?.transpose();
+    node.set_charter(charter.map_err(|refusal| refusal.to_string())?);
+    Ok(())
+}
+
+/// Logs the accepted chain as far as it is new, and gives the charter that is in force by the log.
+fn take_over(e: &mut Engine, envelopes: &[Envelope]) -> Result<Logged<Charter>, Refusal> {
+    if let Some(event) = e.continuation() {
+        e.append(&event, None)?;
     }
+    for envelope in envelopes {
+        if e.facts().seen(&envelope.digest()).is_none() {
+            let genesis = e.facts().genesis().is_none();
+            let event = if genesis { Event::Genesis { seat: e.seat } } else { Event::Statement {} };
+            e.append(&event, Some(envelope))?;
+        }
+    }
+    let newest = envelopes.last().map(Envelope::digest);
+    if let Some(charter) = newest.filter(|d| !e.facts().accepted().contains(d)) {
+        e.append(&Event::CharterAccepted { charter }, None)?;
+    }
+    e.charter_in_force()
 }

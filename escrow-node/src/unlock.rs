@@ -115,8 +115,30 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), UnlockError> {
     let fail = |e| UnlockError::File(path.into(), e);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fail)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
+    sync_dir(path)
+}
+
+/// Writes a file that must survive a power cut, mode 0600, in the place of one that may exist: after a crash it
+/// is the one or the other.
+///
+/// # Errors
+/// [`UnlockError::File`].
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), UnlockError> {
+    let fail = |e| UnlockError::File(path.into(), e);
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(fail)
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(fail)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    sync_dir(path)
+}
+
+/// Makes the name of a file survive a power cut.
+///
+/// # Errors
+/// [`UnlockError::File`].
+pub fn sync_dir(path: &Path) -> Result<(), UnlockError> {
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(|e| UnlockError::File(path.into(), e))
 }
 
 /// Label of the seat's key file.

@@ -1,8 +1,10 @@
 //! Shares at rest: one random key a deposit, itself sealed by the storage key in a small file
 //! apart from the database and its backups. Destroying a deposit destroys its key file.
 
-use crate::store::ShareRow;
+use crate::engine::{Destruction, Logged};
+use crate::store::{DepositRow, ShareRow};
 use crate::unlock::{StorageKey, UnlockError, aead_open, aead_seal, write_new};
+use crate::writer::Committed;
 use escrow_core::label::{Labelled, labels};
 use escrow_core::sharing::Share;
 use escrow_core::{ItemId, SeatIndex, random};
@@ -19,6 +21,11 @@ pub struct Vault {
 
 /// Names a deposit's key file; random, so that no file is ever overwritten.
 pub type KeyName = [u8; 16];
+
+/// File name of a deposit's key.
+pub(crate) fn key_file_name(name: &KeyName) -> String {
+    format!("{}.key", hex::encode(name))
+}
 
 impl Vault {
     /// Over the folder of deposit keys, which must exist.
@@ -70,11 +77,26 @@ impl Vault {
         Ok(ShareRow { item, sealed: aead_seal(&key, &self.aad(&item, generation), share.to_bytes().as_slice()) })
     }
 
-    /// Destroys a deposit's key file; its shares can then never be opened again.
+    /// Destroys the key file of a deposit; its shares can then never be opened again. Only for a durable
+    /// entry that says so.
     ///
     /// # Errors
     /// [`UnlockError::File`].
-    pub fn destroy(&self, name: &KeyName) -> Result<(), UnlockError> {
+    pub fn destroy(&self, destruction: Committed<Logged<Destruction>>) -> Result<(), UnlockError> {
+        let (_, destruction) = destruction.spend();
+        self.remove(&destruction.key)
+    }
+
+    /// Removes the key file of a row that was never stored: it opens nothing. The row comes by value, so
+    /// that one which the engine has taken cannot be given.
+    ///
+    /// # Errors
+    /// [`UnlockError::File`].
+    pub fn discard(&self, unused: DepositRow) -> Result<(), UnlockError> {
+        self.remove(&unused.key)
+    }
+
+    fn remove(&self, name: &KeyName) -> Result<(), UnlockError> {
         let path = self.path(name);
         std::fs::remove_file(&path).map_err(|e| UnlockError::File(path, e))
     }
@@ -89,7 +111,7 @@ impl Vault {
     }
 
     fn path(&self, name: &KeyName) -> PathBuf {
-        self.dir.join(format!("{}.key", hex::encode(name)))
+        self.dir.join(key_file_name(name))
     }
 
     fn aad(&self, item: &ItemId, generation: u32) -> Vec<u8> {

@@ -64,6 +64,8 @@ pub struct Facts {
     /// Authorisations of this log that were neither delivered nor aborted yet.
     pub(crate) open: BTreeMap<u64, Digest>,
     pub(crate) size: u64,
+    /// Position of the first entry of the log that is being folded.
+    pub(crate) begun: u64,
 }
 
 impl Facts {
@@ -323,19 +325,22 @@ impl Facts {
         Ok(())
     }
 
-    /// Each authorisation has one outcome: a reply, or none.
     /// A later log of this seat begins where the one before ends; no authorisation survives that.
+    /// Of a seat that lost everything nothing goes on: its genesis comes next.
     fn go_on(&mut self, seat: SeatIndex, size: u64, at: u64) -> Result<(), Refusal> {
-        if self.seat != Some(seat) || size != self.size || at != self.size {
+        let ours = self.seat.map_or(at == 0, |own| own == seat);
+        if !ours || at != self.size || size != self.size.saturating_sub(self.begun) {
             return Err(Refusal::new(
                 Rule::Malformed,
                 "a log that does not go on where this seat's log before it ends",
             ));
         }
         self.open.clear();
+        self.begun = at;
         Ok(())
     }
 
+    /// Each authorisation has one outcome: a reply, or none.
     fn close_authorisation(&mut self, seq: u64, request: &Digest) -> Result<(), Refusal> {
         match self.open.get(&seq) {
             Some(open) if open == request => {

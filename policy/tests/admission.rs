@@ -249,7 +249,9 @@ const TABLE: &[Row] = &[
     }),
     ("a device asks for the log", Rule::NotEntitled, Case::new, |c| {
         sign(
-            &query(c, |q| (q.by, q.what) = (by_device("maria"), Question::Entries(EntryRange { from: 0, count: 1 }))),
+            &query(c, |q| {
+                (q.by, q.what) = (by_device("maria"), Question::Entries(EntryRange { log: 1, from: 0, count: 1 }))
+            }),
             MARIA,
         )
     }),
@@ -1089,7 +1091,7 @@ fn a_device_may_ask_about_its_own_and_for_nothing_else() {
         (Question::Matters, false),
         (Question::Requests, false),
         (Question::Items(scope), false),
-        (Question::Entries(EntryRange { from: 0, count: 10 }), false),
+        (Question::Entries(EntryRange { log: 1, from: 0, count: 10 }), false),
         (Question::Views(Nonce::random()), false),
         (Question::Exported(exported), false),
     ] {

@@ -10,8 +10,12 @@ use std::sync::LazyLock;
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let exe = std::env::current_exe().expect("the test's own path");
-    // <target>/<profile>/deps/<test>
-    let folder = exe.parent().and_then(Path::parent).expect("a folder of programs").to_path_buf();
+    let beside = exe.parent().expect("a folder");
+    // A program run by hand has the others beside it; a test is <target>/<profile>/deps/<test>.
+    if beside.file_name().is_none_or(|name| name != "deps") {
+        return beside.to_path_buf();
+    }
+    let folder = beside.parent().expect("a folder of programs").to_path_buf();
     let profile = match folder.file_name().and_then(|n| n.to_str()) {
         None | Some("debug") => "dev".to_owned(),
         Some(other) => other.to_owned(),

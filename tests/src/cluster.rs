@@ -37,6 +37,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Options {
     /// Filter of the nodes' log lines; `info` if empty.
     pub log_filter: &'static str,
+    /// More lines of the nodes' configuration.
+    pub config: &'static str,
     /// Changes the charter before it is signed.
     pub charter: Option<fn(&mut Charter)>,
 }
@@ -106,6 +108,11 @@ impl Escrow {
                 assert_ne!(text, changed, "the cluster writes another configuration than this test knows");
                 std::fs::write(&path, changed).unwrap();
             }
+        }
+        for m in cluster.members() {
+            let path = m.dir.join("escrow-node.toml");
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, text + options.config).unwrap();
         }
         let cast = Cast::new().unwrap();
         let mut draft = cast.draft(cluster.members().iter().map(|m| m.seat.clone()).collect()).unwrap();

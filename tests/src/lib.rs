@@ -16,6 +16,7 @@ mod built;
 pub mod canary;
 pub mod cluster;
 pub mod raw;
+pub mod recorder;
 
 pub use built::{build_programs, program, programs};
 pub use cluster::{Escrow, Options, Subject, code_of, seat};

@@ -23,6 +23,7 @@ fn the_sample_parses_as_what_it_says() {
     assert_eq!(config.passphrase_file, Path::new("/etc/escrow-node/passphrase"));
     assert_eq!((config.log_filter.as_str(), config.log_format, config.max_in_flight), ("info", LogFormat::Json, 256));
 
+    assert_eq!((config.heartbeat_s.get(), config.min_free_bytes), (600, 64 << 20));
     assert_eq!(
         format!("{:?}", config.rate_limits),
         format!("{:?}", RateLimits::default()),
@@ -36,10 +37,12 @@ fn the_sample_parses_as_what_it_says() {
     let all = [
         "data_dir",
         "deposits_per_minute",
+        "heartbeat_s",
         "listen",
         "log_filter",
         "log_format",
         "max_in_flight",
+        "min_free_bytes",
         "passphrase_file",
         "queries_per_minute",
         "releases_per_minute",

@@ -1,8 +1,8 @@
 //! Layer 3: every act in a log was allowed when it was done, by the same fold as the node's.
 
-use super::Options;
 use super::bytes::{Evidence, Log};
-use super::{release, verdict};
+use super::continued::{self, Before};
+use super::{Options, release, verdict};
 use crate::checkpoint::VerifiedCheckpoint;
 use crate::finding::{Class, Finding, ReleaseSummary, Report};
 use crate::record;
@@ -31,6 +31,13 @@ pub(super) struct Story<'e> {
     pub(super) log: &'e Log,
     pub(super) options: Options,
     pub(super) facts: Facts,
+    /// Entries of the seat's logs before this one; positions in facts count from there, all others here
+    /// from this log's first entry.
+    pub(super) base: u64,
+    /// Facts up to where a later log goes on.
+    pub(super) carry: Option<Facts>,
+    /// Position of the genesis entry, if this log has one.
+    pub(super) genesis: Option<u64>,
     pub(super) authorised: BTreeMap<u64, Authorised>,
     /// Times of the first and last entry that was judged, milliseconds.
     pub(super) span: Option<(u64, u64)>,
@@ -51,10 +58,25 @@ pub(super) struct Story<'e> {
     pub(super) findings: Vec<Finding>,
 }
 
-/// Folds a log entry by entry, each judged by the facts before it.
-pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Options) -> Story<'e> {
-    let mut story = Story::new(evidence, log, options);
+/// Folds a log entry by entry, each judged by the facts before it. Without what came before, nothing
+/// is judged.
+pub(super) fn walk<'e>(
+    evidence: &'e Evidence<'e>,
+    log: &'e Log,
+    options: Options,
+    before: Option<Before>,
+) -> Story<'e> {
+    let judged = before.is_some();
+    let mut story = Story::new(evidence, log, options, before.unwrap_or_default());
+    let base = story.base;
+    if !judged {
+        return story;
+    }
+    let cut = continued::cut(evidence, log);
     for entry in &log.entries {
+        if cut == Some(entry.seq) {
+            story.carry = Some(story.facts.clone());
+        }
         let stored = entry.statement.as_ref().and_then(|s| evidence.pool.get(&Digest(s.env)));
         let envelope = stored.map(|s| &s.envelope);
         if entry.statement.is_some() && envelope.is_none() {
@@ -68,26 +90,34 @@ pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Option
             story.violation(entry.seq, "statement-digest", "stmt is not the digest of the statement that env names");
             continue;
         }
-        match record::read(entry, 0, envelope) {
+        match record::read(entry, base, envelope) {
             Ok(record) => story.step(&record),
             Err(e) => story.violation(entry.seq, "record", e.to_string()),
         }
     }
+    if cut == Some(log.entries.len() as u64) {
+        story.carry = Some(story.facts.clone());
+    }
     for (seq, request) in story.facts.open_authorisations() {
         let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
-        story.findings.push(log.finding(Class::Ok, seq, "dangling", detail));
+        story.findings.push(log.finding(Class::Ok, seq.saturating_sub(base), "dangling", detail));
     }
     story
 }
 
 impl<'e> Story<'e> {
     /// Nothing walked yet.
-    pub(super) fn new(evidence: &'e Evidence<'e>, log: &'e Log, options: Options) -> Self {
+    pub(super) fn new(evidence: &'e Evidence<'e>, log: &'e Log, options: Options, before: Before) -> Self {
+        let Before { facts, base } = before;
+        let genesis = facts.genesis().is_none().then_some(u64::from(log.number > 1));
         Self {
             evidence,
             log,
             options,
-            facts: Facts::new(),
+            facts,
+            base,
+            carry: None,
+            genesis,
             authorised: BTreeMap::new(),
             span: None,
             ready: None,
@@ -127,9 +157,13 @@ impl<'e> Story<'e> {
     }
 
     fn step(&mut self, record: &Record<'_>) {
-        let (seq, at) = (record.seq, record.at);
-        if matches!(record.event, Event::Genesis { .. }) != (seq == 0) {
-            self.violation(seq, "genesis", "a log begins with its genesis entry, and has one");
+        let (seq, at) = (record.seq.saturating_sub(self.base), record.at);
+        if matches!(record.event, Event::Genesis { .. }) != (Some(seq) == self.genesis) {
+            self.violation(seq, "genesis", "a seat's first log begins with its genesis entry, and has one");
+            return;
+        }
+        if matches!(record.event, Event::Continued { .. }) && (seq > 0 || self.log.number == 1) {
+            self.violation(seq, "continued", "only the first entry of a later log says what it goes on from");
             return;
         }
         let mut outcome = false;
@@ -155,13 +189,19 @@ impl<'e> Story<'e> {
                 self.relied_on = Some(seq);
             }
             (Event::Delivered { authorized, note, request, reply, attempt }, Some(envelope)) => {
-                let said = release::Said { authorized: *authorized, note, request, reply, attempt: *attempt };
+                let said = release::Said {
+                    authorized: authorized.saturating_sub(self.base),
+                    note,
+                    request,
+                    reply,
+                    attempt: *attempt,
+                };
                 release::delivered(self, seq, at, envelope, &said);
                 self.delivered += 1;
                 (outcome, self.relied_on) = (true, Some(seq));
             }
             (Event::Aborted { authorized, request, .. }, None) => {
-                release::outcome(self, seq, *authorized, request);
+                release::outcome(self, seq, authorized.saturating_sub(self.base), request);
                 (outcome, self.relied_on) = (true, Some(seq));
                 self.aborted += 1;
             }
@@ -237,13 +277,14 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
     let mut out = Vec::new();
     for story in stories {
         for (seq, digest, seat, decided) in &story.permits {
-            let Some(other) = stories.iter().find(|s| s.log.seat == *seat) else { continue };
+            let logs = || stories.iter().filter(|s| s.log.seat == *seat);
+            let Some(other) = logs().last() else { continue };
             // Entries carry non-decreasing times, so a later last entry shows that this one is missing
             // and not just younger than the export.
             let last = other.log.entries.last().and_then(|e| i64::try_from(e.ts).ok()).map(Timestamp::from_millis);
-            let logged =
-                other.log.entries.iter().any(|e| e.statement.as_ref().is_some_and(|s| Digest(s.stmt) == *digest));
-            if !logged && last.is_some_and(|l| *decided < l) {
+            let names = |e: &crate::entry::Entry| e.statement.as_ref().is_some_and(|s| Digest(s.stmt) == *digest);
+            let logged = logs().flat_map(|s| &s.log.entries).any(names);
+            if !logged && last.is_some_and(|l| *decided < l) && !continued::lost(stories, *seat, *decided) {
                 let detail = format!(
                     "signed the permit {digest} that seat {} relied on in entry {seq}, and its own log does not have it",
                     story.log.seat

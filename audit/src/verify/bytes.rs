@@ -15,6 +15,7 @@ use crate::entry::{Chain, ChainError, Entry, NO_PREV};
 use crate::finding::{Class, Finding};
 use crate::note::Note;
 use crate::tree::{Tree, leaf_hash};
+use escrow_core::charter::Charter;
 use escrow_core::recovery::SelfRecovery;
 use escrow_core::request::Request;
 use escrow_core::restriction::RestrictionAnswer;
@@ -109,6 +110,7 @@ pub(super) fn read<'f>(files: &'f Files, digests: &BTreeMap<&str, Digest>, out: 
             out.push(finding);
         }
     }
+    raw.charters_in_order(out);
     if !out.is_empty() {
         return None;
     }
@@ -158,6 +160,23 @@ impl<'f> Raw<'f> {
             None => return Err(tampered(path, "unreferenced", "nothing in the bundle refers to this file")),
         }
         Ok(())
+    }
+}
+
+impl Raw<'_> {
+    /// The number of a charter's file follows from what is in the files, as everything does.
+    fn charters_in_order(&self, out: &mut Vec<Finding>) {
+        let charters = self.pool.iter().filter(|(_, s)| s.envelope.kind() == Kind::Charter);
+        let place = |(digest, s): (&Digest, &'_ Stored)| {
+            let version = s.envelope.decode::<Charter>().map_or(u64::MAX, |c| c.version);
+            ((version, s.envelope.digest(), *digest), s.path.clone())
+        };
+        let sorted: BTreeMap<_, _> = charters.map(place).collect();
+        for (position, path) in (1..).zip(sorted.values()) {
+            if bundle::charter_path(position) != *path {
+                out.push(tampered(path, "name", "charters are numbered by version, digest and envelope digest"));
+            }
+        }
     }
 }
 

@@ -97,6 +97,12 @@ impl Charters {
         seat::log_number(all.into_iter().map(VerifiedCharter::charter), index, origin)
     }
 
+    /// The last head of the seat's log before this one, as the version that gives the seat this log names it.
+    pub(super) fn previous_head(&self, index: SeatIndex, origin: &str) -> Option<Digest> {
+        let mut seats = self.all().filter_map(|c| c.seat(index));
+        seats.find(|s| s.log_origin == origin).and_then(|s| s.previous_log_head)
+    }
+
     /// All witness keys with their seats, one for each raw key and name.
     pub(super) fn witnesses(&self) -> Vec<(SeatIndex, VerifierKey)> {
         let mut keys: Vec<(SeatIndex, VerifierKey)> = Vec::new();

@@ -4,6 +4,7 @@
 use super::Options;
 use super::acts::{Authorised, Story};
 use super::bytes::{Evidence, Log};
+use super::continued::{self, Before};
 use super::release;
 use crate::bundle::INDEX;
 use crate::entry::Entry;
@@ -26,13 +27,29 @@ struct Form<'e> {
     delivered: BTreeMap<Digest, u64>,
 }
 
-/// Walks a log entry by entry.
-pub(super) fn walk<'e>(evidence: &'e Evidence<'e>, log: &'e Log, options: Options) -> Story<'e> {
-    let story = Story::new(evidence, log, options);
+/// Walks a log entry by entry. Without what came before, nothing is judged.
+pub(super) fn walk<'e>(
+    evidence: &'e Evidence<'e>,
+    log: &'e Log,
+    options: Options,
+    before: Option<Before>,
+) -> Story<'e> {
+    let judged = before.is_some();
+    let story = Story::new(evidence, log, options, before.unwrap_or_default());
+    if !judged {
+        return story;
+    }
+    let cut = continued::cut(evidence, log);
     let mut form = Form { story, seen: BTreeSet::new(), delivered: BTreeMap::new() };
     for entry in &log.entries {
+        if cut == Some(entry.seq) {
+            form.story.carry = Some(form.story.facts.clone());
+        }
         form.story.span = Some((form.story.span.map_or(entry.ts, |(first, _)| first), entry.ts));
         form.entry(entry);
+    }
+    if cut == Some(log.entries.len() as u64) {
+        form.story.carry = Some(form.story.facts.clone());
     }
     let open = form.story.authorised.iter().filter(|(_, a)| !a.used).map(|(seq, a)| (*seq, a.request));
     for (seq, request) in open.collect::<Vec<_>>() {
@@ -65,8 +82,13 @@ impl Form<'_> {
             Ok(event) => event,
             Err(e) => return self.story.violation(seq, "record", e.to_string()),
         };
-        if matches!(event, Event::Genesis { .. }) != (seq == 0) && !matches!(event, Event::Continued { .. }) {
-            return self.story.violation(seq, "genesis", "a log begins with its genesis entry, and has one");
+        if matches!(event, Event::Genesis { .. }) != (Some(seq) == self.story.genesis) {
+            let detail = "a seat's first log begins with its genesis entry, and has one";
+            return self.story.violation(seq, "genesis", detail);
+        }
+        if matches!(event, Event::Continued { .. }) && (seq > 0 || self.story.log.number == 1) {
+            let detail = "only the first entry of a later log says what it goes on from";
+            return self.story.violation(seq, "continued", detail);
         }
         let evidence = self.story.evidence;
         let envelope = entry.statement.as_ref().and_then(|s| evidence.pool.get(&Digest(s.env))).map(|s| &s.envelope);
@@ -126,7 +148,7 @@ impl Form<'_> {
 
     /// Charters are judged as in a full bundle: everything that they rest on is here.
     fn fold(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
-        let folded = record::read(entry, 0, envelope).map_err(|e| e.to_string());
+        let folded = record::read(entry, self.story.base, envelope).map_err(|e| e.to_string());
         let folded = folded.and_then(|r: Record<'_>| self.story.facts.fold(&r).map_err(|refusal| refusal.to_string()));
         if let Err(why) = folded {
             self.story.violation(entry.seq, "record", why);

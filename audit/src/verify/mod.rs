@@ -18,6 +18,7 @@
 mod acts;
 mod bytes;
 mod charters;
+mod continued;
 mod form;
 mod pool;
 mod release;
@@ -103,11 +104,17 @@ fn layers(
     report.add(evidence.charters.forks());
     // Record and replay are judged where they happened: entry by entry, with the facts before it.
     let variant = evidence.variant;
-    let walk = |log| match variant {
-        Variant::Full => acts::walk(&evidence, log, options),
-        Variant::NoContent => form::walk(&evidence, log, options),
-    };
-    let stories: Vec<acts::Story> = evidence.logs.iter().map(walk).collect();
+    let mut stories: Vec<acts::Story<'_>> = Vec::new();
+    let mut found = Vec::new();
+    for log in &evidence.logs {
+        let before = continued::before(&evidence, &stories, log, &mut found);
+        stories.push(match variant {
+            Variant::Full => acts::walk(&evidence, log, options, before),
+            Variant::NoContent => form::walk(&evidence, log, options, before),
+        });
+    }
+    report.add(found);
+    report.add(continued::heads(&evidence, &stories));
     for story in &stories {
         story.report(report);
     }

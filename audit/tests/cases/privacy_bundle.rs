@@ -14,11 +14,12 @@ use escrow_audit::note::NoteSigner;
 use escrow_audit::tree::{ProofError, Tree};
 use escrow_audit::verify::verify;
 use escrow_audit::witness::{AddCheckpoint, Refuse, decide};
+use escrow_core::label::{Labelled, labels};
 use escrow_core::{Digest, Kind, Nonce, TokenKey};
 use std::path::PathBuf;
 
 #[test]
-fn case_65_an_id_cannot_be_guessed_without_the_key() {
+fn case_65_ids_and_titles_cannot_be_guessed() {
     // The same id gives one token under one key, so that consents and items find each other; under
     // another organisation's key, or as a thread, it is unrelated.
     let (ours, theirs) = (TokenKey::generate(1), TokenKey::generate(1));
@@ -35,6 +36,16 @@ fn case_65_an_id_cannot_be_guessed_without_the_key() {
         assert!(plain != target && zeros.subject(&guess).to_string() != target);
     }
     assert_eq!((0..10_000u32).filter(|n| ours.subject(&format!("00491{n:04}")).to_string() == target).count(), 1);
+    // A title is committed to under a fresh salt: twice the same title is twice another digest, and none
+    // of the likely titles is found without it.
+    let commit =
+        |salt: &[u8], title: &str| Labelled::new(labels::COMMITMENT).bytes(salt).bytes(title.as_bytes()).hash();
+    let (a, b) = (Nonce::random(), Nonce::random());
+    let committed = commit(&a.0, "003512345");
+    assert_ne!(committed, commit(&b.0, "003512345"));
+    let guessed = (0..10_000u32).map(|n| format!("00351{n:04}"));
+    assert!(guessed.clone().all(|t| commit(&[], &t) != committed && commit(&[0; 16], &t) != committed));
+    assert_eq!(guessed.filter(|t| commit(&a.0, t) == committed).count(), 1);
     // Nothing else of a person gets into the evidence: ids of subjects and threads are tokens only.
     let c = settled();
     for (path, bytes) in c.full() {

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub(crate) mod forge;
+pub(crate) mod moved;
 
 use escrow_audit::bundle::{BundleBuilder, Meta};
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
@@ -56,6 +57,10 @@ pub(crate) struct Node {
     pub(crate) tree: Tree,
     pub(crate) entries: Vec<Vec<u8>>,
     pub(crate) facts: Facts,
+    /// Entries of its earlier logs that its facts go on from.
+    pub(crate) base: u64,
+    /// Its earlier logs: entries, and the note for them.
+    pub(crate) closed: Vec<(Vec<Vec<u8>>, Vec<u8>)>,
     /// The newest note each node holds of this log: index of the holder.
     pub(crate) held: BTreeMap<SeatIndex, VerifiedCheckpoint>,
 }
@@ -73,6 +78,8 @@ impl Node {
             tree: Tree::new(),
             entries: Vec::new(),
             facts: Facts::new(),
+            base: 0,
+            closed: vec![],
             held: BTreeMap::new(),
         }
     }
@@ -245,7 +252,7 @@ impl Cluster {
         node.chain.push(&bytes).unwrap();
         node.tree.append(leaf_hash(&bytes));
         node.entries.push(bytes);
-        let record = record::read(&entry, 0, envelope).unwrap();
+        let record = record::read(&entry, node.base, envelope).unwrap();
         if let Err(e) = node.facts.fold(&record) {
             self.refusals.push(format!("seat {} entry {}: {e}", node.index, entry.seq));
         }
@@ -696,8 +703,10 @@ impl Cluster {
         let mut b = BundleBuilder::new();
         for n in logs {
             let node = &self.nodes[*n];
-            let checkpoint = node.head(node.tree.size()).to_bytes();
-            b.add_log(node.index, node.entries.clone(), checkpoint).unwrap();
+            let current = (node.entries.clone(), node.head(node.tree.size()).to_bytes());
+            for (entries, checkpoint) in node.closed.iter().cloned().chain([current]) {
+                b.add_log(node.index, entries, checkpoint).unwrap();
+            }
         }
         for e in &self.statements {
             b.add_statement(e.bytes()).unwrap();

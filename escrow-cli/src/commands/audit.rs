@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use escrow_audit::bundle::Variant;
 use escrow_audit::entry::Entry;
 use escrow_audit::report::CUSTODY_HTML;
+use escrow_audit::seat::log_number;
 use escrow_client::Client;
 use escrow_client::export::Scope;
 use escrow_core::query::{ENTRIES_PER_ANSWER, EntryRange, Question};
@@ -33,6 +34,9 @@ pub struct Show {
     /// The node
     #[arg(long)]
     pub node: SeatIndex,
+    /// Which of the node's logs, from 1; without, the one that the charter gives it now
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub log: Option<u32>,
     /// First position
     #[arg(long, default_value_t = 0)]
     pub from: u64,
@@ -73,8 +77,11 @@ pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
 
 async fn show(client: &Client, a: &Show) -> Result<Shown, Failure> {
     let node = client.node(a.node).ok_or_else(|| Failure::usage(format!("the charter has no node {}", a.node)))?;
+    let charters = client.charters();
+    let current = charters.seat(a.node).and_then(|s| log_number(charters.versions(), a.node, &s.log_origin));
+    let log = a.log.or(current).unwrap_or(1);
     let answer: EntriesAnswer =
-        client.ask(node, Question::Entries(EntryRange { from: a.from, count: a.count })).await?;
+        client.ask(node, Question::Entries(EntryRange { log, from: a.from, count: a.count })).await?;
     let mut rows = Vec::new();
     let mut list = Vec::new();
     for blob in &answer.entries {

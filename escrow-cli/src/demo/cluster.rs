@@ -231,6 +231,20 @@ impl Cluster {
         Ok(None)
     }
 
+    /// How a node's process has ended; none while it runs.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn ended(&mut self, seat: u8) -> Result<Option<ExitStatus>, ClusterError> {
+        let member = self.member(seat)?;
+        let ended = member.child.as_mut().map(Child::try_wait).transpose();
+        let ended = ended.map_err(io(format!("waiting for node {seat}")))?.flatten();
+        if ended.is_some() {
+            member.child = None;
+        }
+        Ok(ended)
+    }
+
     /// Waits until the running nodes say READY.
     ///
     /// # Errors

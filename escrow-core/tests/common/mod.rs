@@ -583,7 +583,7 @@ pub(crate) fn query(what: Question) -> Query {
 }
 
 pub(crate) fn entries_query() -> Query {
-    query(Question::Entries(EntryRange { from: 5, count: 100 }))
+    query(Question::Entries(EntryRange { log: 1, from: 5, count: 100 }))
 }
 
 /// Signs one statement with the keys given.

@@ -1,6 +1,7 @@
 //! Verdicts and the two decisions of a release. Every share leaves through [`Engine::deliver`].
 
-use super::{Engine, unsigned};
+use super::{Engine, Logged, unsigned};
+use crate::writer::Committed;
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::seat::witness_verifier;
 use escrow_core::release::Release;
@@ -14,8 +15,8 @@ use escrow_policy::gate::{self, Gathered};
 use escrow_policy::{Evaluation, Event, Permit, Refusal, Rule};
 use std::time::Instant;
 
-/// An authorised release, still without a reply. Only [`Engine::authorise`] makes one, and it is
-/// used up by [`Engine::deliver`] or [`Engine::abort`].
+/// An authorised release, still without a reply. Only [`Engine::authorise`] makes one; once its
+/// `release.authorized` entry is durable, it is used up by [`Engine::deliver`] or [`Engine::abort`].
 #[derive(Debug)]
 pub struct Authorised {
     seq: u64,
@@ -24,20 +25,19 @@ pub struct Authorised {
     since: Instant,
 }
 
-impl Authorised {
-    /// Position of the `release.authorized` entry, which peers must cosign.
+impl Committed<Logged<Authorised>> {
+    /// Position of the durable `release.authorized` entry in the current log, which peers must cosign.
     pub fn seq(&self) -> u64 {
-        self.seq
+        self.get().what().seq
     }
 }
 
 /// A reply that may not leave before its entry is durable: the bytes come out of
-/// [`crate::writer::Committed`] only.
+/// [`Committed`] only.
 #[derive(Debug)]
 pub struct SealedReply {
     reply: Vec<u8>,
     release: Envelope,
-    seq: u64,
 }
 
 /// What a delivered release sends.
@@ -47,15 +47,15 @@ pub struct Delivered {
     pub reply: Vec<u8>,
     /// The node's statement about it.
     pub release: Envelope,
-    /// Position of the `release.delivered` entry.
-    pub seq: u64,
+    /// Position of the `release.delivered` entry, counted over all logs of the seat.
+    pub position: u64,
 }
 
-impl crate::writer::Committed<SealedReply> {
+impl Committed<Logged<SealedReply>> {
     /// Opens the lock: the entry is durable.
     pub fn send(self) -> Delivered {
-        let SealedReply { reply, release, seq } = self.into_inner();
-        Delivered { reply, release, seq }
+        let (position, SealedReply { reply, release }) = self.spend();
+        Delivered { reply, release, position }
     }
 }
 
@@ -81,9 +81,9 @@ impl Engine {
             return Ok((envelope, logged.seq));
         }
         let envelope = Envelope::sign(&verdict, &[&self.keys.statement]).map_err(unsigned)?;
-        let seq = self.append(&Event::Statement {}, Some(&envelope))?;
+        let logged = self.append(&Event::Statement {}, Some(&envelope))?;
         self.batch.attachments.extend(e.context);
-        Ok((envelope, seq))
+        Ok((envelope, logged.position()))
     }
 
     fn make_verdict(&self, request: &Digest, e: &Evaluation, valid_until: Timestamp) -> Result<Verdict, Refusal> {
@@ -115,7 +115,7 @@ impl Engine {
         call: &Envelope,
         gathered: &Gathered<'_>,
         since: Instant,
-    ) -> Result<Authorised, Refusal> {
+    ) -> Result<Logged<Authorised>, Refusal> {
         self.try_authorise(call, gathered, since).inspect_err(|refusal| self.log_refusal(call, refusal))
     }
 
@@ -124,7 +124,7 @@ impl Engine {
         call: &Envelope,
         gathered: &Gathered<'_>,
         since: Instant,
-    ) -> Result<Authorised, Refusal> {
+    ) -> Result<Logged<Authorised>, Refusal> {
         let verified = verify_call(&self.facts, call, self.now)?;
         let (permits, answers) = gathered.usable(&self.facts, &verified.statement().request, self.now);
         let usable = Gathered { permits: &permits, answers: &answers };
@@ -141,11 +141,12 @@ impl Engine {
             permits: digests(&permits),
             answers: digests(&answers),
         };
-        let seq = self.append(&event, Some(call))?;
+        let logged = self.append(&event, Some(call))?;
+        let seq = logged.position().saturating_sub(self.base);
         for e in permits.iter().chain(&answers) {
             self.keep(e);
         }
-        Ok(Authorised { seq, request: permit.request, since })
+        Ok(logged.of(Authorised { seq, request: permit.request, since }))
     }
 
     /// Deliver: evaluates everything afresh; still permit, the authorisation young enough and its
@@ -158,12 +159,13 @@ impl Engine {
     /// [`Refusal`], which is logged.
     pub fn deliver(
         &mut self,
-        authorised: Authorised,
+        authorised: Committed<Logged<Authorised>>,
         note: &VerifiedCheckpoint,
         open: impl FnOnce(&Permit) -> Result<Vec<Share>, Refusal>,
-    ) -> Result<SealedReply, Refusal> {
+    ) -> Result<Logged<SealedReply>, Refusal> {
+        let (_, authorised) = authorised.spend();
         let outcome = self.try_deliver(&authorised, note, open);
-        outcome.inspect_err(|refusal| self.abort(authorised, refusal.rule.code()))
+        outcome.inspect_err(|refusal| self.abort_entry(authorised.seq, authorised.request, refusal.rule.code()))
     }
 
     fn try_deliver(
@@ -171,7 +173,7 @@ impl Engine {
         authorised: &Authorised,
         note: &VerifiedCheckpoint,
         open: impl FnOnce(&Permit) -> Result<Vec<Share>, Refusal>,
-    ) -> Result<SealedReply, Refusal> {
+    ) -> Result<Logged<SealedReply>, Refusal> {
         if authorised.since.elapsed().as_secs() >= escrow_core::limits::AUTHORISATION_LIFE_S {
             return Err(Refusal::new(Rule::PermitInvalid, "the authorisation is 60 seconds old; call again"));
         }
@@ -210,9 +212,9 @@ impl Engine {
             reply: release.reply,
             attempt: release.attempt,
         };
-        let seq = self.append(&event, Some(&envelope))?;
-        self.batch.attachments.push(note.to_bytes());
-        Ok(SealedReply { reply, release: envelope, seq })
+        let logged = self.append(&event, Some(&envelope))?;
+        self.attach(note.to_bytes());
+        Ok(logged.of(SealedReply { reply, release: envelope }))
     }
 
     /// No log, no share: the note must be a checkpoint of this log on this tree, cover the
@@ -241,15 +243,16 @@ impl Engine {
     }
 
     /// Logs that an authorised release was not delivered.
-    pub fn abort(&mut self, authorised: Authorised, reason: &str) {
+    pub fn abort(&mut self, authorised: Committed<Logged<Authorised>>, reason: &str) {
+        let (_, authorised) = authorised.spend();
         self.abort_entry(authorised.seq, authorised.request, reason);
     }
 
     /// An authorisation never survives a restart.
     pub(crate) fn abort_leftovers(&mut self) {
         let open: Vec<_> = self.facts.open_authorisations().collect();
-        for (seq, request) in open {
-            self.abort_entry(seq, request, "restart");
+        for (position, request) in open {
+            self.abort_entry(position.saturating_sub(self.base), request, "restart");
         }
     }
 

@@ -2,15 +2,19 @@
 //! answers come out, held back by the writer until they are durable.
 
 mod decide;
+mod logged;
 #[cfg(test)]
 mod machine;
 mod notify;
+mod past;
 mod submit;
 #[cfg(test)]
 mod tests;
 mod witness;
 
 pub use decide::{Authorised, Delivered, SealedReply};
+pub use logged::{Destruction, Logged};
+pub use past::Span;
 pub use submit::Submitted;
 pub use witness::{AddAnswer, RestrictionAnswers};
 
@@ -19,14 +23,13 @@ use crate::store::{Batch, EntryRow, PeerHead};
 use escrow_audit::checkpoint::{Checkpoint, CheckpointError, VerifiedCheckpoint};
 use escrow_audit::entry::{Chain, Entry, StatementRef};
 use escrow_audit::note::{NoteError, NoteSigner};
-use escrow_audit::proof::TlogProof;
 use escrow_audit::record;
-use escrow_audit::tree::{Hash, Tree};
+use escrow_audit::tree::Tree;
 use escrow_core::charter::Charter;
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::{Digest, Envelope, SeatIndex, Timestamp};
 use escrow_policy::{Event, Facts, Refusal, Rule};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// The state of one seat, folded from its log.
@@ -34,18 +37,29 @@ pub struct Engine {
     pub(crate) seat: SeatIndex,
     pub(crate) keys: Arc<SeatKeys>,
     origin: String,
+    /// The seat's logs before this one, oldest first, and how many entries they have.
+    past: Vec<past::Past>,
+    base: u64,
+    /// Which of the seat's logs this is.
+    number: u32,
+    /// Time of the newest entry of the logs before, in milliseconds.
+    floor: u64,
     facts: Facts,
     chain: Chain,
     tree: Tree,
     /// Envelope that was logged first for a payload.
     envelopes: HashMap<Digest, Stored>,
     peers: BTreeMap<String, PeerHead>,
-    batch: Batch,
+    pub(crate) batch: Batch,
     /// Receivers that are told when something waits.
     webhooks: Vec<String>,
     now: Timestamp,
     /// Size up to which something other than cosignatures has been appended.
     significant: u64,
+    /// Logs whose keys signed heads that contradict each other: never cosigned again.
+    liars: BTreeSet<String>,
+    /// The newest signed notes of each other log, also of heads that were not cosigned.
+    shown: BTreeMap<String, VecDeque<PeerHead>>,
 }
 
 /// The envelope in which a statement was logged first.
@@ -71,6 +85,15 @@ pub enum LoadError {
     /// A statement that an entry names is missing.
     #[error("log entry {0} names a statement that the database does not hold")]
     Statement(u64),
+    /// The statement's bytes are not those that the entry names.
+    #[error("the database holds another statement than the one that log entry {0} names")]
+    Altered(u64),
+    /// The root that was recorded at a commit is not the root of the entries.
+    #[error("the log of size {size} has another root than the one recorded at its commit; nothing was signed now")]
+    Root {
+        /// Entries.
+        size: u64,
+    },
 }
 
 impl std::fmt::Debug for Engine {
@@ -87,6 +110,10 @@ impl Engine {
             keys,
             chain: Chain::new(&origin),
             origin,
+            past: vec![],
+            base: 0,
+            number: 1,
+            floor: 0,
             facts: Facts::new(),
             tree: Tree::new(),
             envelopes: HashMap::new(),
@@ -95,6 +122,8 @@ impl Engine {
             webhooks: vec![],
             now: Timestamp::EPOCH,
             significant: 0,
+            liars: BTreeSet::new(),
+            shown: BTreeMap::new(),
         }
     }
 
@@ -109,7 +138,11 @@ impl Engine {
             None => None,
             Some(r) => {
                 let bytes = envelope(&Digest(r.env)).ok_or(LoadError::Statement(seq))?;
-                Some(Envelope::parse(&bytes).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?)
+                let e = Envelope::parse(&bytes).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?;
+                if (e.digest(), e.envelope_digest()) != (Digest(r.stmt), Digest(r.env)) {
+                    return Err(LoadError::Altered(seq));
+                }
+                Some(e)
             }
         };
         self.fold(&entry, statement.as_ref()).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?;
@@ -124,12 +157,15 @@ impl Engine {
 
     fn fold(&mut self, entry: &Entry, statement: Option<&Envelope>) -> Result<(), Refusal> {
         let malformed = |e: record::RecordError| Refusal::new(Rule::Malformed, e.to_string());
-        let record = record::read(entry, 0, statement).map_err(malformed)?;
+        let record = record::read(entry, self.base, statement).map_err(malformed)?;
         self.facts.fold(&record)?;
         if let Some(e) = statement {
             self.envelopes
                 .entry(e.digest())
                 .or_insert_with(|| Stored { envelope: e.envelope_digest(), bytes: e.bytes().len() });
+        }
+        if let Event::Misbehaviour { origin, .. } = &record.event {
+            self.liars.insert(origin.clone());
         }
         if !matches!(record.event, Event::Cosigned { .. }) {
             self.significant = entry.seq.saturating_add(1);
@@ -139,7 +175,7 @@ impl Engine {
 
     /// Starts a batch: time never runs backwards in a log.
     pub(crate) fn begin(&mut self, now: Timestamp) {
-        let last = i64::try_from(self.chain.ts()).unwrap_or(i64::MAX);
+        let last = i64::try_from(self.chain.ts().max(self.floor)).unwrap_or(i64::MAX);
         self.now = now.max(Timestamp::from_millis(last));
     }
 
@@ -147,7 +183,7 @@ impl Engine {
     pub(crate) fn take_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
         if !batch.entries.is_empty() {
-            batch.root = Some((self.tree.size(), self.tree.root()));
+            batch.root = Some((self.base.saturating_add(self.tree.size()), self.tree.root()));
         }
         batch
     }
@@ -162,7 +198,7 @@ impl Engine {
         &self.facts
     }
 
-    /// Entries so far.
+    /// Entries of the current log so far.
     pub fn size(&self) -> u64 {
         self.tree.size()
     }
@@ -191,15 +227,26 @@ impl Engine {
         c.ok_or_else(|| Refusal::new(Rule::CharterUnknown, "this node has no charter yet"))
     }
 
+    /// The charter in force as the log says, with the position of its statement.
+    ///
+    /// # Errors
+    /// [`Rule::CharterUnknown`] before the genesis entry.
+    pub fn charter_in_force(&self) -> Result<Logged<Charter>, Refusal> {
+        let charter = self.charter()?.clone();
+        let seq = self.facts.seen(&self.charter_digest()).map_or(0, |l| l.seq);
+        Ok(Logged::new(seq, charter))
+    }
+
     pub(crate) fn charter_digest(&self) -> Digest {
         self.facts.charter().map_or(Digest([0; 32]), escrow_policy::charter::VerifiedCharter::digest)
     }
 
-    /// Appends one entry: checks, folds, and queues the rows.
+    /// Appends one entry: checks, folds, and queues the rows. Its token is worth something only when the
+    /// writer has made it durable.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was appended.
-    pub(crate) fn append(&mut self, event: &Event, statement: Option<&Envelope>) -> Result<u64, Refusal> {
+    pub fn append(&mut self, event: &Event, statement: Option<&Envelope>) -> Result<Logged<()>, Refusal> {
         let kind = record::entry_type(event, statement.map(Envelope::kind));
         let reference = statement.map(|e| StatementRef { stmt: e.digest().0, env: e.envelope_digest().0 });
         let now = u64::try_from(self.now.millis()).unwrap_or(0);
@@ -211,17 +258,23 @@ impl Engine {
         self.chain.push(&bytes).map_err(|e| malformed(e.to_string()))?;
         let leaf = escrow_audit::entry::leaf_hash(&bytes);
         self.tree.append(leaf);
-        self.batch.entries.push(EntryRow { seq: entry.seq, bytes, leaf });
+        let position = self.base.saturating_add(entry.seq);
+        self.batch.entries.push(EntryRow { position, bytes, leaf });
         if let Some(e) = statement {
             self.keep(e);
             self.notify(e);
         }
-        Ok(entry.seq)
+        Ok(Logged::new(position, ()))
     }
 
     /// Queues a statement that entries name only by digest.
     pub(crate) fn keep(&mut self, e: &Envelope) {
         self.batch.statements.push((e.envelope_digest(), e.digest(), e.bytes().to_vec()));
+    }
+
+    /// Queues bytes that an entry names by their digest.
+    pub(crate) fn attach(&mut self, bytes: Vec<u8>) {
+        self.batch.attachments.push(bytes);
     }
 
     pub(crate) fn log_signer(&self) -> Result<NoteSigner<'_>, NoteError> {
@@ -232,18 +285,6 @@ impl Engine {
     pub(crate) fn checkpoint(&self) -> Result<VerifiedCheckpoint, CheckpointError> {
         let signer = self.log_signer().map_err(CheckpointError::Note)?;
         Checkpoint::new(&self.origin, self.tree.size(), self.tree.root())?.sign(&signer)
-    }
-
-    /// The tlog-proof of an entry under a checkpoint of this log.
-    pub fn proof(&self, seq: u64, checkpoint: &VerifiedCheckpoint) -> Option<String> {
-        let hashes = self.tree.inclusion_proof(seq, checkpoint.size())?;
-        let proof = TlogProof { extra: None, index: seq, hashes, checkpoint: checkpoint.note().clone() };
-        String::from_utf8(proof.to_bytes()).ok()
-    }
-
-    /// Leaf hash of an entry.
-    pub fn leaf(&self, seq: u64) -> Option<Hash> {
-        self.tree.leaf(seq)
     }
 
     /// Envelope that was logged first for a payload.

@@ -2,6 +2,7 @@
 //! database: log order decides, and nothing is ever delivered after the restriction.
 
 use super::*;
+use escrow_audit::tree::Hash;
 use tokio::sync::Barrier;
 
 const RACES: usize = 1_000;
@@ -34,7 +35,7 @@ impl World {
         for e in self.engines.iter_mut().take(2) {
             e.submit(&consent).unwrap();
             let row = crate::store::DepositRow { deposit: deposit.digest(), key: [0; 16], shares: vec![] };
-            e.deposit(&deposit, Some(row)).unwrap();
+            e.deposit(&deposit, &mut Some(row)).unwrap();
             for statement in std::iter::once(&request).chain(&decisions) {
                 e.submit(statement).unwrap();
             }
@@ -83,13 +84,13 @@ async fn a_release_and_a_withdrawal_raced_a_thousand_times() {
     let engine = world.engines.remove(0);
     world.engines.insert(0, Engine::new(seat_index(1), engine.origin().to_owned(), Arc::clone(&world.keys[0])));
     let chain = Chain::new(engine.origin());
-    let (writer, _) = Writer::start(engine, store, reader, chain, clock, |why| panic!("{why}")).unwrap();
+    let (writer, _) = Writer::start(engine, store, reader, chain, surroundings(clock), |why| panic!("{why}")).unwrap();
 
     let mut old = 0;
     for (i, (racer, (call, permit, answer))) in racers.iter().zip(gathered).enumerate() {
         let authorise = writer
             .run(move |e| e.authorise(&call, &Gathered { permits: &[permit], answers: &[answer] }, Instant::now()));
-        let authorised = authorise.await.unwrap().into_inner().unwrap();
+        let authorised = authorise.await.unwrap().transpose().unwrap();
         let proof = writer.run(move |e| e.tree().consistency_proof(old, e.size()).unwrap_or_default()).await.unwrap();
         let note = world.cosign(&writer, if old == 0 { vec![] } else { proof.into_inner() }, old);
         old = note.size();
@@ -112,12 +113,16 @@ async fn a_release_and_a_withdrawal_raced_a_thousand_times() {
             tokio::spawn(async move {
                 start.wait().await;
                 std::thread::sleep(delays[1]);
-                writer.run(move |e| e.submit(&withdrawal).map(|s| s.seq)).await.unwrap().into_inner()
+                writer.run(move |e| e.submit(&withdrawal).map(|s| s.position)).await.unwrap().into_inner()
             })
         };
         let (delivered, withdrawn) = (deliver.await.unwrap(), withdraw.await.unwrap().unwrap());
         match delivered {
-            Ok(d) => assert!(d.seq < withdrawn, "race {i}: delivered at {} after the withdrawal at {withdrawn}", d.seq),
+            Ok(d) => assert!(
+                d.position < withdrawn,
+                "race {i}: delivered at {} after the withdrawal at {withdrawn}",
+                d.position
+            ),
             Err(rule) => assert_eq!(rule, Rule::ConsentWithdrawn, "race {i}"),
         }
     }

@@ -11,8 +11,8 @@ use escrow_policy::{Event, Refusal, Rule};
 pub struct Submitted {
     /// Envelope of the receipt.
     pub receipt: Envelope,
-    /// Position of the entry.
-    pub seq: u64,
+    /// Position of the entry, counted over all logs of the seat.
+    pub position: u64,
     /// False if it had been logged before.
     pub new: bool,
 }
@@ -36,23 +36,24 @@ impl Engine {
             self.log_refusal(envelope, &refusal);
             return Err(refusal);
         }
-        let (receipt, seq) = self.receipt(&digest)?;
-        Ok(Submitted { receipt, seq, new })
+        let (receipt, position) = self.receipt(&digest)?;
+        Ok(Submitted { receipt, position, new })
     }
 
-    /// Logs a deposit together with its sealed share rows.
+    /// Logs a deposit together with its sealed share rows. The row is taken if it is stored; what is left
+    /// in `row` was not, and its key opens nothing.
     ///
     /// # Errors
     /// [`Refusal`]; nothing is stored then.
-    pub fn deposit(&mut self, envelope: &Envelope, row: Option<DepositRow>) -> Result<Submitted, Refusal> {
-        let Some(row) = row else {
+    pub fn deposit(&mut self, envelope: &Envelope, row: &mut Option<DepositRow>) -> Result<Submitted, Refusal> {
+        if row.is_none() {
             // Verified shares are missing only when the deposit was logged before.
-            let (receipt, seq) = self.receipt(&envelope.digest())?;
-            return Ok(Submitted { receipt, seq, new: false });
-        };
+            let (receipt, position) = self.receipt(&envelope.digest())?;
+            return Ok(Submitted { receipt, position, new: false });
+        }
         let submitted = self.log_statement(envelope)?;
         if submitted.new {
-            self.batch.deposits.push(row);
+            self.batch.deposits.extend(row.take());
         }
         Ok(submitted)
     }
@@ -75,6 +76,7 @@ impl Engine {
     fn receipt(&self, digest: &Digest) -> Result<(Envelope, u64), Refusal> {
         let lost = || Refusal::new(Rule::Malformed, "this statement is not in the log");
         let logged = self.facts.seen(digest).ok_or_else(lost)?;
+        let place = self.place(logged.seq).ok_or_else(lost)?;
         let receipt = Receipt {
             kind: Kind::Receipt,
             org: self.charter()?.org.clone(),
@@ -83,9 +85,9 @@ impl Engine {
             seat: self.seat,
             statement: *digest,
             envelope: self.first_envelope(digest).ok_or_else(lost)?,
-            log: self.origin.clone(),
-            seq: logged.seq,
-            leaf: self.tree.leaf(logged.seq).map(Digest).ok_or_else(lost)?,
+            log: place.origin.to_owned(),
+            seq: place.seq,
+            leaf: Digest(place.leaf),
             at: logged.at,
         };
         let envelope = Envelope::sign(&receipt, &[&self.keys.statement]).map_err(unsigned)?;

@@ -5,7 +5,8 @@
 //! no public field, and only [`Engine::authorise`] makes one.
 
 use super::*;
-use crate::writer::{Committed, Writer};
+use crate::state::{Standing, State};
+use crate::writer::{Committed, Surroundings, Writer};
 use escrow_audit::note::{KeyKind, VerifierKey, cosign};
 use escrow_audit::seat::{witness_name, witness_verifier};
 use escrow_audit::witness::{AddCheckpoint, Refuse};
@@ -241,7 +242,7 @@ impl World {
         for n in 0..3 {
             assert_eq!(world.shares(n, &world.opened.item_ids()).len(), 2);
             let row = crate::store::DepositRow { deposit: deposit.digest(), key: [n as u8; 16], shares: vec![] };
-            assert!(world.engines[n].deposit(&deposit, Some(row)).unwrap().new);
+            assert!(world.engines[n].deposit(&deposit, &mut Some(row)).unwrap().new);
         }
         let matter = Matter {
             kind: Kind::Matter,
@@ -439,10 +440,10 @@ impl World {
     }
 
     /// Authorises at `n` with the permit and the answer of `p`, collected since `since`.
-    fn authorise(&mut self, n: usize, p: usize, since: Instant) -> Authorised {
+    fn authorise(&mut self, n: usize, p: usize, since: Instant) -> Committed<Logged<Authorised>> {
         let (call, permit, answer) = self.gathered(n, p);
         let gathered = Gathered { permits: &[permit], answers: &[answer] };
-        self.engines[n].authorise(&call, &gathered, since).unwrap()
+        Committed::assumed(self.engines[n].authorise(&call, &gathered, since).unwrap())
     }
 
     /// Asks `p` to cosign the head of `n`, told that it holds size `old`.
@@ -467,7 +468,7 @@ impl World {
 
     /// Delivers at seat 1 and says why not, having checked what must follow from a refusal: the
     /// shares were never asked for, and the log's last word is that nothing was delivered.
-    fn refused(mut self, authorised: Authorised, note: &VerifiedCheckpoint) -> Rule {
+    fn refused(mut self, authorised: Committed<Logged<Authorised>>, note: &VerifiedCheckpoint) -> Rule {
         let (seq, before) = (authorised.seq(), self.engines[0].size());
         let mut asked_for = false;
         let outcome = self.engines[0].deliver(authorised, note, |_| {
@@ -538,6 +539,10 @@ fn last_entry(e: &Engine) -> Entry {
     Entry::decode(&e.batch.entries.last().unwrap().bytes).unwrap()
 }
 
+fn surroundings(clock: fn() -> Timestamp) -> Surroundings {
+    Surroundings::new(clock, Arc::new(Standing::new(State::Ready)))
+}
+
 /// Runs a job in a real writer, the only one who can open what the engine locks, over the log so far.
 async fn durable<T: Send + 'static>(
     engine: Engine,
@@ -548,7 +553,7 @@ async fn durable<T: Send + 'static>(
     let file = folder.path().join("db");
     let (store, reader) = (crate::store::Store::open(&file).unwrap(), crate::store::Store::open_reader(&file).unwrap());
     let chain = Chain::new(engine.origin());
-    let (writer, _) = Writer::start(engine, store, reader, chain, clock, |why| panic!("{why}")).unwrap();
+    let (writer, _) = Writer::start(engine, store, reader, chain, surroundings(clock), |why| panic!("{why}")).unwrap();
     writer.run(job).await.unwrap()
 }
 
@@ -814,7 +819,7 @@ fn one_call_authorises_once_and_one_seats_rubbish_stops_nobody() {
     // A receipt is no permit, an answer to another seat no answer; neither is named in the log.
     let receipt = e.submit(&approval).unwrap().receipt;
     let gathered = Gathered { permits: &[receipt, permit.clone()], answers: &[to_another, answer.clone()] };
-    let authorised = e.authorise(&call, &gathered, Instant::now()).unwrap();
+    let authorised = Committed::assumed(e.authorise(&call, &gathered, Instant::now()).unwrap());
     let entry = last_entry(e);
     assert_eq!((entry.seq, entry.kind.as_str()), (authorised.seq(), "release.authorized"));
     assert_eq!(entry.body["permits"], serde_json::json!([permit.digest()]));
@@ -1024,21 +1029,129 @@ fn strangers_cannot_grow_the_log_and_officers_refused_are_on_it() {
     assert_eq!(last.body["rule"], Rule::NotEntitled.code());
 }
 
+impl World {
+    /// A head of seat 2's log that its key signed, and that is not on its tree.
+    fn lie(&self, size: u64, root: u8) -> VerifiedCheckpoint {
+        let signer = NoteSigner::new(&self.engines[1].origin, &self.keys[1].log).unwrap();
+        Checkpoint::new(&self.engines[1].origin, size, [root; 32]).unwrap().sign(&signer).unwrap()
+    }
+
+    /// Shows it to seat 1 with an empty proof.
+    fn show(&mut self, old: u64, head: &VerifiedCheckpoint) -> AddAnswer {
+        self.engines[0].add_checkpoint(&AddCheckpoint::new(old, vec![], head).unwrap()).unwrap()
+    }
+}
+
 #[test]
-fn two_roots_for_one_size_are_kept_as_evidence_and_never_cosigned() {
+fn two_signed_heads_that_contradict_are_logged_once_and_the_log_is_never_cosigned_again() {
     let mut world = World::asked();
     let first = world.ask_to_cosign(1, 0, 0).0;
     let before = world.engines[0].size();
-    let signer = NoteSigner::new(&world.engines[1].origin, &world.keys[1].log).unwrap();
-    let fork = Checkpoint::new(&world.engines[1].origin, first.size(), [7; 32]).unwrap().sign(&signer).unwrap();
-    let request = AddCheckpoint::new(first.size(), vec![], &fork).unwrap();
-    let e = &mut world.engines[0];
-    let AddAnswer::Refused(refuse) = e.add_checkpoint(&request).unwrap() else { panic!("cosigned a fork") };
+    let fork = world.lie(first.size(), 7);
+    let AddAnswer::Refused(refuse) = world.show(first.size(), &fork) else { panic!("cosigned a fork") };
     assert_eq!((&refuse, refuse.status()), (&Refuse::Conflict { stored: first.size() }, 409));
-    let [(origin, ours, theirs)] = e.batch.misbehaviour.as_slice() else { panic!("no evidence") };
-    assert_eq!((origin.as_str(), ours.as_bytes()), ("acme/1/log", first.to_bytes().as_slice()));
-    assert!(theirs.contains(std::str::from_utf8(&fork.to_bytes()).unwrap()));
-    assert_eq!((e.size(), e.witnessed(origin).unwrap().root), (before, *first.root()));
+    let e = &world.engines[0];
+    assert_eq!((e.size(), e.witnessed("acme/1/log").unwrap().root), (before + 1, *first.root()));
+    let entry = last_entry(e);
+    assert_eq!((entry.kind.as_str(), &entry.body["origin"]), ("misbehaviour", &"acme/1/log".into()));
+    let notes = [first.to_bytes(), fork.to_bytes()];
+    assert!(e.batch.attachments.ends_with(&notes), "both notes are kept");
+    assert_eq!([&entry.body["first"], &entry.body["second"]], notes.map(|n| Digest::of(&n).to_string()).each_ref());
+
+    // Neither that pair again, nor another lie, nor the truth changes anything any more.
+    for head in [fork, world.lie(first.size(), 8), world.lie(first.size() + 1, 9)] {
+        assert!(matches!(world.show(first.size(), &head), AddAnswer::Distrusted));
+    }
+    world.submit(&world.request("req"));
+    assert!(matches!(world.ask_to_cosign(1, 0, first.size()).1, AddAnswer::Distrusted));
+    let kinds =
+        |e: &Engine| e.batch.entries.iter().filter(|r| r.bytes.windows(14).any(|w| w == b"\"misbehaviour\"")).count();
+    assert_eq!(kinds(&world.engines[0]), 1);
+
+    // Not after a restart either: the log itself says so.
+    let own = &world.engines[0];
+    let mut again = Engine::new(own.seat, own.origin.clone(), Arc::clone(&world.keys[0]));
+    let statements: HashMap<Digest, Vec<u8>> =
+        own.batch.statements.iter().map(|(envelope, _, bytes)| (*envelope, bytes.clone())).collect();
+    for row in &own.batch.entries {
+        again.load(&row.bytes, |d| statements.get(d).cloned()).unwrap();
+    }
+    again.begin(world.now);
+    world.engines[0] = again;
+    assert!(matches!(world.ask_to_cosign(1, 0, 0).1, AddAnswer::Distrusted));
+    // Others are cosigned as before.
+    assert!(matches!(world.ask_to_cosign(2, 0, 0).1, AddAnswer::Cosigned(_)));
+}
+
+#[test]
+fn a_head_that_was_refused_convicts_a_later_one_and_a_bad_proof_alone_nobody() {
+    let mut world = World::asked();
+    let first = world.ask_to_cosign(1, 0, 0).0;
+    let before = world.engines[0].size();
+    // A larger head without a proof that holds: refused, and no misbehaviour.
+    let larger = world.lie(first.size() + 5, 7);
+    for _ in 0..3 {
+        let AddAnswer::Refused(refuse) = world.show(first.size(), &larger) else { panic!("cosigned") };
+        assert_eq!(refuse.status(), 422);
+    }
+    // Nor is a smaller one, or one that somebody else signed.
+    for smaller in 0..20 {
+        let AddAnswer::Refused(refuse) = world.show(0, &world.lie(1 + smaller % (first.size() - 1), 7)) else {
+            panic!("cosigned")
+        };
+        assert_eq!(refuse.status(), 409);
+    }
+    let forged = {
+        let signer = NoteSigner::new("acme/1/log", &world.keys[2].log).unwrap();
+        Checkpoint::new("acme/1/log", first.size(), [9; 32]).unwrap().sign(&signer).unwrap()
+    };
+    let AddAnswer::Refused(refuse) = world.show(first.size(), &forged) else { panic!("cosigned") };
+    assert_eq!(refuse.status(), 403);
+    assert_eq!(world.engines[0].size(), before, "none of it is on the log");
+    // The log's own later head of that size contradicts what its key signed before.
+    world.show(first.size(), &larger);
+    let statements: Vec<Envelope> = (0..5).map(|_| world.request("req")).collect();
+    statements.iter().for_each(|s| drop(world.engines[1].submit(s).unwrap()));
+    assert_eq!(world.engines[1].size(), larger.size());
+    let answer = world.ask_to_cosign(1, 0, first.size()).1;
+    assert!(matches!(answer, AddAnswer::Refused(Refuse::Conflict { .. })), "{answer:?}");
+    assert_eq!(last_entry(&world.engines[0]).kind, "misbehaviour");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_78_of_two_heads_that_race_one_is_cosigned_and_the_other_convicts() {
+    let mut world = World::asked();
+    let size = world.engines[1].size();
+    let honest = world.engines[1].checkpoint().unwrap();
+    let heads = [honest, world.lie(size, 7)];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("db");
+    let (store, reader) = (crate::store::Store::open(&file).unwrap(), crate::store::Store::open_reader(&file).unwrap());
+    let engine = world.engines.remove(0);
+    let chain = Chain::new(engine.origin());
+    let (writer, _) = Writer::start(engine, store, reader, chain, surroundings(t0), |why| panic!("{why}")).unwrap();
+    let start = Arc::new(tokio::sync::Barrier::new(16));
+    let asks = (0..16).map(|n: usize| {
+        let (writer, start) = (writer.clone(), Arc::clone(&start));
+        let ask = AddCheckpoint::new(0, vec![], &heads[n % 2]).unwrap();
+        tokio::spawn(async move {
+            start.wait().await;
+            writer.run(move |e| e.add_checkpoint(&ask)).await.unwrap().into_inner().unwrap()
+        })
+    });
+    let mut answers: Vec<(usize, AddAnswer)> = vec![];
+    for (n, ask) in asks.collect::<Vec<_>>().into_iter().enumerate() {
+        answers.push((n % 2, ask.await.unwrap()));
+    }
+    let of = |which: usize, f: fn(&AddAnswer) -> bool| answers.iter().filter(|(n, a)| *n == which && f(a)).count();
+    let cosigned = [0, 1].map(|n| of(n, |a| matches!(a, AddAnswer::Cosigned(_))));
+    assert!(cosigned.contains(&0) && cosigned != [0, 0], "both, or none: {cosigned:?}");
+    let convicted = [0, 1].map(|n| of(n, |a| matches!(a, AddAnswer::Refused(Refuse::Conflict { .. }))));
+    assert_eq!(convicted.iter().sum::<usize>(), 1, "one pair, one entry");
+    let log = crate::store::Store::open_reader(&file).unwrap().entries(0, 10_000).unwrap();
+    let kinds: Vec<String> = log.iter().map(|b| Entry::decode(b).unwrap().kind).collect();
+    assert_eq!(kinds.iter().filter(|k| *k == "misbehaviour").count(), 1);
+    assert_eq!(kinds.iter().filter(|k| *k == "witness.cosigned").count(), 1);
 }
 
 #[test]

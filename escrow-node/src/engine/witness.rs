@@ -3,6 +3,7 @@
 
 use super::submit::submittable;
 use super::{Engine, unsigned};
+use crate::metrics;
 use crate::store::PeerHead;
 use escrow_audit::note;
 use escrow_audit::seat::{log_verifier, witness_name};
@@ -23,7 +24,12 @@ pub enum AddAnswer {
     Cosigned(String),
     /// The witness protocol's refusal.
     Refused(Refuse),
+    /// This log was caught before: its key has signed heads that contradict each other.
+    Distrusted,
 }
+
+/// Signed notes of another log that are remembered beside the one that was cosigned.
+const SHOWN_KEPT: usize = 8;
 
 /// Refusals of named restrictions that one answer can put into the log.
 const REFUSED_PER_ANSWER: usize = 64;
@@ -55,17 +61,18 @@ impl Engine {
         let Some(log) = log.and_then(|s| log_verifier(s).ok()) else {
             return Ok(AddAnswer::Refused(Refuse::UnknownOrigin));
         };
+        if self.liars.contains(&origin) {
+            return Ok(AddAnswer::Distrusted);
+        }
         let stored = self.peers.get(&origin).cloned();
-        let accept = match decide(request, stored.as_ref().map(|h| (h.size, h.root)), &log) {
+        let decision = decide(request, stored.as_ref().map(|h| (h.size, h.root)), &log);
+        let signed = !matches!(decision, Err(Refuse::NotSigned | Refuse::UnknownOrigin | Refuse::Malformed(_)));
+        if signed && self.caught(&origin, request)? {
+            return Ok(AddAnswer::Refused(Refuse::Conflict { stored: stored.map_or(0, |h| h.size) }));
+        }
+        let accept = match decision {
             Ok(accept) => accept,
-            Err(refuse) => {
-                if let (Refuse::Conflict { .. }, Some(head)) = (&refuse, &stored) {
-                    tracing::error!(%origin, "a log signed two heads of one size; both notes are kept as evidence");
-                    let theirs = String::from_utf8_lossy(&request.to_bytes()).into_owned();
-                    self.batch.misbehaviour.push((origin, head.note.clone(), theirs));
-                }
-                return Ok(AddAnswer::Refused(refuse));
-            }
+            Err(refuse) => return Ok(AddAnswer::Refused(refuse)),
         };
         let note = String::from_utf8(accept.checkpoint().to_bytes())
             .map_err(|_| Refusal::new(Rule::Malformed, "a checkpoint that is not UTF-8"))?;
@@ -80,6 +87,39 @@ impl Engine {
         let line = note::cosign(&own, &self.keys.witness, seconds, accept.checkpoint().note().text())
             .map_err(|e| Refusal::new(Rule::Malformed, e.to_string()))?;
         Ok(AddAnswer::Cosigned(format!("{line}\n")))
+    }
+
+    /// Compares a note that a log's key signed with those that it signed before, cosigned or not. Two of
+    /// one size and different roots cannot both be true, whatever proofs came with them: both are kept
+    /// as attachments of a `misbehaviour` entry, and the log is never cosigned again. That is all that
+    /// notes alone prove; a proof that does not verify may be anybody's mistake.
+    ///
+    /// # Errors
+    /// [`Refusal`] only for a fault of this node itself.
+    fn caught(&mut self, origin: &str, request: &AddCheckpoint) -> Result<bool, Refusal> {
+        let note = String::from_utf8(request.note().to_bytes())
+            .map_err(|_| Refusal::new(Rule::Malformed, "a checkpoint that is not UTF-8"))?;
+        let new = PeerHead { size: request.claim().size(), root: *request.claim().root(), note };
+        let shown = self.shown.get(origin).into_iter().flatten();
+        let known = self.peers.get(origin).into_iter().chain(shown);
+        let first = known.into_iter().find(|h| h.size == new.size && h.root != new.root).cloned();
+        let Some(first) = first else {
+            let shown = self.shown.entry(origin.to_owned()).or_default();
+            if shown.iter().all(|h| h.size != new.size) {
+                shown.push_back(new);
+                if shown.len() > SHOWN_KEPT {
+                    shown.pop_front();
+                }
+            }
+            return Ok(false);
+        };
+        let notes = [first.note.into_bytes(), new.note.into_bytes()];
+        let [first, second] = notes.each_ref().map(|n| Digest::of(n));
+        self.append(&Event::Misbehaviour { origin: origin.to_owned(), first, second }, None)?;
+        self.batch.attachments.extend(notes);
+        metrics::misbehaviour();
+        tracing::error!(%origin, %first, %second, "a log's key signed two heads that contradict each other");
+        Ok(true)
     }
 
     /// The newest note of a log that this node cosigned.

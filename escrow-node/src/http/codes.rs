@@ -101,6 +101,9 @@ own! {
     /// Too few other nodes answered or cosigned in time.
     PeersMissing = "peers-missing", SERVICE_UNAVAILABLE,
         Peer => "try again when more nodes are up",
+    /// The node's disk is nearly full: it takes in restrictions (withdrawal, denial, revocation, cancellation) only.
+    DiskLow = "disk-low", INSUFFICIENT_STORAGE,
+        Operator => "send it to the other nodes and here again later; the operator frees disk space, and it ends by itself",
     /// No answer in time; what was logged stays logged.
     Timeout = "timeout", GATEWAY_TIMEOUT,
         Node => "send the same bytes again",

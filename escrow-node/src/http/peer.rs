@@ -4,14 +4,15 @@ use super::problem::{Answer, Fault};
 use super::tls::ClientPin;
 use crate::engine::AddAnswer;
 use crate::metrics;
-use crate::node::{Node, State};
+use crate::node::Node;
+use crate::state::State;
 use axum::body::Bytes;
 use axum::extract::{FromRequestParts, Query, State as Shared};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use escrow_audit::witness::{AddCheckpoint, MAX_REQUEST_LEN, SIZE_CONTENT_TYPE};
+use escrow_audit::witness::{AddCheckpoint, MAX_REQUEST_LEN, Refuse, SIZE_CONTENT_TYPE};
 use escrow_core::wire::{RestrictionAsk, RestrictionReply, Witnessed};
 use escrow_core::{Blob, SeatIndex};
 use serde::Deserialize;
@@ -61,7 +62,7 @@ pub(crate) async fn witnessed(
 
 /// Restrictions that bear on a request, or all of them.
 ///
-/// With a signed answer from a node that is READY.
+/// With a signed answer from a node that is READY, FROZEN, or DEGRADED for another reason than its peers.
 #[utoipa::path(
     post,
     path = "/v1/peer/restrictions",
@@ -75,7 +76,7 @@ pub(crate) async fn restrictions(
     Json(ask): Json<RestrictionAsk>,
 ) -> Answer<Json<RestrictionReply>> {
     refuse_if_stuck(&node)?;
-    let ready = node.state() == State::Ready;
+    let ready = node.state().vouches();
     let known = node.writer.run(move |e| e.restrictions(asker, &ask, ready)).await?.into_inner()?;
     let statements = known.statements.iter().filter_map(|d| node.statement(d)).map(Blob).collect();
     let answer = known.answer.map(|a| Blob(a.bytes().to_vec()));
@@ -84,7 +85,7 @@ pub(crate) async fn restrictions(
 
 /// Cosign another seat's checkpoint (C2SP tlog-witness).
 ///
-/// Content-blind; a DEGRADED node still witnesses.
+/// Content-blind; a DEGRADED or FROZEN node still witnesses.
 #[utoipa::path(
     post,
     path = "/v1/peer/add-checkpoint",
@@ -92,7 +93,7 @@ pub(crate) async fn restrictions(
     responses(
         (status = 200, description = "The cosignature line.", body = String, content_type = "text/plain"),
         (status = 400, description = "Malformed, or an old size above the checkpoint's.", body = String, content_type = "text/plain"),
-        (status = 403, description = "Not signed by the log's key.", body = String, content_type = "text/plain"),
+        (status = 403, description = "Not signed by the log's key, or by one that has signed heads which contradict each other.", body = String, content_type = "text/plain"),
         (status = 404, description = "No log of another seat.", body = String, content_type = "text/plain"),
         (status = 409, description = "Another size is known, which is the body; or another root of the same size.", body = String, content_type = "text/x.tlog.size"),
         (status = 413, description = "Too large."),
@@ -111,14 +112,22 @@ pub(crate) async fn add_checkpoint(Shared(node): Shared<Arc<Node>>, body: Bytes)
         metrics::cosignature("malformed");
         return Ok((StatusCode::BAD_REQUEST, "malformed add-checkpoint request\n").into_response());
     };
+    let origin = request.claimed_origin().to_owned();
     let answer = node.writer.run(move |e| e.add_checkpoint(&request)).await?.into_inner()?;
     Ok(match answer {
         AddAnswer::Cosigned(line) => {
             metrics::cosignature("cosigned");
             (StatusCode::OK, line).into_response()
         }
+        AddAnswer::Distrusted => {
+            metrics::cosignature("distrusted");
+            (StatusCode::FORBIDDEN, "this log's key has signed heads that contradict each other\n").into_response()
+        }
         AddAnswer::Refused(refuse) => {
             metrics::cosignature("refused");
+            if matches!(refuse, Refuse::Conflict { .. } | Refuse::Inconsistent(_)) {
+                tracing::error!(%origin, %refuse, "a head that does not go on from the one cosigned before");
+            }
             let status = StatusCode::from_u16(refuse.status()).unwrap_or(StatusCode::BAD_REQUEST);
             match refuse.body() {
                 Some(size) => (status, [(header::CONTENT_TYPE, SIZE_CONTENT_TYPE)], size).into_response(),

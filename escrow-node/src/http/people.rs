@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use escrow_core::deal::OpenedDeal;
 use escrow_core::deposit::Deposit;
 use escrow_core::openapi::EnvelopeSchema;
-use escrow_core::query::{Query, Question};
+use escrow_core::query::{EntryRange, Query, Question};
 use escrow_core::release::Caller;
 use escrow_core::request::{Notice, Scope};
 use escrow_core::verdict::Verdict;
@@ -131,6 +131,12 @@ fn working(node: &Node) -> Result<(), Fault> {
     if state.works() { Ok(()) } else { Err(Fault::NotReady(state.name(), state.reason())) }
 }
 
+/// As [`working`], for what may wait until there is disk space again.
+fn working_on_new(node: &Node) -> Result<(), Fault> {
+    working(node)?;
+    if node.disk_is_low() { Err(Fault::DiskLow) } else { Ok(()) }
+}
+
 /// What is no envelope was signed by nobody.
 fn parse(node: &Node, bytes: &[u8], from: IpAddr) -> Result<Envelope, Fault> {
     match Envelope::parse(bytes) {
@@ -162,10 +168,14 @@ fn named_charter(envelope: &Envelope) -> Option<Digest> {
 async fn submit(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Receipted>, Fault> {
     working(node)?;
     let envelope = parse(node, body, from)?;
+    let class = Class::of(&envelope);
+    if class != Class::Restrictions {
+        working_on_new(node)?;
+    }
     let (kind, named) = (envelope.kind(), named_charter(&envelope));
     let rates = Arc::clone(&node.rates);
     let submitted = node.writer.run(move |e| {
-        rates.charge(e, &envelope, Class::of(&envelope), from)?;
+        rates.charge(e, &envelope, class, from)?;
         Ok::<_, Wait>(e.submit(&envelope))
     });
     let outcome = submitted.await?.into_inner()?;
@@ -177,14 +187,14 @@ async fn submit(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Rece
 }
 
 async fn receipted(node: &Arc<Node>, s: Submitted) -> Result<Json<Receipted>, Fault> {
-    let proof = node.proof(s.seq).await?;
+    let proof = node.proof(s.position).await?;
     Ok(Json(Receipted { receipt: Blob(s.receipt.bytes().to_vec()), proof }))
 }
 
 /// Checks who deposits before spending effort on the shares; verifies every share before anything
 /// is stored; then one transaction takes items and log entry.
 async fn deposit(node: &Arc<Node>, body: DepositBody, from: IpAddr) -> Result<Json<Receipted>, Fault> {
-    working(node)?;
+    working_on_new(node)?;
     let envelope = parse(node, &body.deposit.0, from)?;
     let named = named_charter(&envelope);
     let (checked, rates) = (envelope.clone(), Arc::clone(&node.rates));
@@ -210,11 +220,14 @@ async fn deposit(node: &Arc<Node>, body: DepositBody, from: IpAddr) -> Result<Js
             Some(row.inspect_err(|_| metrics::statement("deposit", Rule::DealInvalid.code()))?)
         }
     };
-    let key = row.as_ref().map(|r| r.key);
-    let outcome = node.writer.run(move |e| e.deposit(&envelope, row)).await?.into_inner();
-    if let Some(key) = key.filter(|_| !outcome.as_ref().is_ok_and(|s| s.new)) {
+    let stored = node.writer.run(move |e| {
+        let mut row = row;
+        (e.deposit(&envelope, &mut row), row)
+    });
+    let (outcome, unused) = stored.await?.into_inner();
+    if let Some(row) = unused {
         // Refused, or stored meanwhile under another key file: this one opens nothing.
-        if let Err(e) = node.vault.destroy(&key) {
+        if let Err(e) = node.vault.discard(row) {
             tracing::warn!(error = %e, "an unused key file stays");
         }
     }
@@ -257,7 +270,7 @@ fn verify_and_seal(
 }
 
 async fn answer_release(node: &Arc<Node>, body: ReleaseBody, from: IpAddr) -> Result<Json<Released>, Fault> {
-    working(node)?;
+    working_on_new(node)?;
     let (call, rates) = (parse(node, &body.call.0, from)?, Arc::clone(&node.rates));
     node.writer.run(move |e| rates.charge(e, &call, Class::Releases, from)).await?.into_inner()?;
     // A caller who hangs up must not leave an authorisation without an outcome.
@@ -266,7 +279,7 @@ async fn answer_release(node: &Arc<Node>, body: ReleaseBody, from: IpAddr) -> Re
         async move { release::release(&node, &body).await }
     });
     let delivered = round.await.map_err(|e| Fault::Internal(e.to_string()))??;
-    let proof = node.proof(delivered.seq).await?;
+    let proof = node.proof(delivered.position).await?;
     let statement: escrow_core::release::Release =
         delivered.release.decode().map_err(|e| Fault::Internal(e.to_string()))?;
     let deposits = node.writer.run(move |e| {
@@ -277,28 +290,30 @@ async fn answer_release(node: &Arc<Node>, body: ReleaseBody, from: IpAddr) -> Re
     Ok(Json(Released {
         reply: Blob(delivered.reply),
         release: Blob(delivered.release.bytes().to_vec()),
-        entry: entry(node, delivered.seq)?,
+        entry: entry(node, delivered.position)?,
         proof,
         deposits: deposits.iter().filter_map(|d| node.statement(d)).map(Blob).collect(),
     }))
 }
 
-/// The bytes of one entry.
-fn entry(node: &Node, seq: u64) -> Result<Blob, Fault> {
-    let entry = node.read(|s| s.entries(seq, 1))?.into_iter().next();
-    entry.map(Blob).ok_or_else(|| Fault::Internal(format!("entry {seq} is not stored")))
+/// The bytes of the entry at a position.
+fn entry(node: &Node, position: u64) -> Result<Blob, Fault> {
+    let entry = node.read(|s| s.entries(position, 1))?.into_iter().next();
+    entry.map(Blob).ok_or_else(|| Fault::Internal(format!("entry {position} is not stored")))
 }
 
 /// Every read by a person: verified, logged, then answered.
 async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<QueryAnswer>, Fault> {
-    working(node)?;
+    working_on_new(node)?;
     let envelope = parse(node, body, from)?;
     let (named, rates) = (named_charter(&envelope), Arc::clone(&node.rates));
     let logged = node.writer.run(move |e| {
         rates.charge(e, &envelope, Class::Queries, from)?;
         // Only a query may be logged here: anything else has an address with checks of its own.
         let query = envelope.decode::<Query>().map_err(|e| Refusal::new(Rule::Malformed, e.to_string()));
-        Ok::<_, Wait>(query.and_then(|q| e.append(&Event::Statement {}, Some(&envelope)).map(|seq| (q, seq))))
+        Ok::<_, Wait>(
+            query.and_then(|q| e.append(&Event::Statement {}, Some(&envelope)).map(|logged| (q, logged.position()))),
+        )
     });
     let (query, seq) = match logged.await?.into_inner()? {
         Ok(q) => q,
@@ -318,7 +333,7 @@ async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Query
         Question::Activity => QueryAnswer::Activity(activity(node, &query.by).await?),
         Question::Items(scope) => QueryAnswer::Items(items(node, scope).await?),
         Question::Consents => QueryAnswer::Consents(consents(node, &query.by).await?),
-        Question::Entries(range) => QueryAnswer::Entries(entries(node, range.from, range.count).await?),
+        Question::Entries(range) => QueryAnswer::Entries(entries(node, range).await?),
         Question::Views(nonce) => QueryAnswer::Views(views(node, nonce).await?),
         Question::Exported(_) => {
             QueryAnswer::Exported(ExportedAnswer { entry: entry(node, seq)?, proof: node.proof(seq).await? })
@@ -330,7 +345,7 @@ async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fa
     let last = node.writer.run(move |e| e.facts().request(&request).and_then(|r| r.verdict)).await?.into_inner();
     let last = last.and_then(|d| node.statement(&d)).and_then(|b| Envelope::parse(&b).ok());
     let last = last.and_then(|e| e.decode::<Verdict>().ok().map(|v| (v, e)));
-    let (verdict, seq) = node.writer.run(move |e| e.verdict(&request, last)).await?.into_inner()?;
+    let (verdict, position) = node.writer.run(move |e| e.verdict(&request, last)).await?.into_inner()?;
     let decoded = verdict.decode::<Verdict>().ok();
     if let Some(v) = &decoded {
         metrics::verdict(v.outcome.name());
@@ -341,8 +356,8 @@ async fn evaluate(node: &Arc<Node>, request: Digest) -> Result<VerdictAnswer, Fa
     };
     Ok(VerdictAnswer {
         verdict: Blob(verdict.bytes().to_vec()),
-        entry: entry(node, seq)?,
-        proof: node.proof(seq).await?,
+        entry: entry(node, position)?,
+        proof: node.proof(position).await?,
         context,
     })
 }
@@ -483,16 +498,26 @@ async fn consents(node: &Node, by: &Caller) -> Result<Vec<ConsentInfo>, Fault> {
     Ok(list.await?.into_inner().into_iter().filter_map(full).collect())
 }
 
-/// A page of the log with everything that its entries name, and the checkpoint of its size.
-async fn entries(node: &Node, from: u64, count: u64) -> Result<EntriesAnswer, Fault> {
-    let head = node.writer.head().ok_or_else(|| Fault::Internal("no checkpoint".into()))?;
-    let mut answer = EntriesAnswer {
-        size: head.size(),
-        checkpoint: String::from_utf8_lossy(&head.to_bytes()).into_owned(),
-        entries: vec![],
-        statements: vec![],
-        attachments: vec![],
+/// A page of one of the seat's logs with everything that its entries name, and the checkpoint of its
+/// size: of a closed log its last own one, of a log that was never begun none.
+async fn entries(node: &Arc<Node>, range: EntryRange) -> Result<EntriesAnswer, Fault> {
+    let mut answer =
+        EntriesAnswer { size: 0, checkpoint: String::new(), entries: vec![], statements: vec![], attachments: vec![] };
+    let Some(span) = node.writer.run(move |e| e.span(range.log)).await?.into_inner() else { return Ok(answer) };
+    let head = match span.closed {
+        Some(last) => Arc::new(last),
+        None => {
+            let head = node.writer.head().ok_or_else(|| Fault::Internal("no checkpoint".into()))?;
+            // Who comes for the end of the log exports it: the peers' lines belong to it.
+            if range.from.saturating_add(range.count) >= head.size() {
+                node.cosign_head(Arc::clone(&head), usize::MAX, None).await;
+            }
+            node.cosigned().filter(|c| c.size() == head.size()).map_or(head, Arc::new)
+        }
     };
+    answer.size = head.size();
+    answer.checkpoint = String::from_utf8_lossy(&head.to_bytes()).into_owned();
+    let (from, count) = (span.base.saturating_add(range.from), range.count.min(head.size().saturating_sub(range.from)));
     let mut bytes = 0;
     for entry in node.read(|s| s.entries(from, count))? {
         let parsed = escrow_audit::entry::Entry::decode(&entry).map_err(|e| Fault::Internal(e.to_string()))?;
@@ -516,7 +541,12 @@ async fn entries(node: &Node, from: u64, count: u64) -> Result<EntriesAnswer, Fa
                 }
             }
             Some(Event::Delivered { note, .. }) => {
-                answer.attachments.extend(node.read(|s| s.attachment(&note))?.map(Blob))
+                answer.attachments.extend(node.read(|s| s.attachment(&note))?.map(Blob));
+            }
+            Some(Event::Misbehaviour { first, second, .. }) => {
+                for digest in [first, second] {
+                    answer.attachments.extend(node.read(|s| s.attachment(&digest))?.map(Blob));
+                }
             }
             _ => {}
         }

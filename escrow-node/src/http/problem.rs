@@ -27,6 +27,8 @@ pub enum Fault {
     Release(ReleaseError),
     /// The node cannot work now.
     NotReady(&'static str, String),
+    /// Disk space is short; only restrictions are taken in.
+    DiskLow,
     /// The caller is no seat of the charter.
     NotAPeer,
     /// Too much at a time; after this long it may be tried again.
@@ -106,6 +108,7 @@ impl Fault {
                 _ => own(Own::NotReady, e.to_string()),
             },
             Self::NotReady(state, reason) => own(Own::NotReady, format!("the node is {state}: {reason}")),
+            Self::DiskLow => own(Own::DiskLow, Own::DiskLow.row().words()),
             Self::NotAPeer => own(Own::NotAPeer, Own::NotAPeer.row().words()),
             Self::RateLimited(wait) => {
                 let mut p = own(Own::RateLimited, Own::RateLimited.row().words());

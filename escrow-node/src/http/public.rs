@@ -2,7 +2,8 @@
 
 use super::problem::{Answer, Fault};
 use crate::metrics as node_metrics;
-use crate::node::{Node, State, clock};
+use crate::node::{Node, clock};
+use crate::state::State;
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
@@ -27,14 +28,18 @@ pub(crate) async fn healthz() -> &'static str {
     path = "/readyz",
     responses(
         (status = 200, description = "READY", body = String, content_type = "text/plain"),
-        (status = 503, description = "Another state, and why.", body = String, content_type = "text/plain"),
+        (status = 503, description = "Another state, why, and the way out.", body = String, content_type = "text/plain"),
     ),
     extensions(("x-authenticated-by" = json!("nobody")))
 )]
 pub(crate) async fn readyz(Shared(node): Shared<Arc<Node>>) -> (StatusCode, String) {
     let state = node.state();
     let code = if state == State::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, format!("{} {}\n", state.name(), state.reason()))
+    let text = match state {
+        State::Ready => "READY\n".to_owned(),
+        other => format!("{} {}; way out: {}\n", other.name(), other.reason(), other.way_out()),
+    };
+    (code, text)
 }
 
 /// Prometheus metrics.
@@ -66,6 +71,7 @@ pub(crate) async fn status(Shared(node): Shared<Arc<Node>>) -> Answer<Json<Statu
         seat: node.seat,
         state: state.name().into(),
         reason: state.reason(),
+        way_out: state.way_out(),
         version: env!("CARGO_PKG_VERSION").into(),
         charter,
         charter_version,

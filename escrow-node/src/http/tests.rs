@@ -133,3 +133,63 @@ async fn deposits_and_releases_have_buckets_of_their_own() {
     assert!(codes[..2].iter().all(|(d, c)| d != "rate-limited" && c != "rate-limited"), "{codes:?}");
     assert_eq!(caller.query(from, &fixture.query("req", 1, &fixture.people["req"])).await, "accepted");
 }
+
+#[tokio::test]
+async fn case_72_below_the_mark_restrictions_are_logged_and_new_work_is_refused() {
+    // More than any disk has.
+    let fixture = Fixture::new("min_free_bytes = 4000000000000000000\n");
+    let opened = fixture.open().await;
+    let node = Arc::clone(&opened.node);
+    let (caller, from) = (Caller(router(opened.node, 16)), "192.0.2.1");
+    let approve = fixture.decision("dpo", "dpo", Choice::Approve);
+    let blob = |e: &Envelope| Blob(e.bytes().to_vec());
+    let deposit = serde_json::to_vec(&DepositBody { deposit: blob(&approve), blob: Blob::default() }).unwrap();
+    let body = ReleaseBody { call: blob(&approve), request: blob(&approve), decisions: vec![], permits: vec![] };
+    let refused = [
+        caller.post("/v1/statements", from, approve.bytes().to_vec()).await,
+        caller.post("/v1/statements", from, fixture.request().bytes().to_vec()).await,
+        caller.post("/v1/deposits", from, deposit).await,
+        caller.post("/v1/queries", from, fixture.query("req", 1, &fixture.people["req"]).bytes().to_vec()).await,
+        caller.post("/v1/releases", from, serde_json::to_vec(&body).unwrap()).await,
+    ];
+    for reply in refused {
+        assert_eq!((reply.code().as_str(), reply.0), ("disk-low", 507));
+    }
+    let size = node.writer.head().unwrap().size();
+    assert_eq!(caller.statement(from, &fixture.decision("dpo", "dpo", Choice::Deny)).await, "accepted");
+    assert_eq!(node.writer.head().unwrap().size(), size + 1);
+    // Who asks how it stands is told why, and what to do.
+    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    let ready = caller.0.clone().oneshot(get("/readyz")).await.unwrap();
+    assert_eq!(ready.status().as_u16(), 503);
+    let text = String::from_utf8(to_bytes(ready.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap();
+    assert!(
+        text.starts_with("DEGRADED ") && text.contains("disk space") && text.contains("way out: free space"),
+        "{text}"
+    );
+    let status = caller.0.clone().oneshot(get("/v1/status")).await.unwrap();
+    let status: escrow_core::wire::Status =
+        serde_json::from_slice(&to_bytes(status.into_body(), 1 << 20).await.unwrap()).unwrap();
+    assert_eq!((status.state.as_str(), status.way_out.is_empty()), ("DEGRADED", false));
+}
+
+#[tokio::test]
+async fn a_node_that_knows_an_unaccepted_charter_is_frozen_and_still_logs_and_witnesses() {
+    let fixture = Fixture::new("");
+    let opened = fixture.open().await;
+    let node = Arc::clone(&opened.node);
+    let caller = Caller(router(opened.node, 16));
+    let next = escrow_core::charter::Charter {
+        nonce: escrow_core::Nonce::random(),
+        version: 2,
+        previous: Some(fixture.genesis.digest()),
+        ..fixture.charter.clone()
+    };
+    let next = Envelope::sign(&next, &[&fixture.people["ann"], &fixture.people["bob"]]).unwrap();
+    assert_eq!(caller.statement("192.0.2.1", &next).await, "accepted");
+    let mut states = node.standing.subscribe();
+    let frozen = states.wait_for(|s| matches!(s, crate::state::State::Frozen(_))).await.unwrap().clone();
+    assert!(frozen.reason().contains(&next.digest().to_string()), "{}", frozen.reason());
+    assert!(frozen.way_out().contains("charter accept") && frozen.works() && frozen.vouches());
+    assert_eq!(caller.statement("192.0.2.1", &fixture.decision("dpo", "dpo", Choice::Deny)).await, "accepted");
+}

@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::Config;
 use crate::fixture::{Fixture, w};
-use crate::node::{Opened, State};
+use crate::node::Opened;
+use crate::state::State;
 use crate::store::{Batch, Store, WEBHOOK_ROWS, WebhookNew};
 use axum::Router;
 use axum::body::Bytes;

@@ -60,7 +60,7 @@ impl Node {
             let got = if let Act::Deposit(..) = made.said.act {
                 engine.deposit(
                     &made.envelope,
-                    Some(DepositRow { deposit: made.said.digest, key: [0; 16], shares: vec![] }),
+                    &mut Some(DepositRow { deposit: made.said.digest, key: [0; 16], shares: vec![] }),
                 )
             } else {
                 engine.submit(&made.envelope)

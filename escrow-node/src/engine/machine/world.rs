@@ -1,13 +1,14 @@
 //! Two nodes under test, each beside the model of its log, and a third seat of which only the key
 //! exists. Every operation runs against both and must come out the same.
 
-use super::super::{AddAnswer, Authorised};
+use super::super::{AddAnswer, Authorised, Logged};
 use super::cast::{CAST, genesis, hours, seat, t0, w};
 use super::model::Act;
 use super::node::{Node, Same, ended, same};
 use super::ops::{CLOCKS, Op, Say, Seen, To};
 use super::round::Presented;
 use super::speech::{Made, Speech, device, newest, own};
+use crate::writer::Committed;
 use escrow_audit::checkpoint::VerifiedCheckpoint;
 use escrow_audit::seat::witness_verifier;
 use escrow_audit::witness::AddCheckpoint;
@@ -35,7 +36,7 @@ pub(super) struct World {
     answers: Vec<(Envelope, PublicKey)>,
     calls: Vec<Made>,
     /// Authorisations by position in the model's log; those of before a restart too.
-    authorised: Vec<(Authorised, usize)>,
+    authorised: Vec<(Committed<Logged<Authorised>>, usize)>,
     /// Those whose Collect began too long ago.
     late: Vec<usize>,
     note: Option<VerifiedCheckpoint>,
@@ -227,7 +228,7 @@ impl World {
             same(&why, got.is_ok(), expected.is_ok())?;
             Ok(got.map_err(|r| r.rule).map(|authorised| {
                 model.write(Rc::clone(&call.said));
-                (authorised, model.log.len() - 1)
+                (Committed::assumed(authorised), model.log.len() - 1)
             }))
         })?;
         match outcome {

@@ -1,0 +1,153 @@
+"""Two verifiers, one record verdict: python3 agree.py BIN WORK [BUNDLE DIGEST]    (BIN has escrow and examples/corpus)
+
+`escrow verify --no-policy-replay` and verify.py (written from docs/protocol.md) judge a corpus of valid bundles, of
+misdeeds that need keys (made by audit/examples/corpus), and of bundles altered without any key (attacks.py). Their
+verdicts must be the same. The rules that they name are compared too; VERBOSE=1 lists where those differ."""
+import collections
+import concurrent.futures
+import json
+import multiprocessing
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+
+import attacks
+from escrow_verify import keys, logs, package, strict
+from escrow_verify.report import CLASSES
+from escrow_verify.verify import verify_files
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LEAST = 200
+
+
+def page_examples():
+    """The worked examples of docs/protocol.md that the verifier's pieces must give."""
+    page = (ROOT / "docs/protocol.md").read_text()
+    examples = {}
+    for name, block in re.findall(r"<!-- example: ([a-z0-9-]+) -->\n```text\n(.*?)```", page, re.S):
+        joined = re.sub(r"\n  +", "", block)
+        examples[name] = dict(re.findall(r"^([^=\n]+?) =\s?(.*)$", joined, re.M)) | {"": block}
+    hexed = bytes.fromhex
+    for method in ("ed25519", "es256", "sshsig"):
+        e = examples[f"key-{method}"]
+        key, signature = keys.Key(e["public"]), hexed(e["signature"])
+        assert (key.raw.hex(), key.digest.hex(), key.id) == (e["raw"], e["digest"], e["key id"]), method
+        assert key.verifies(e["message"].encode(), signature), f"{method}: the example's signature"
+        for at in range(0, len(signature), 7):
+            assert not key.verifies(e["message"].encode(), attacks.flip(signature, at)), f"{method}: byte {at}"
+    low = hexed(examples["key-es256"]["signature"])
+    high = low[:32] + (keys.P256_ORDER - int.from_bytes(low[32:], "big")).to_bytes(32, "big")
+    assert not keys.es256(keys.Key(examples["key-es256"]["public"]).raw, b"escrow", high), "high S"
+    ed = hexed(examples["key-ed25519"]["signature"])
+    raised = ed[:32] + (int.from_bytes(ed[32:], "little") + keys.ORDER).to_bytes(32, "little")
+    assert not keys.ed25519(hexed(examples["key-ed25519"]["raw"]), b"escrow", raised), "S not reduced"
+    for small in ("01" + "00" * 31, "ec" + "ff" * 30 + "7f", "00" * 32, "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"):
+        assert not keys.sound_point(hexed(small)), "a point of small order"
+    assert not keys.sound_point(hexed("ee" + "ff" * 30 + "7f")), "a point that is not canonical"
+    policy = examples["policy-digest"]
+    text = json.loads(policy["text, as a JSON string"])
+    assert keys.hexdigest(keys.labelled("escrow/v1/policy", 1, text)) == policy["digest"], "policy digest"
+    note = examples["log-checkpoint"][""].split("note:\n")[1].encode()
+    checkpoint = logs.Checkpoint(note)
+    log_key = strict.blob(examples["log-checkpoint"]["verifier key"].split("+", 2)[2])[1:]
+    assert logs.log_signed(checkpoint.note, checkpoint.origin, log_key) and checkpoint.size == 2, "checkpoint"
+    line = examples["log-cosignature"][""].split("line:\n")[1]
+    witness, _, key = examples["log-cosignature"]["verifier key"].split("+", 2)
+    assert logs.cosigned(logs.Note(note + line.encode()), witness, strict.blob(key)[1:]), "cosignature"
+    entries = [logs.Entry(examples["log-entry"][f"entry {n}"].encode()) for n in (0, 1)]
+    assert [e.leaf.hex() for e in entries] == [examples["log-entry"][f"leaf hash {n}"] for n in (0, 1)], "leaf hashes"
+    assert logs.Tree([e.leaf for e in entries]).root(2) == checkpoint.root, "root"
+
+
+def write(folder, files):
+    for path, data in files.items():
+        at = folder / path
+        at.parent.mkdir(parents=True, exist_ok=True)
+        at.write_bytes(data)
+
+
+def ours(case):
+    kind, folder, pinned = case
+    report = verify_files(package.read_folder(folder), pinned)
+    return report.verdict, sorted({(f["class"], f["rule"]) for f in report.findings if f["class"] != "OK"})
+
+
+def theirs(escrow, case):
+    kind, folder, pinned = case
+    args = [escrow, "verify", folder, "--charter-digest", pinned, "--no-policy-replay", "--output", "json"]
+    done = subprocess.run(args, capture_output=True, text=True, check=False)
+    try:
+        report = json.loads(done.stdout)
+    except ValueError:
+        sys.exit(f"{' '.join(args)} gave no report: {done.stdout[:500]}{done.stderr[:500]}")
+    assert all(not x["done"] for x in report["layers"] if x["name"] == "policy-replay"), "policy replay was to be left out"
+    return report["verdict"], sorted({(f["class"], f["rule"]) for f in report["findings"] if f["class"] != "OK"})
+
+
+def cases(corpus, work, own=()):
+    """(kind, folder, pinned digest): stories as they are, then mutations of some valid ones."""
+    pins = json.loads((corpus / "corpus.json").read_text())
+    for name, pinned in pins.items():
+        kind = "valid" if name.startswith("valid-") else "lacks something" if name.startswith("lacks-") else "misdeed with keys"
+        yield kind, str(corpus / name), pinned
+        if name in ("valid-release", "valid-recovery", "fork-of-the-charter", "deliver-too-late"):
+            yield "another digest pinned", str(corpus / name), attacks.sha(name.encode())
+    if own:
+        yield "valid", *own
+    load = lambda name: package.read_folder(corpus / name)
+    bases = {n: load(n) for n in ("valid-release", "valid-recovery", "valid-second-charter")}
+    for seed, name in enumerate(bases):
+        order = [bases[name], *(f for n, f in bases.items() if n != name)]
+        mutations = list(attacks.all_of(order, seed))
+        if seed:   # the first base gets all of them, the others a sample
+            mutations = random.Random(seed).sample(mutations, 60)
+        for number, (kind, files) in enumerate(mutations):
+            folder = work / f"{name}-{number:03}"
+            write(folder, files)
+            yield kind, str(folder), pins[name]
+
+
+def main():
+    bin_dir, work, own = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
+    page_examples()
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    subprocess.run([bin_dir / "examples" / "corpus", work / "corpus"], check=True)
+    found = list(cases(work / "corpus", work / "mutated", own))
+    escrow = bin_dir / "escrow"
+    with concurrent.futures.ThreadPoolExecutor(2) as threads, multiprocessing.Pool(2) as pool:
+        rust = [threads.submit(theirs, escrow, c) for c in found]
+        python = pool.map(ours, found, chunksize=4)
+        rust = [r.result() for r in rust]
+    table = collections.defaultdict(collections.Counter)
+    wrong, rules = [], []
+    for case, a, b in zip(found, rust, python):
+        table[case[0]][a[0]] += 1
+        if a[0] != b[0]:
+            wrong.append((case, a, b))
+        elif a[1] != b[1]:
+            rules.append((case, a, b))
+    width = max(map(len, table))
+    print(f"   {'mutation':{width}} " + " ".join(f"{c:>12}" for c in CLASSES))
+    for kind in sorted(table):
+        print(f"   {kind:{width}} " + " ".join(f"{table[kind][c] or '':>12}" for c in CLASSES))
+    total = collections.Counter(a[0] for a in rust)
+    print(f"   {'all':{width}} " + " ".join(f"{total[c]:>12}" for c in CLASSES))
+    for title, some in (("OTHER RULES (same verdict)", rules), ("DISAGREEMENT", wrong)):
+        for (kind, folder, _), a, b in some if title[0] == "D" or os.environ.get("VERBOSE") else ():
+            print(f"{title}: {kind}: {folder}\n  escrow    {a}\n  verify.py {b}")
+    valid = sum(table["valid"].values())
+    mutated = len(found) - valid
+    print(f"   {valid} valid and {mutated} mutated bundles, {len(wrong)} disagreements; "
+          f"{len(rules)} with the same verdict for other reasons. Policy replay: not done")
+    assert table["valid"] == {"OK": valid} and valid >= 20, "a valid bundle is not OK"
+    assert mutated >= LEAST and all(total[c] for c in CLASSES), "too few mutations, or a class without any"
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
