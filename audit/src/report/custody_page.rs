@@ -164,7 +164,7 @@ fn case(page: &mut Page, c: &Case, fresh: bool) {
     });
     page.table(
         "Items: keys to messages held in escrow",
-        &[("Item", 7), ("Description", 29), ("Source (custodian)", 19), ("Hash (SHA-256)", 22), ("Came by", 23)],
+        &[("Item", 6), ("Description", 28), ("Source (custodian)", 20), ("Hash (SHA-256)", 23), ("Came by", 23)],
         &items.collect::<Vec<_>>(),
     );
     let released = (1u64..).zip(&c.released).map(|(no, r)| {
@@ -200,13 +200,18 @@ fn case(page: &mut Page, c: &Case, fresh: bool) {
     let events = (1u64..).zip(&c.events).map(|(no, e)| event(no, e));
     page.table(
         "All acts on record that concern this case, by time",
-        &[("No.", 6), ("Act", 34), ("By", 22), ("On record", 38)],
+        &[("No.", 5), ("Act", 39), ("By", 19), ("On record", 37)],
         &events.collect::<Vec<_>>(),
     );
 }
 
 fn event(no: u64, e: &Event) -> Vec<Html> {
-    let said = e.details.iter().map(|(name, value)| text(format!("{name}: {value}")));
+    // A verdict is its outcome: that stands in the first line.
+    let title = match e.details.get("outcome") {
+        Some(outcome) => format!("{}: {outcome}", words(&e.act)),
+        None => words(&e.act).to_owned(),
+    };
+    let said = e.details.iter().filter(|(name, _)| **name != "outcome").map(|(name, value)| text(format!("{name}: {value}")));
     let stated = e.stated.map(|at| join([text("stated time "), time(at)])).unwrap_or_default();
     let statement = e.statement.map(|d| digest("statement", &d)).unwrap_or_default();
     let by = if e.by.is_empty() { text("nobody whose key is known here") } else { lines(e.by.iter().map(actor)) };
@@ -215,7 +220,7 @@ fn event(no: u64, e: &Event) -> Vec<Html> {
     } else {
         lines(e.positions.iter().map(position))
     };
-    let act = lines([strong(words(&e.act))].into_iter().chain(said).chain([stated, statement]));
+    let act = lines([strong(title)].into_iter().chain(said).chain([stated, statement]));
     vec![text(no), act, lines([by, signed(e.signed.as_ref())]), on]
 }
 
@@ -311,10 +316,10 @@ fn sources(page: &mut Page, c: &Custody) {
         "Logs, as far as this bundle holds them",
         &[
             ("Node", 20),
-            ("Log", 22),
+            ("Log", 20),
             ("Entries", 9),
-            ("First and last entry", 19),
-            ("Root of its signed head; SHA-256 of its entries", 30),
+            ("First and last entry", 18),
+            ("Root of its signed head; SHA-256 of its entries", 33),
         ],
         &rows.collect::<Vec<_>>(),
     );

@@ -33,9 +33,11 @@ pub(super) fn code(value: impl ToString) -> Html {
     Html(format!("<code>{}</code>", text(value).0))
 }
 
-/// A time, as protocol texts write it.
+/// A time, as protocol texts write it; breaks before the hour if it must.
 pub(super) fn time(at: Timestamp) -> Html {
-    Html(format!("<time>{}</time>", text(at).0))
+    let at = text(at).0;
+    let (day, hour) = at.split_at(at.find('T').map_or(0, |i| i + 1));
+    Html(format!("<time><span>{day}</span><wbr><span>{hour}</span></time>"))
 }
 
 /// The first digits of a digest.
@@ -168,7 +170,7 @@ h2{font-size:14pt;line-height:1.25;margin:8mm 0 2mm;overflow-wrap:anywhere}
 h3{font-size:11.5pt;margin:6mm 0 1.5mm}
 p{margin:0 0 3mm;overflow-wrap:anywhere}
 code{font:0.87em/1.35 "Liberation Mono","DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
-time{white-space:nowrap}
+time span{white-space:nowrap}
 table{width:100%;border-collapse:collapse;table-layout:fixed;margin:0 0 5mm;font-size:9pt;line-height:1.35}
 caption{text-align:left;font-style:italic;padding:0 0 1mm;font-size:9.5pt}
 th,td{text-align:left;vertical-align:top;padding:1.2mm 1.6mm;border-bottom:.5pt solid #777;overflow-wrap:anywhere}
@@ -176,18 +178,19 @@ th{font-weight:700}
 thead th{border-top:1pt solid #000;border-bottom:1pt solid #000}
 tbody tr:last-child>td,tbody tr:last-child>th{border-bottom:1pt solid #000}
 .facts{font-size:10pt}
+.facts code{font-size:.8em}
 .facts th{width:30%}
 .facts tr:first-child>*{border-top:1pt solid #000}
 .answer{border:2.5pt solid #000;padding:4mm 5mm 2mm;margin:0 0 5mm}
 .word{font-size:26pt;font-weight:700;line-height:1.1;letter-spacing:.04em;margin:0 0 2mm}
 footer{border-top:1pt solid #000;margin-top:8mm;padding-top:2mm;font-size:9pt}
-td time,td code{white-space:normal}
 @page{margin:17mm 15mm 19mm;
 @bottom-left{content:"RUNNING";font:8pt "Liberation Serif",serif}
 @bottom-right{content:"Page " counter(page) " of " counter(pages);font:8pt "Liberation Serif",serif}}
 @media print{
 body{max-width:none;margin:0;padding:0}
-thead{display:table-header-group}
+thead{display:table-header-group;break-inside:avoid;break-after:avoid}
+tbody tr:first-child{break-before:avoid}
 tr,.answer,caption{break-inside:avoid}
 h1,h2,h3,caption{break-after:avoid}
 p{orphans:3;widows:3}
