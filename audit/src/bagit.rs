@@ -4,9 +4,12 @@
 //! sorted by path, two spaces, no percent-encoding (our paths need none), no `fetch.txt`.
 //! `sha256sum -c manifest-sha256.txt` checks a bundle by hand.
 
+use crate::bundle::Place;
+use crate::files::{FILE_MAX, Files, each_chunk};
 use crate::finding::{Class, Finding};
 use escrow_core::Digest;
-use std::collections::BTreeMap;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Name of the bag declaration.
 pub const DECLARATION: &str = "bagit.txt";
@@ -75,17 +78,17 @@ pub fn pack(payload: BTreeMap<String, Vec<u8>>, info: &[u8]) -> BTreeMap<String,
 
 /// Checks the package: every file listed, none extra, every digest right. Yields the digest of
 /// every payload file, which the next layer needs.
-pub(crate) fn check<'f>(files: &'f BTreeMap<String, Vec<u8>>, out: &mut Vec<Finding>) -> BTreeMap<&'f str, Digest> {
+pub(crate) fn check(files: &dyn Files, out: &mut Vec<Finding>) -> BTreeMap<String, Digest> {
     let mut payload = BTreeMap::new();
-    for path in files.keys().filter(|p| !path_allowed(p)) {
-        out.push(Finding::new(
-            Class::Malformed,
-            path,
-            "path",
-            "a path that leaves the bundle or that no bundle may have",
-        ));
+    for (path, size) in files.list() {
+        let mut malformed = |rule, why: String| out.push(Finding::new(Class::Malformed, path, rule, why));
+        if !path_allowed(path) {
+            malformed("path", "a path that leaves the bundle or that no bundle may have".into());
+        } else if size > FILE_MAX && !matches!(Place::of(path), Some(Place::Entries(..))) {
+            malformed("too-large", format!("{size} bytes; only entries may have more than {FILE_MAX}"));
+        }
     }
-    if !files.contains_key(DECLARATION) {
+    if !files.contains(DECLARATION) {
         out.push(Finding::new(
             Class::Malformed,
             DECLARATION,
@@ -98,15 +101,17 @@ pub(crate) fn check<'f>(files: &'f BTreeMap<String, Vec<u8>>, out: &mut Vec<Find
         return payload;
     }
     let tags = |p: &str| [DECLARATION, INFO, MANIFEST].contains(&p);
-    let intact = listing(files, TAG_MANIFEST, tags, out, &mut BTreeMap::new());
+    let mut tag_digests = BTreeMap::new();
+    let intact = listing(files, TAG_MANIFEST, tags, out, &mut tag_digests);
     // Whatever else lies there would be free text, listed or not.
-    let stray = |p: &&String| !tags(p) && !p.starts_with(PAYLOAD) && *p != TAG_MANIFEST;
-    out.extend(files.keys().filter(stray).map(|p| Finding::new(Class::Tampered, p, "unlisted", "no file of a bundle")));
+    let stray = files.list().map(|(p, _)| p).filter(|p| !tags(p) && !p.starts_with(PAYLOAD) && *p != TAG_MANIFEST);
+    out.extend(stray.map(|p| Finding::new(Class::Tampered, p, "unlisted", "no file of a bundle")));
     // What an altered manifest says about other files is not worth reporting.
-    if !intact.contains(&MANIFEST) {
+    if !intact.contains(MANIFEST) {
         return payload;
     }
-    if files.get(DECLARATION).map(Vec::as_slice) != Some(DECLARATION_TEXT.as_bytes()) && intact.contains(&DECLARATION) {
+    let declared = tag_digests.get(DECLARATION) == Some(&Digest::of(DECLARATION_TEXT.as_bytes()));
+    if !declared && intact.contains(DECLARATION) {
         out.push(Finding::new(Class::Malformed, DECLARATION, "not-a-bag", "not the declaration of BagIt 1.0 in UTF-8"));
     }
     listing(files, MANIFEST, |p| p.starts_with(PAYLOAD), out, &mut payload);
@@ -114,36 +119,49 @@ pub(crate) fn check<'f>(files: &'f BTreeMap<String, Vec<u8>>, out: &mut Vec<Find
 }
 
 /// Compares one manifest with the files it should list; names the files that are as listed.
-fn listing<'f>(
-    files: &'f BTreeMap<String, Vec<u8>>,
+fn listing(
+    files: &dyn Files,
     name: &str,
     covers: impl Fn(&str) -> bool,
     out: &mut Vec<Finding>,
-    digests: &mut BTreeMap<&'f str, Digest>,
-) -> Vec<&'f str> {
-    let mut intact = Vec::new();
-    let Some(bytes) = files.get(name) else {
-        out.push(Finding::new(Class::Malformed, name, "manifest", format!("there is no {name}")));
-        return intact;
+    digests: &mut BTreeMap<String, Digest>,
+) -> BTreeSet<String> {
+    let mut intact = BTreeSet::new();
+    let malformed = |file: &str, rule: &str, why: String| Finding::new(Class::Malformed, file, rule, why);
+    let bytes = match files.read(name, FILE_MAX) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            out.push(malformed(name, "manifest", format!("there is no {name}")));
+            return intact;
+        }
+        Err(e) => {
+            out.push(malformed(name, "unreadable", e.to_string()));
+            return intact;
+        }
     };
-    let listed = match parse_manifest(bytes, |p| files.contains_key(p)) {
+    let listed = match parse_manifest(&bytes, |p| files.contains(p)) {
         Ok(listed) => listed,
         Err(why) => {
-            out.push(Finding::new(Class::Malformed, name, "manifest", why));
+            out.push(malformed(name, "manifest", why));
             return intact;
         }
     };
     for path in listed.keys().filter(|p| !covers(p)) {
-        out.push(Finding::new(Class::Malformed, name, "manifest", format!("lists {path}, which is not its to list")));
+        out.push(malformed(name, "manifest", format!("lists {path}, which is not its to list")));
     }
-    for path in listed.keys().filter(|p| covers(p) && !files.contains_key(**p)) {
+    for path in listed.keys().filter(|p| covers(p) && !files.contains(p)) {
         out.push(Finding::new(Class::Tampered, *path, "missing", format!("listed in {name} and not there")));
     }
-    for (path, bytes) in files.iter().filter(|(p, _)| covers(p)) {
-        let digest = Digest::of(bytes);
-        digests.insert(path, digest);
-        match listed.get(path.as_str()) {
-            Some(d) if *d == digest => intact.push(path.as_str()),
+    for (path, _) in files.list().filter(|(p, _)| covers(p)) {
+        let mut hash = Sha256::new();
+        if let Err(e) = each_chunk(files, path, |chunk| hash.update(chunk)) {
+            out.push(malformed(path, "unreadable", e.to_string()));
+            continue;
+        }
+        let digest = Digest(hash.finalize().into());
+        digests.insert(path.to_owned(), digest);
+        match listed.get(path) {
+            Some(d) if *d == digest => drop(intact.insert(path.to_owned())),
             Some(d) => {
                 let detail = format!("has SHA-256 {digest}, {name} says {d}");
                 out.push(Finding::new(Class::Tampered, path, "digest", detail));

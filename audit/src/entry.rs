@@ -14,12 +14,18 @@
 //! of zero as its only numbers and ASCII member names, sorted. So there is exactly one
 //! encoding of an entry, and a leaf hash names one meaning.
 
+mod chain;
+mod scan;
+
+pub use chain::{Chain, ChainError, ChainRule};
+pub use scan::Scanned;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
     note,
-    tree::{self, CompactRange, Hash},
+    tree::{self, Hash},
 };
 
 /// Longest entry, in bytes.
@@ -239,127 +245,6 @@ fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), Entr
         }
     }
     Ok(())
-}
-
-/// A rule of the chain that an entry broke.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChainRule {
-    /// The bytes are not an entry.
-    #[error(transparent)]
-    Entry(#[from] EntryError),
-    /// The entry names another log.
-    #[error("entry belongs to the log {0}")]
-    Log(String),
-    /// The entry's own number is not its position.
-    #[error("entry numbers itself {0}")]
-    Seq(u64),
-    /// `prev` is not the leaf hash of the entry before.
-    #[error("entry does not follow the one before")]
-    Prev,
-    /// The time is before that of the entry before.
-    #[error("time runs backwards")]
-    Time,
-}
-
-/// Where and how a chain breaks.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("entry {seq}: {rule}")]
-pub struct ChainError {
-    /// Position of the offending entry.
-    pub seq: u64,
-    /// The rule it broke.
-    #[source]
-    pub rule: ChainRule,
-}
-
-/// Checks a log entry by entry, in O(log n) memory, and yields its root.
-///
-/// The chain is never a substitute for a tree proof: compare [`Chain::size`] and
-/// [`Chain::root`] with a verified checkpoint.
-#[derive(Debug, Clone)]
-pub struct Chain {
-    log: String,
-    head: Hash,
-    ts: u64,
-    range: CompactRange,
-}
-
-impl Chain {
-    /// The empty log `origin`.
-    #[must_use]
-    pub fn new(origin: &str) -> Self {
-        let range = CompactRange::new();
-        Self { log: origin.to_owned(), head: NO_PREV, ts: 0, range }
-    }
-
-    /// Takes the next entry's bytes; on error the chain stays as it was.
-    ///
-    /// # Errors
-    /// [`ChainError`] with the position and the first rule broken, in the order of
-    /// [`ChainRule`].
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Entry, ChainError> {
-        let entry = self.check(bytes).map_err(|rule| ChainError { seq: self.size(), rule })?;
-        self.head = leaf_hash(bytes);
-        self.ts = entry.ts;
-        self.range.push(self.head);
-        Ok(entry)
-    }
-
-    fn check(&self, bytes: &[u8]) -> Result<Entry, ChainRule> {
-        let entry = Entry::decode(bytes)?;
-        if entry.log != self.log {
-            return Err(ChainRule::Log(entry.log));
-        }
-        if entry.seq != self.size() {
-            return Err(ChainRule::Seq(entry.seq));
-        }
-        if entry.prev != self.head {
-            return Err(ChainRule::Prev);
-        }
-        if entry.ts < self.ts {
-            return Err(ChainRule::Time);
-        }
-        Ok(entry)
-    }
-
-    /// The entry that comes next: its number, `prev` and log filled in, its time `now` (in
-    /// milliseconds) or that of the entry before, if that is later.
-    #[must_use]
-    pub fn draft(&self, now: u64, kind: &str, statement: Option<StatementRef>, body: Map<String, Value>) -> Entry {
-        let (log, kind) = (self.log.clone(), kind.to_owned());
-        let (seq, ts, prev) = (self.size(), now.max(self.ts), self.head);
-        Entry { log, seq, ts, prev, kind, statement, body }
-    }
-
-    /// The origin of the log.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.log
-    }
-
-    /// Number of entries so far.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.range.size()
-    }
-
-    /// RFC 6962 root over them.
-    #[must_use]
-    pub fn root(&self) -> Hash {
-        self.range.root()
-    }
-
-    /// Leaf hash of the newest entry, or [`NO_PREV`].
-    #[must_use]
-    pub fn head(&self) -> Hash {
-        self.head
-    }
-
-    /// Time of the newest entry in milliseconds since 1970, 0 if there is none.
-    #[must_use]
-    pub fn ts(&self) -> u64 {
-        self.ts
-    }
 }
 
 #[cfg(test)]

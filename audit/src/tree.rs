@@ -27,7 +27,12 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
 /// Hash of an inner node: SHA-256(0x01 || left || right) (RFC 6962 section 2.1).
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    Digest::of(&[&[0x01][..], left, right].concat()).0
+    let mut bytes = [0x01; 65];
+    let (_, hashes) = bytes.split_at_mut(1);
+    for (to, from) in hashes.iter_mut().zip(left.iter().chain(right)) {
+        *to = *from;
+    }
+    Digest::of(&bytes).0
 }
 
 /// Why a proof does not prove what it claims.
@@ -110,23 +115,10 @@ impl Tree {
     /// first (RFC 6962 section 2.1.1). `None` unless `index < size <= self.size()`.
     #[must_use]
     pub fn inclusion_proof(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
-        if index >= size || size > self.size() {
+        if size > self.size() {
             return None;
         }
-        let (mut low, mut high) = (0, size);
-        let mut proof = Vec::new();
-        while high - low > 1 {
-            let middle = low + split(high - low);
-            if index < middle {
-                proof.push(self.range(middle, high)?);
-                high = middle;
-            } else {
-                proof.push(self.range(low, middle)?);
-                low = middle;
-            }
-        }
-        proof.reverse();
-        Some(proof)
+        inclusion_ranges(index, size)?.into_iter().map(|(low, high)| self.range(low, high)).collect()
     }
 
     /// Proof that the first `old` leaves are a prefix of the first `new` ones (RFC 6962
@@ -134,30 +126,10 @@ impl Tree {
     /// `None` unless `old <= new <= self.size()`.
     #[must_use]
     pub fn consistency_proof(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
-        if old > new || new > self.size() {
+        if new > self.size() {
             return None;
         }
-        if old == 0 || old == new {
-            return Some(Vec::new());
-        }
-        let (mut low, mut high) = (0, new);
-        let mut proof = Vec::new();
-        while high != old {
-            let middle = low + split(high - low);
-            if old <= middle {
-                proof.push(self.range(middle, high)?);
-                high = middle;
-            } else {
-                proof.push(self.range(low, middle)?);
-                low = middle;
-            }
-        }
-        // If the old tree is one complete subtree, the verifier already has its root.
-        if low != 0 {
-            proof.push(self.range(low, high)?);
-        }
-        proof.reverse();
-        Some(proof)
+        consistency_ranges(old, new)?.into_iter().map(|(low, high)| self.range(low, high)).collect()
     }
 
     /// Hash over the leaves `low..high`, where `low` is a boundary of the RFC's own splits.
@@ -183,6 +155,91 @@ impl FromIterator<Hash> for Tree {
             tree.append(leaf);
         }
         tree
+    }
+}
+
+/// The leaves under each hash of an inclusion proof, as `(low, high)` in the proof's order: for whoever
+/// streams a log past instead of keeping its tree. `None` unless `index < size`.
+#[must_use]
+pub fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<(u64, u64)>> {
+    if index >= size {
+        return None;
+    }
+    let (mut low, mut high) = (0, size);
+    let mut ranges = Vec::new();
+    while high - low > 1 {
+        let middle = low + split(high - low);
+        if index < middle {
+            ranges.push((middle, high));
+            high = middle;
+        } else {
+            ranges.push((low, middle));
+            low = middle;
+        }
+    }
+    ranges.reverse();
+    Some(ranges)
+}
+
+/// The same for a consistency proof. `None` unless `old <= new`.
+#[must_use]
+pub fn consistency_ranges(old: u64, new: u64) -> Option<Vec<(u64, u64)>> {
+    if old > new {
+        return None;
+    }
+    if old == 0 || old == new {
+        return Some(Vec::new());
+    }
+    let (mut low, mut high) = (0, new);
+    let mut ranges = Vec::new();
+    while high != old {
+        let middle = low + split(high - low);
+        if old <= middle {
+            ranges.push((middle, high));
+            high = middle;
+        } else {
+            ranges.push((low, middle));
+            low = middle;
+        }
+    }
+    // If the old tree is one complete subtree, the verifier already has its root.
+    if low != 0 {
+        ranges.push((low, high));
+    }
+    ranges.reverse();
+    Some(ranges)
+}
+
+/// Hashes over given ranges of leaves, out of one pass over them in order.
+#[derive(Debug, Clone)]
+pub struct RangeHashes {
+    ranges: Vec<(u64, u64, CompactRange)>,
+    next: u64,
+}
+
+impl RangeHashes {
+    /// Nothing passed yet; ranges as [`inclusion_ranges`] and [`consistency_ranges`] give them.
+    #[must_use]
+    pub fn new(ranges: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let ranges = ranges.into_iter().map(|(low, high)| (low, high, CompactRange::new())).collect();
+        Self { ranges, next: 0 }
+    }
+
+    /// Takes the next leaf's hash.
+    pub fn push(&mut self, leaf: Hash) {
+        for (low, high, range) in &mut self.ranges {
+            if (*low..*high).contains(&self.next) {
+                range.push(leaf);
+            }
+        }
+        self.next += 1;
+    }
+
+    /// The hashes, in the order of the ranges; none if not all leaves came past.
+    #[must_use]
+    pub fn finish(self) -> Option<Vec<Hash>> {
+        let whole = |(low, high, range): (u64, u64, CompactRange)| (range.size() == high - low).then(|| range.root());
+        self.ranges.into_iter().map(whole).collect()
     }
 }
 

@@ -65,10 +65,10 @@ fn violation_a_log_that_goes_on_from_another_history() {
     let m = moved(&Lies { root: Some(Digest([7; 32])), ..Lies::default() });
     let mut m = released(m);
     expect(&verify(&m.c.full(), &m.genesis), Class::Violation, &["continued"]);
-    // From nothing at all, under a second log.
+    // From nothing at all: then nothing excuses the permit that seat 1 relied on and seat 3 does not have.
     m = moved(&Lies { silent: true, ..Lies::default() });
     m.c.settle();
-    expect(&verify(&m.c.full(), &m.genesis), Class::Violation, &["continued"]);
+    expect(&verify(&m.c.full(), &m.genesis), Class::Violation, &["continued", "verdict-unlogged"]);
 }
 
 #[test]

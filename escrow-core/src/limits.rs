@@ -50,5 +50,7 @@ pub const RESTRICTION_PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub const CONSENTS_PER_ASK: usize = ITEMS_PER_REQUEST;
 /// Withdrawals by one subject of consents that a node does not know yet.
 pub const EARLY_WITHDRAWALS_MAX: usize = 64;
+/// An idle log is cosigned again after this time, seconds.
+pub const HEARTBEAT_S: u64 = 600;
 /// Body of any HTTP request, bytes.
 pub const HTTP_BODY_MAX: usize = 4 * 1024 * 1024;

@@ -29,7 +29,7 @@ pub(crate) fn signed(own: &Seat, note: &str) -> Option<VerifiedCheckpoint> {
     Checkpoint::verify(note.as_bytes(), &own.log_origin, &log_verifier(own).ok()?).ok()
 }
 
-/// Why the node stops, and the way out.
+/// Why the node stops.
 pub(crate) fn reason(who: Option<SeatIndex>, head: &VerifiedCheckpoint, size: u64) -> String {
     let who = who.map_or_else(|| "another node".to_owned(), |seat| format!("seat {seat}"));
     let what = if head.size() > size {
@@ -39,9 +39,7 @@ pub(crate) fn reason(who: Option<SeatIndex>, head: &VerifiedCheckpoint, size: u6
     };
     format!(
         "{who} holds a head of size {} that this log's own key signed and that is not on this log of {size} entries: \
-         {what}. Nothing is signed here any more. The way out: stop every copy but this one, stop this one, run \
-         `escrow-node new-log`, and give its seat.json to the administrators, whose next charter gives this seat a new \
-         log origin (docs/protocol.md, section 18.1)",
+         {what}. Nothing is signed here any more",
         head.size()
     )
 }

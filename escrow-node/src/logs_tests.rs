@@ -80,7 +80,7 @@ async fn a_seat_that_is_behind_says_so_at_once_signs_nothing_and_prepares_one_lo
     let text = seen_elsewhere(&f, &own, 50);
     let opened = open(&f.config()).unwrap();
     let State::Rollback(reason) = opened.node.state() else { panic!("{:?}", opened.node.state()) };
-    assert!(reason.contains("size 50") && reason.contains("new-log"), "{reason}");
+    assert!(reason.contains("size 50") && reason.contains("own key"), "{reason}");
     opened.node.set_state(State::Ready);
     assert!(matches!(opened.node.state(), State::Rollback(_)), "nothing leads out of it");
     // The writer has taken up work, and has signed no head.

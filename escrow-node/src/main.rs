@@ -30,6 +30,10 @@ struct Args {
     /// Configuration file.
     #[arg(long, short, default_value = "/etc/escrow-node/escrow-node.toml")]
     config: PathBuf,
+    /// File of the passphrase, instead of the one that the configuration names: for a credential
+    /// whose path only the service manager knows.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -134,7 +138,11 @@ fn main() -> ExitCode {
     if let Err(e) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
         eprintln!("escrow-node: core dumps cannot be switched off: {e}");
     }
-    match Config::load(&args.config).map_err(NodeError::from).and_then(|config| run(config, args.command)) {
+    let config = Config::load(&args.config).map(|mut config| {
+        config.passphrase_file = args.passphrase_file.unwrap_or(config.passphrase_file);
+        config
+    });
+    match config.map_err(NodeError::from).and_then(|config| run(config, args.command)) {
         Ok(code) => code,
         Err(e) => {
             eprintln!("escrow-node: {e}");

@@ -17,7 +17,8 @@ pub enum State {
     Degraded(Vec<Trouble>),
     /// The node waits for its operator's decision on a charter: it logs and witnesses, and permits nothing.
     Frozen(Frozen),
-    /// A peer cosigned a newer log than this one: a restored backup. Signs nothing.
+    /// A peer holds a head that this log's key signed and that is not on it: a restored backup, or a second
+    /// copy. Signs nothing.
     Rollback(String),
     /// An I/O error; the process ends.
     Poisoned(String),
@@ -131,8 +132,9 @@ impl State {
                 "the administrators sign a later version that voids one of them; accept that one, and start the node again"
             }
             Self::Rollback(_) => {
-                "put the newest database back if it still exists; otherwise stop the node and run escrow-node new-log, \
-                 which begins a log of a new origin for the administrators' next charter"
+                "put the newest database back if it still exists; otherwise stop every copy of this node, run \
+                 escrow-node new-log on one, and give its seat.json to the administrators, whose next charter gives this \
+                 seat a new log origin (docs/protocol.md, section 18.1)"
             }
             Self::Poisoned(_) => {
                 "mend the cause (disk, database files), then start the node again; it recovers what was acknowledged"

@@ -6,7 +6,7 @@ use escrow_core::label::{Labelled, labels};
 use escrow_core::random;
 use std::fmt;
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -46,8 +46,7 @@ pub struct PassphraseFile(pub PathBuf);
 impl UnlockProvider for PassphraseFile {
     fn unlock(&self, salt: &[u8; 16]) -> Result<StorageKey, UnlockError> {
         let fail = |e| UnlockError::File(self.0.clone(), e);
-        let mode = std::fs::metadata(&self.0).map_err(fail)?.permissions().mode();
-        if mode & 0o077 != 0 {
+        if exposed(&std::fs::metadata(&self.0).map_err(fail)?) {
             return Err(UnlockError::Permissions(self.0.clone()));
         }
         let text = Zeroizing::new(std::fs::read_to_string(&self.0).map_err(fail)?);
@@ -63,6 +62,14 @@ impl UnlockProvider for PassphraseFile {
             .map_err(stretch)?;
         Ok(StorageKey(key))
     }
+}
+
+/// True if others than its owner may read the file. A credential of systemd is root's file with mode
+/// 0440: its group bits are the mask of an access list that names the service's user alone
+/// (systemd.exec(5), `LoadCredential=`), so group bits of root's group do not count.
+fn exposed(file: &std::fs::Metadata) -> bool {
+    let others = if file.uid() == 0 && file.gid() == 0 { 0o037 } else { 0o077 };
+    file.mode() & others != 0
 }
 
 /// Seals small files. Wiped on drop, never printed.
@@ -143,3 +150,31 @@ pub fn sync_dir(path: &Path) -> Result<(), UnlockError> {
 
 /// Label of the seat's key file.
 pub(crate) const SEALED_FILE: &str = labels::SEALED_FILE;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_passphrase_that_others_may_read_is_refused_and_a_credential_of_systemd_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("passphrase");
+        std::fs::write(&path, "sixteen characters or more\n").unwrap();
+        let with = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            PassphraseFile(path.clone()).unlock(&[1; 16])
+        };
+        assert!(with(0o400).is_ok() && with(0o600).is_ok());
+        for mode in [0o404, 0o460, 0o410, 0o644] {
+            assert!(matches!(with(mode), Err(UnlockError::Permissions(_))), "{mode:o}");
+        }
+        let meta = std::fs::metadata(&path).unwrap();
+        // Whose file it is decides about the group's bit; a test run as root can be both.
+        if meta.uid() == 0 && meta.gid() == 0 {
+            assert!(with(0o440).is_ok(), "a credential of systemd");
+            std::os::unix::fs::chown(&path, None, Some(1)).unwrap();
+        }
+        assert!(matches!(with(0o440), Err(UnlockError::Permissions(_))), "a group that has members");
+    }
+}

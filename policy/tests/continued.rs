@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "little of it is needed here")]
 mod common;
 
-use common::{Node, genesis};
+use common::Node;
 use escrow_core::{Digest, SeatIndex};
 use escrow_policy::{Event, Facts};
 
@@ -18,7 +18,7 @@ fn on(seat: SeatIndex, size: u64) -> Event {
 
 #[test]
 fn a_later_log_goes_on_exactly_where_the_one_before_ends() {
-    let mut node = Node::new(&genesis());
+    let (mut node, _) = Node::with(|_| {});
     node.record(None, Event::Ready { peers: vec![] }).unwrap();
     let (own, size) = (node.facts.seat().unwrap(), node.facts.size());
     let before = format!("{:?}", node.facts);
@@ -36,9 +36,10 @@ fn a_later_log_goes_on_exactly_where_the_one_before_ends() {
 
 #[test]
 fn of_a_seat_that_lost_everything_the_genesis_comes_next() {
-    let mut node = Node { facts: Facts::new(), ..Node::new(&genesis()) };
+    let (node, genesis) = Node::with(|_| {});
+    let mut node = Node { facts: Facts::new(), ..node };
     assert!(node.record(None, on(seat(1), 3)).is_err(), "there is nothing to go on from");
     node.record(None, on(seat(1), 0)).unwrap();
-    node.record(Some(&genesis()), Event::Genesis { seat: seat(1) }).unwrap();
+    node.record(Some(&genesis), Event::Genesis { seat: seat(1) }).unwrap();
     assert_eq!(node.facts.seat(), Some(seat(1)));
 }

@@ -101,7 +101,7 @@ fn last_lines(escrow: &Escrow, n: u8) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn yesterdays_copy_is_found_out_and_signs_nothing() {
+async fn case_25_all_files_of_yesterday_restored_together_are_found_out_and_sign_nothing() {
     let mut escrow = Escrow::start().await;
     let subject = escrow.subject("maria").await;
     escrow.deposit(&subject, vec![(escrow.about(&subject, "t", 0), ThreadKey::generate())]).await;

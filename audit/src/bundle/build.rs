@@ -5,7 +5,7 @@ use super::{INDEX, Index, LogRef, Names, README, SCHEMA, Variant};
 use super::{attachment_path, charter_path, checkpoint_path, entries_path, statement_path, view_path};
 use crate::bagit;
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::entry::{Entry, EntryError};
+use crate::entry::{EntryError, Scanned};
 use crate::note::{Note, NoteError, VerifierKey};
 use crate::report;
 use crate::seat::{self, log_number};
@@ -119,10 +119,10 @@ impl BundleBuilder {
         let mut newest = Timestamp::EPOCH;
         for (at, bytes) in entries.iter().enumerate() {
             // An entry that decodes is JSON without raw newlines.
-            let entry = Entry::decode(bytes).map_err(|e| BuildError::Entry(at, e))?;
+            let entry = Scanned::read(bytes).map_err(|e| BuildError::Entry(at, e))?;
             newest = newest.max(Timestamp::from_millis(i64::try_from(entry.ts).unwrap_or(i64::MAX)));
-            let names = Names::of(&entry);
-            self.named.envelopes.extend(entry.statement.map(|s| Digest(s.env)));
+            let names = Names::of(entry.kind, entry.body);
+            self.named.envelopes.extend(entry.statement().map(|s| Digest(s.env)));
             self.named.statements.extend(names.statements);
             self.named.attachments.extend(names.notes);
         }

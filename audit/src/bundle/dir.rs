@@ -1,6 +1,8 @@
-//! A bundle as a folder: read with bounds, written without overwriting.
+//! A bundle as a folder: read with bounds or file by file, written without overwriting.
 
+use super::Place;
 use crate::bagit;
+use crate::files::{FILE_MAX, Files};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -8,8 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// Most files in a bundle.
 pub const FILES_MAX: usize = 200_000;
-/// Largest file, bytes.
-pub const FILE_MAX: u64 = 64 * 1024 * 1024;
 /// Deepest folder below the bundle's own.
 const DEPTH_MAX: usize = 4;
 
@@ -41,37 +41,22 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads a folder. Nothing outside it is ever opened: links are refused, not followed.
+    /// Reads a folder into memory, entries of any length included; see [`Folder`] for whatever only
+    /// verifies. Nothing outside it is ever opened: links are refused, not followed.
     ///
     /// # Errors
     /// [`BundleError`]; report it as MALFORMED ([`crate::finding::Report::unreadable`]).
     pub fn read_dir(root: &Path) -> Result<Self, BundleError> {
+        let folder = Folder::open(root)?;
         let mut bundle = Self::default();
-        let mut folders = vec![(root.to_owned(), String::new(), 0)];
-        while let Some((folder, prefix, depth)) = folders.pop() {
-            let io = |e| BundleError::Io(folder.clone(), e);
-            for item in fs::read_dir(&folder).map_err(io)? {
-                let item = item.map_err(io)?;
-                let at = item.path();
-                let name = item.file_name();
-                let name = name.to_str().ok_or_else(|| BundleError::Path(at.clone()))?;
-                let path = format!("{prefix}{name}");
-                if !bagit::path_allowed(&path) || depth > DEPTH_MAX {
-                    return Err(BundleError::Path(at));
-                }
-                // Of the name itself, not of what a link points to.
-                let kind = item.file_type().map_err(io)?;
-                if kind.is_dir() {
-                    folders.push((at, format!("{path}/"), depth + 1));
-                } else if kind.is_file() {
-                    if bundle.files.len() >= FILES_MAX {
-                        return Err(BundleError::TooMany);
-                    }
-                    bundle.files.insert(path, read_bounded(&at)?);
-                } else {
-                    return Err(BundleError::NotPlain(at));
-                }
-            }
+        for (path, size) in folder.list() {
+            let entries = matches!(Place::of(path), Some(Place::Entries(..)));
+            let max = if entries { size } else { FILE_MAX };
+            let bytes = folder.read(path, max).map_err(|e| match e.kind() {
+                io::ErrorKind::FileTooLarge => BundleError::TooLarge(root.join(path)),
+                _ => BundleError::Io(root.join(path), e),
+            })?;
+            bundle.files.insert(path.to_owned(), bytes.unwrap_or_default());
         }
         Ok(bundle)
     }
@@ -98,13 +83,66 @@ impl Bundle {
     }
 }
 
-/// Reads at most [`FILE_MAX`] bytes, whatever the size that the file system claims.
-fn read_bounded(at: &Path) -> Result<Vec<u8>, BundleError> {
-    let io = |e| BundleError::Io(at.to_owned(), e);
-    let mut bytes = Vec::new();
-    fs::File::open(at).map_err(io)?.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > FILE_MAX {
-        return Err(BundleError::TooLarge(at.to_owned()));
+/// A bundle's folder, read file by file as often as needed, none of it kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    root: PathBuf,
+    sizes: BTreeMap<String, u64>,
+}
+
+impl Folder {
+    /// Lists a folder. Links are refused, not followed.
+    ///
+    /// # Errors
+    /// [`BundleError`]; report it as MALFORMED ([`crate::finding::Report::unreadable`]).
+    pub fn open(root: &Path) -> Result<Self, BundleError> {
+        let mut sizes = BTreeMap::new();
+        let mut folders = vec![(root.to_owned(), String::new(), 0)];
+        while let Some((folder, prefix, depth)) = folders.pop() {
+            let io = |e| BundleError::Io(folder.clone(), e);
+            for item in fs::read_dir(&folder).map_err(io)? {
+                let item = item.map_err(io)?;
+                let at = item.path();
+                let name = item.file_name();
+                let name = name.to_str().ok_or_else(|| BundleError::Path(at.clone()))?;
+                let path = format!("{prefix}{name}");
+                if !bagit::path_allowed(&path) || depth > DEPTH_MAX {
+                    return Err(BundleError::Path(at));
+                }
+                // Of the name itself, not of what a link points to.
+                let kind = item.file_type().map_err(io)?;
+                if kind.is_dir() {
+                    folders.push((at, format!("{path}/"), depth + 1));
+                } else if kind.is_file() {
+                    if sizes.len() >= FILES_MAX {
+                        return Err(BundleError::TooMany);
+                    }
+                    sizes.insert(path, item.metadata().map_err(io)?.len());
+                } else {
+                    return Err(BundleError::NotPlain(at));
+                }
+            }
+        }
+        Ok(Self { root: root.to_owned(), sizes })
     }
-    Ok(bytes)
+}
+
+impl Files for Folder {
+    fn list(&self) -> Box<dyn Iterator<Item = (&str, u64)> + '_> {
+        Box::new(self.sizes.iter().map(|(path, size)| (path.as_str(), *size)))
+    }
+
+    fn size(&self, path: &str) -> Option<u64> {
+        self.sizes.get(path).copied()
+    }
+
+    fn open(&self, path: &str) -> io::Result<Box<dyn io::Read + '_>> {
+        let size = self.size(path).ok_or(io::ErrorKind::NotFound)?;
+        let at = self.root.join(path);
+        if !fs::symlink_metadata(&at)?.is_file() {
+            return Err(io::Error::other("not a plain file any more"));
+        }
+        // What grows while it is read is not read for ever; the digest says that it changed.
+        Ok(Box::new(fs::File::open(at)?.take(size.saturating_add(1))))
+    }
 }

@@ -22,8 +22,10 @@ mod build;
 mod dir;
 mod names;
 
+pub use crate::files::FILE_MAX;
+use crate::files::Files;
 pub use build::{BuildError, BundleBuilder, Meta};
-pub use dir::{Bundle, BundleError, FILE_MAX, FILES_MAX};
+pub use dir::{Bundle, BundleError, FILES_MAX, Folder};
 pub(crate) use names::Names;
 
 use escrow_core::strict::{self, StrictError};
@@ -219,8 +221,8 @@ impl Index {
 /// The digest that names a bundle: SHA-256 of its tag manifest, which binds every other file. None if
 /// there is no such file.
 #[must_use]
-pub fn digest(files: &BTreeMap<String, Vec<u8>>) -> Option<Digest> {
-    files.get(crate::bagit::TAG_MANIFEST).map(|bytes| Digest::of(bytes))
+pub fn digest(files: &dyn Files) -> Option<Digest> {
+    files.read(crate::bagit::TAG_MANIFEST, FILE_MAX).ok().flatten().map(|bytes| Digest::of(&bytes))
 }
 
 /// Path of the entries of a seat's log of that number.

@@ -1,9 +1,7 @@
 //! What log entries name, for whoever packs it and for whoever checks that it is all there.
 
-use crate::entry::Entry;
 use escrow_core::Digest;
 use escrow_policy::Event;
-use serde_json::Value;
 
 /// What one entry names beside the statement it records.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,12 +13,12 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Reads the body. One that is no event names nothing: the fold says what it thinks of it.
-    pub(crate) fn of(entry: &Entry) -> Self {
-        if !entry.kind.starts_with("release.") && entry.kind != "misbehaviour" {
+    /// Reads the body of an entry of that type. One that is no event names nothing: the fold says what it thinks of it.
+    pub(crate) fn of(kind: &str, body: &[u8]) -> Self {
+        if !kind.starts_with("release.") && kind != "misbehaviour" {
             return Self::default();
         }
-        match serde_json::from_value(Value::Object(entry.body.clone())) {
+        match serde_json::from_slice(body) {
             Ok(Event::Authorized { permits, answers, .. }) => {
                 Self { statements: [permits, answers].concat(), notes: vec![] }
             }

@@ -4,10 +4,10 @@
 //! It describes the system, names hashes and log positions, and says what a program checked and what it
 //! answered. It claims nothing else: who declares, why they are qualified, date and signature are blank.
 
-use super::Source;
 use super::custody::{Actor, Custody};
 use super::verification::{Made, meaning};
 use crate::bundle::{Index, Variant};
+use crate::files::Files;
 use crate::finding::Report;
 
 /// The draft that a bundle carries. It cannot name the bundle's own digest, nor what a check of the bundle
@@ -21,7 +21,7 @@ pub(super) fn draft(custody: &Custody, index: &Index) -> String {
 
 /// The draft with the digest of the bundle and the answer of the verification that was just made.
 #[must_use]
-pub fn filled(source: &dyn Source, index: &Index, report: &Report, made: Made<'_>) -> String {
+pub fn filled(source: &dyn Files, index: &Index, report: &Report, made: Made<'_>) -> String {
     let mut checked = format!(
         "The program {tool} read the bundle without a network and checked it against the SHA-256 digest of the first charter,\n\n\
          \x20   {charter}\n\n\

@@ -1,14 +1,15 @@
 //! The charters of a payload that chain from its genesis, for names and keys.
 
-use super::Source;
+use super::small;
 use crate::bundle::{Index, charter_path};
+use crate::files::Files;
 use escrow_core::Envelope;
 use escrow_policy::charter::{VerifiedCharter, verify_genesis, verify_successor};
 
 /// Verified versions with their envelopes, ascending by version, both branches of a fork. One that does not
 /// hold is left out.
-pub(super) fn verified(source: &dyn Source, index: &Index) -> Vec<(VerifiedCharter, Envelope)> {
-    let files = (1..).map_while(|at| source.file(&charter_path(at)));
+pub(super) fn verified(source: &dyn Files, index: &Index) -> Vec<(VerifiedCharter, Envelope)> {
+    let files = (1..).map_while(|at| small(source, &charter_path(at)));
     let mut waiting: Vec<Envelope> = files.filter_map(|bytes| Envelope::parse(&bytes).ok()).collect();
     let mut out: Vec<(VerifiedCharter, Envelope)> = Vec::new();
     loop {

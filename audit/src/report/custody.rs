@@ -4,8 +4,9 @@
 //! allowed is what the verifier answers; the report is no substitute for it, and says so.
 
 use super::trace::trace;
-use super::{Source, VERSION, custody_page};
+use super::{VERSION, custody_page};
 use crate::bundle::Index;
+use crate::files::Files;
 use escrow_core::charter::Basis;
 use escrow_core::consent::Authority;
 use escrow_core::{Code, Digest, ItemId, Kind, MatterId, Nonce, Org, PersonId, Role, SeatIndex, Timestamp, Token};
@@ -321,7 +322,7 @@ pub struct LogExtent {
 impl Custody {
     /// The report about the requests that the index names, from what the payload says.
     #[must_use]
-    pub fn of(source: &dyn Source, index: &Index) -> Self {
+    pub fn of(source: &dyn Files, index: &Index) -> Self {
         trace(source, index)
     }
 

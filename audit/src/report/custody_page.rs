@@ -211,7 +211,8 @@ fn event(no: u64, e: &Event) -> Vec<Html> {
         Some(outcome) => format!("{}: {outcome}", words(&e.act)),
         None => words(&e.act).to_owned(),
     };
-    let said = e.details.iter().filter(|(name, _)| **name != "outcome").map(|(name, value)| text(format!("{name}: {value}")));
+    let said =
+        e.details.iter().filter(|(name, _)| **name != "outcome").map(|(name, value)| text(format!("{name}: {value}")));
     let stated = e.stated.map(|at| join([text("stated time "), time(at)])).unwrap_or_default();
     let statement = e.statement.map(|d| digest("statement", &d)).unwrap_or_default();
     let by = if e.by.is_empty() { text("nobody whose key is known here") } else { lines(e.by.iter().map(actor)) };

@@ -21,7 +21,9 @@ pub mod verification;
 mod who;
 
 use crate::bundle::{Index, Variant};
-use std::borrow::Cow;
+use crate::entry::MAX_ENTRY_LEN;
+use crate::files::{Files, Lines};
+use escrow_core::limits::ENVELOPE_MAX;
 use std::collections::BTreeMap;
 
 /// Version of all files in `data/report/`, and schema of `custody.json`.
@@ -35,30 +37,24 @@ pub const COUNTS: &str = "data/report/counts.csv";
 /// Path of the draft certificate.
 pub const CERTIFICATE: &str = "data/report/certificate-902.md";
 
-/// The payload of a bundle that reports are made from. Nothing is believed of it.
-pub trait Source {
-    /// The bytes of a small file (index, charter, statement, note); none if it is not there.
-    fn file(&self, path: &str) -> Option<Cow<'_, [u8]>>;
-
-    /// Hands over the lines of a file one by one, without their newline; none if it is not there.
-    fn lines(&self, path: &str, each: &mut dyn FnMut(&[u8]));
+/// The bytes of a small file (charter, statement, note); none if it is not there or cannot be read.
+fn small(files: &dyn Files, path: &str) -> Option<Vec<u8>> {
+    files.read(path, ENVELOPE_MAX as u64).ok().flatten()
 }
 
-impl Source for BTreeMap<String, Vec<u8>> {
-    fn file(&self, path: &str) -> Option<Cow<'_, [u8]>> {
-        self.get(path).map(|b| Cow::Borrowed(b.as_slice()))
-    }
-
-    fn lines(&self, path: &str, each: &mut dyn FnMut(&[u8])) {
-        let bytes = self.get(path).map(Vec::as_slice).unwrap_or_default();
-        bytes.strip_suffix(b"\n").into_iter().flat_map(|b| b.split(|c| *c == b'\n')).for_each(each);
+/// Hands over the lines of a log, up to the first that cannot be read; the verifier names that one.
+fn each_line(files: &dyn Files, path: &str, mut each: impl FnMut(&[u8])) {
+    let Ok(from) = files.open(path) else { return };
+    let mut lines = Lines::new(from, MAX_ENTRY_LEN);
+    while let Ok(Some(line)) = lines.next() {
+        each(line);
     }
 }
 
 /// The report files that follow from the rest of a payload. Without content there is no custody
 /// report: who did what is what such a bundle does not tell.
 #[must_use]
-pub fn files(source: &dyn Source, index: &Index) -> BTreeMap<String, Vec<u8>> {
+pub fn files(source: &dyn Files, index: &Index) -> BTreeMap<String, Vec<u8>> {
     let custody = custody::Custody::of(source, index);
     let mut out = BTreeMap::from([
         (COUNTS.to_owned(), counts::csv(source, index).into_bytes()),

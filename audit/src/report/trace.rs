@@ -3,10 +3,11 @@
 use super::charters;
 use super::custody::*;
 use super::who::Who;
-use super::{Source, acts};
+use super::{acts, each_line, small};
 use crate::bundle::{Index, LogRef, checkpoint_path, entries_path, statement_path};
 use crate::checkpoint::Checkpoint;
-use crate::entry::{Entry, leaf_hash};
+use crate::entry::{Entry, Scanned, leaf_hash};
+use crate::files::Files;
 use crate::note::Note;
 use escrow_core::deal::{Deal, item_id};
 use escrow_core::deposit::Deposit;
@@ -28,7 +29,7 @@ pub(super) struct Line<'l> {
 
 /// Everything known so far.
 pub(super) struct Trace<'s> {
-    pub(super) source: &'s dyn Source,
+    pub(super) source: &'s dyn Files,
     pub(super) index: &'s Index,
     pub(super) who: Who,
     pub(super) out: Custody,
@@ -62,7 +63,7 @@ pub(super) struct Hooks {
     pub(super) callers: Vec<Caller>,
 }
 
-pub(super) fn trace(source: &dyn Source, index: &Index) -> Custody {
+pub(super) fn trace(source: &dyn Files, index: &Index) -> Custody {
     let charters = charters::verified(source, index);
     let mut out = Custody::empty(index);
     out.charters = charters
@@ -102,7 +103,7 @@ pub(super) fn trace(source: &dyn Source, index: &Index) -> Custody {
 
 impl Trace<'_> {
     pub(super) fn statement(&self, envelope: &Digest) -> Option<Envelope> {
-        Envelope::parse(&self.source.file(&statement_path(envelope))?).ok()
+        Envelope::parse(&small(self.source, &statement_path(envelope))?).ok()
     }
 
     /// First reading: the requests, the devices, and the deposits of the items asked for.
@@ -112,11 +113,11 @@ impl Trace<'_> {
         let mut asked: BTreeMap<Digest, Digest> = BTreeMap::new();
         let (mut enrolments, mut deposits) = (BTreeSet::new(), BTreeSet::new());
         for log in &self.index.logs {
-            self.source.lines(&entries_path(log.seat, log.number), &mut |line| {
-                let Ok(entry) = Entry::decode(line) else { return };
-                let Some(s) = entry.statement else { return };
+            each_line(self.source, &entries_path(log.seat, log.number), |line| {
+                let Ok(entry) = Scanned::read(line) else { return };
+                let Some(s) = entry.statement() else { return };
                 let (payload, envelope) = (Digest(s.stmt), Digest(s.env));
-                match entry.kind.as_str() {
+                match entry.kind {
                     "request" | "self-recovery" if wanted.contains(&payload) => {
                         asked.entry(payload).or_insert(envelope);
                     }
@@ -269,21 +270,26 @@ impl Trace<'_> {
         self.left = (ROWS_MAX.checked_div(self.index.logs.len()).unwrap_or(ROWS_MAX)).max(1) as u64;
         let mut left_out = 0u64;
         self.asked = false;
-        source.lines(&entries_path(log.seat, log.number), &mut |line| {
+        each_line(source, &entries_path(log.seat, log.number), |line| {
             hash.update(line);
             hash.update(b"\n");
             let seq = next;
             next = next.saturating_add(1);
-            let Ok(entry) = Entry::decode(line) else { return };
+            let Ok(entry) = Scanned::read(line) else { return };
             let at = Timestamp::from_millis(i64::try_from(entry.ts).unwrap_or(i64::MAX));
             first = first.or(Some(at));
             last = Some(at);
+            // Heads that a node cosigned concern nobody's case, and there are many.
+            if ["witness.cosigned", "node.ready", "refused"].contains(&entry.kind) {
+                return;
+            }
+            let Ok(entry) = entry.entry() else { return };
             let position = Position { at, seat: log.seat, log: log.number, seq, leaf: Digest(leaf_hash(line)) };
             if !acts::entry(self, &Line { entry: &entry, position }) {
                 left_out = left_out.saturating_add(1);
             }
         });
-        let note = source.file(&checkpoint_path(log.seat, log.number));
+        let note = small(source, &checkpoint_path(log.seat, log.number));
         let root = note.and_then(|n| Checkpoint::parse(Note::parse(&n).ok()?.text()).ok()).map(|c| Digest(*c.root()));
         self.out.logs.push(LogExtent {
             node: self.who.node(log.seat),

@@ -1,9 +1,12 @@
 //! Layer 3: every act in a log was allowed when it was done, by the same fold as the node's.
 
-use super::bytes::{Evidence, Log};
+use super::bytes::Evidence;
 use super::continued::{self, Before};
+use super::log::Log;
 use super::{Options, release, verdict};
-use crate::checkpoint::VerifiedCheckpoint;
+use crate::bundle::attachment_path;
+use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
+use crate::entry::Entry;
 use crate::finding::{Class, Finding, ReleaseSummary, Report};
 use crate::record;
 use escrow_core::charter::Charter;
@@ -25,7 +28,6 @@ pub(super) struct Authorised {
 }
 
 /// What one log says, walked from its first entry on.
-#[derive(Debug)]
 pub(super) struct Story<'e> {
     pub(super) evidence: &'e Evidence<'e>,
     pub(super) log: &'e Log,
@@ -45,14 +47,23 @@ pub(super) struct Story<'e> {
     pub(super) ready: Option<u64>,
     /// Position of the last `release.*` entry, which views must reach.
     pub(super) relied_on: Option<u64>,
-    /// Cosigned notes of deliveries that this log's key signed, with their file.
+    /// Cosigned notes of deliveries that this log's key signed, and notes that convict another log, with
+    /// their file.
     pub(super) notes: Vec<(String, VerifiedCheckpoint)>,
-    /// Heads of other logs that this seat says it cosigned: position, origin, size, root.
-    pub(super) cosigned: Vec<(u64, String, u64, Digest)>,
+    /// The newest head of each other log that this seat says it cosigned: size, root.
+    cosigned: BTreeMap<String, (u64, Digest)>,
+    /// How many entries were judged: all, or up to what is missing or broken.
+    pub(super) judged: u64,
+    /// How many entries of this log a later one goes on from.
+    pub(super) cut: Option<u64>,
+    /// Something before is missing.
+    pub(super) stopped: bool,
     /// Permits of other seats that authorisations relied on: position, digest, seat, time.
     pub(super) permits: Vec<(u64, Digest, SeatIndex, Timestamp)>,
     pub(super) verdicts: BTreeMap<&'static str, u64>,
     pub(super) releases: Vec<ReleaseSummary>,
+    /// Requests and self-recoveries, by kind, where facts do not hold them.
+    pub(super) asked: BTreeSet<(Kind, Digest)>,
     pub(super) delivered: u64,
     pub(super) aborted: u64,
     pub(super) findings: Vec<Finding>,
@@ -66,49 +77,30 @@ pub(super) fn walk<'e>(
     options: Options,
     before: Option<Before>,
 ) -> Story<'e> {
-    let judged = before.is_some();
-    let mut story = Story::new(evidence, log, options, before.unwrap_or_default());
-    let base = story.base;
-    if !judged {
+    let mut story = Story::new(evidence, log, options, before);
+    // Its roots are needed whether or not its acts can be judged.
+    if let Err(fault) = log.pass(evidence.files, |entry| !story.stopped && story.entry(entry)) {
+        story.findings.push(fault);
         return story;
     }
-    let cut = continued::cut(evidence, log);
-    for entry in &log.entries {
-        if cut == Some(entry.seq) {
-            story.carry = Some(story.facts.clone());
-        }
-        let stored = entry.statement.as_ref().and_then(|s| evidence.pool.get(&Digest(s.env)));
-        let envelope = stored.map(|s| &s.envelope);
-        if entry.statement.is_some() && envelope.is_none() {
-            // Who may do what from here on would depend on what is missing; layer 2 named it.
-            return story;
-        }
-        story.span = Some((story.span.map_or(entry.ts, |(first, _)| first), entry.ts));
-        if let (Some(s), Some(e)) = (&entry.statement, envelope)
-            && e.digest() != Digest(s.stmt)
-        {
-            story.violation(entry.seq, "statement-digest", "stmt is not the digest of the statement that env names");
-            continue;
-        }
-        match record::read(entry, base, envelope) {
-            Ok(record) => story.step(&record),
-            Err(e) => story.violation(entry.seq, "record", e.to_string()),
-        }
+    if story.stopped {
+        return story;
     }
-    if cut == Some(log.entries.len() as u64) {
+    if story.cut == Some(log.end()) {
         story.carry = Some(story.facts.clone());
     }
-    for (seq, request) in story.facts.open_authorisations() {
+    for (seq, request) in story.facts.open_authorisations().collect::<Vec<_>>() {
         let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
-        story.findings.push(log.finding(Class::Ok, seq.saturating_sub(base), "dangling", detail));
+        story.findings.push(log.finding(Class::Ok, seq.saturating_sub(story.base), "dangling", detail));
     }
     story
 }
 
 impl<'e> Story<'e> {
-    /// Nothing walked yet.
-    pub(super) fn new(evidence: &'e Evidence<'e>, log: &'e Log, options: Options, before: Before) -> Self {
-        let Before { facts, base } = before;
+    /// Nothing walked yet; without what came before, nothing will be judged.
+    pub(super) fn new(evidence: &'e Evidence<'e>, log: &'e Log, options: Options, before: Option<Before>) -> Self {
+        let stopped = before.is_none();
+        let Before { facts, base } = before.unwrap_or_default();
         let genesis = facts.genesis().is_none().then_some(u64::from(log.number > 1));
         Self {
             evidence,
@@ -123,14 +115,45 @@ impl<'e> Story<'e> {
             ready: None,
             relied_on: None,
             notes: Vec::new(),
-            cosigned: Vec::new(),
+            cosigned: BTreeMap::new(),
+            judged: 0,
+            cut: continued::cut(evidence, log),
+            stopped,
             permits: Vec::new(),
             verdicts: BTreeMap::new(),
             releases: Vec::new(),
+            asked: BTreeSet::new(),
             delivered: 0,
             aborted: 0,
             findings: Vec::new(),
         }
+    }
+
+    /// Takes the next entry; false if what it refers to is missing.
+    fn entry(&mut self, entry: &Entry) -> bool {
+        if self.cut == Some(entry.seq) {
+            self.carry = Some(self.facts.clone());
+        }
+        let envelope = entry.statement.as_ref().map(|s| self.evidence.pool.envelope(&Digest(s.env)));
+        if let Some(None) = envelope {
+            // Who may do what from here on would depend on what is missing; layer 2 named it.
+            self.stopped = true;
+            return false;
+        }
+        self.judged = entry.seq + 1;
+        self.span = Some((self.span.map_or(entry.ts, |(first, _)| first), entry.ts));
+        let envelope = envelope.flatten();
+        if let (Some(s), Some(e)) = (&entry.statement, &envelope)
+            && e.digest() != Digest(s.stmt)
+        {
+            self.violation(entry.seq, "statement-digest", "stmt is not the digest of the statement that env names");
+            return true;
+        }
+        match record::read(entry, self.base, envelope.as_deref()) {
+            Ok(record) => self.step(&record),
+            Err(e) => self.violation(entry.seq, "record", e.to_string()),
+        }
+        true
     }
 
     pub(super) fn violation(&mut self, seq: u64, rule: impl Into<String>, detail: impl Into<String>) {
@@ -207,6 +230,10 @@ impl<'e> Story<'e> {
             }
             (Event::Cosigned { origin, size, root }, None) => self.cosigned(seq, origin, *size, root),
             (Event::Ready { peers }, None) => self.ready(seq, peers),
+            (Event::Misbehaviour { origin, first, second }, None) => self.accusation(seq, origin, [first, second]),
+            (Event::Clock { by_ms }, None) => {
+                self.hold(*by_ms != 0, seq, "clock", || "a clock that moved by nothing is no anomaly".into());
+            }
             _ => {}
         }
         // What a delivery or abortion refers to was judged above, with better words.
@@ -228,13 +255,38 @@ impl<'e> Story<'e> {
 
     /// A witness follows each log forward and never holds two roots for one size.
     pub(super) fn cosigned(&mut self, seq: u64, origin: &str, size: u64, root: &Digest) {
-        let last = self.cosigned.iter().rev().find(|(_, o, _, _)| o == origin);
-        let forward = last.is_none_or(|(_, _, s, r)| *s < size || (*s == size && r == root));
+        let last = self.cosigned.get(origin);
+        let forward = last.is_none_or(|(s, r)| *s < size || (*s == size && r == root));
         self.hold(forward, seq, "cosigned-backwards", || {
             format!("cosigned size {size} of {origin} after a larger size or another root")
         });
         self.hold(origin != self.log.origin, seq, "cosigned-own", || "a log does not witness itself".into());
-        self.cosigned.push((seq, origin.to_owned(), size, *root));
+        self.cosigned.insert(origin.to_owned(), (size, *root));
+    }
+
+    /// Whoever accuses a log shows two heads of one size and two roots, signed by its key; with the other
+    /// heads these are then found to convict it. An accusation that shows less is the accuser's own fault.
+    pub(super) fn accusation(&mut self, seq: u64, origin: &str, notes: [&Digest; 2]) {
+        if notes.iter().any(|n| !self.evidence.attachments.contains(*n)) {
+            return; // layer 2 said that it is missing
+        }
+        let charters = &self.evidence.charters;
+        let key = charters.owner(origin).and_then(|seat| charters.log_key(seat, origin));
+        let head = |digest: &Digest| {
+            let key = key.as_ref().ok_or_else(|| format!("no charter lists the log {origin}"))?;
+            let note = self.evidence.note(digest)?;
+            Checkpoint::verify(&note, origin, key).map_err(|e| e.to_string())
+        };
+        let [first, second] = notes;
+        match (head(first), head(second)) {
+            (Ok(a), Ok(b)) if a.contradicts(&b) => {
+                self.notes.extend([(attachment_path(first), a), (attachment_path(second), b)]);
+            }
+            (Ok(_), Ok(_)) => self.violation(seq, "misbehaviour", "the two heads do not contradict each other"),
+            (Err(why), _) | (_, Err(why)) => {
+                self.violation(seq, "misbehaviour", format!("accuses {origin} with a note that is none: {why}"));
+            }
+        }
     }
 
     /// READY needs n-t+1 distinct peers of the current generation.
@@ -243,6 +295,7 @@ impl<'e> Story<'e> {
         // A start aborts what the stop before it left open, in the same transaction.
         let open: Vec<_> = self.facts.open_authorisations().collect();
         for (authorized, _) in open {
+            let authorized = authorized.saturating_sub(self.base);
             self.violation(
                 seq,
                 "authorization-open",
@@ -261,7 +314,7 @@ impl<'e> Story<'e> {
     pub(super) fn report(&self, report: &mut Report) {
         report.add(self.findings.iter().cloned());
         let counts = &mut report.counts;
-        counts.entries += self.log.tree.size();
+        counts.entries += self.log.size;
         for (outcome, n) in &self.verdicts {
             *counts.verdicts.entry(outcome).or_default() += n;
         }
@@ -281,9 +334,8 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
             let Some(other) = logs().last() else { continue };
             // Entries carry non-decreasing times, so a later last entry shows that this one is missing
             // and not just younger than the export.
-            let last = other.log.entries.last().and_then(|e| i64::try_from(e.ts).ok()).map(Timestamp::from_millis);
-            let names = |e: &crate::entry::Entry| e.statement.as_ref().is_some_and(|s| Digest(s.stmt) == *digest);
-            let logged = logs().flat_map(|s| &s.log.entries).any(names);
+            let last = other.log.newest.and_then(|ts| i64::try_from(ts).ok()).map(Timestamp::from_millis);
+            let logged = logs().any(|s| s.log.named.verdicts.contains(digest));
             if !logged && last.is_some_and(|l| *decided < l) && !continued::lost(stories, *seat, *decided) {
                 let detail = format!(
                     "signed the permit {digest} that seat {} relied on in entry {seq}, and its own log does not have it",

@@ -7,59 +7,24 @@
 //! odd, and must not keep the other logs from being judged; nor must what is merely missing.
 
 use super::charters::Charters;
-use super::pool::{Pool, Stored};
+use super::log::{self, Claims, Log};
+use super::pool::Pool;
+use super::receipts::Held;
+use super::references;
 use super::reports;
-use crate::bundle::{self, INDEX, Index, Names, Place, README, REPORTS, Variant};
+use crate::bundle::{self, INDEX, INDEX_MAX, Index, Place, Variant};
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
-use crate::entry::{Chain, ChainError, Entry, NO_PREV};
+use crate::files::Files;
 use crate::finding::{Class, Finding};
-use crate::note::Note;
-use crate::tree::{Tree, leaf_hash};
+use crate::note::{MAX_NOTE_LEN, Note, NoteError};
+use crate::tree::Hash;
 use escrow_core::charter::Charter;
-use escrow_core::recovery::SelfRecovery;
-use escrow_core::request::Request;
-use escrow_core::restriction::RestrictionAnswer;
-use escrow_core::verdict::Verdict;
+use escrow_core::limits::ENVELOPE_MAX;
 use escrow_core::view::View;
 use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-
-type Files = BTreeMap<String, Vec<u8>>;
-
-/// One log whose entries lead to its own note.
-#[derive(Debug)]
-pub(super) struct Log {
-    pub(super) seat: SeatIndex,
-    pub(super) number: u32,
-    pub(super) origin: String,
-    /// Path of the entries.
-    pub(super) path: String,
-    /// Up to the first that breaks the chain, if one does.
-    pub(super) entries: Vec<Entry>,
-    pub(super) tree: Tree,
-    /// Where the chain breaks although the root is right, and the bytes from there on.
-    broken: Option<(ChainError, Vec<u8>)>,
-    note: Vec<u8>,
-    /// The note, verified; none until [`bind`].
-    pub(super) head: Option<VerifiedCheckpoint>,
-}
-
-impl Log {
-    /// Path of the note.
-    pub(super) fn note_path(&self) -> String {
-        bundle::checkpoint_path(self.seat, self.number)
-    }
-
-    pub(super) fn finding(
-        &self,
-        class: Class,
-        entry: u64,
-        rule: impl Into<String>,
-        detail: impl Into<String>,
-    ) -> Finding {
-        Finding::new(class, &self.path, rule, detail).seat(self.seat).entry(entry)
-    }
-}
+use std::io::ErrorKind;
+use std::rc::Rc;
 
 /// One view, signed by its viewer.
 #[derive(Debug)]
@@ -72,50 +37,83 @@ pub(super) struct ViewFile {
 }
 
 /// A bundle whose parts fit each other.
-#[derive(Debug)]
 pub(super) struct Raw<'f> {
+    files: &'f dyn Files,
     index: Index,
-    pool: Pool,
+    pool: Pool<'f>,
     logs: Vec<Log>,
+    claims: Claims,
     views: Vec<(String, SeatIndex, SeatIndex, Envelope)>,
-    attachments: BTreeMap<Digest, &'f [u8]>,
+    attachments: BTreeSet<Digest>,
+    reports: BTreeMap<String, Digest>,
 }
 
 /// A bundle of which every byte is bound.
-#[derive(Debug)]
 pub(super) struct Evidence<'f> {
+    pub(super) files: &'f dyn Files,
     pub(super) pinned: Digest,
     pub(super) charters: Charters,
-    pub(super) pool: Pool,
+    pub(super) pool: Pool<'f>,
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<ViewFile>,
-    pub(super) attachments: BTreeMap<Digest, &'f [u8]>,
+    pub(super) attachments: BTreeSet<Digest>,
     pub(super) variant: Variant,
+    /// Newest time in the bundle, as its index says and [`references`] has checked.
+    pub(super) created: Timestamp,
+    /// Receipts from outside.
+    pub(super) receipts: Vec<Held>,
+    /// Heads of which some note is here, and the logs that say they cosigned them.
+    cosigned: BTreeMap<(String, u64, Hash), BTreeSet<usize>>,
+    /// Claims about logs that are not here.
+    claims: Claims,
 }
 
-fn tampered(file: &str, rule: &str, detail: impl Into<String>) -> Finding {
+pub(super) fn tampered(file: &str, rule: &str, detail: impl Into<String>) -> Finding {
     Finding::new(Class::Tampered, file, rule, detail)
 }
 
+/// The bytes of a file, which must still be those of its digest. `rule` is for a file beyond `max`.
+pub(super) fn fetch(files: &dyn Files, path: &str, digest: &Digest, max: u64, rule: &str) -> Result<Vec<u8>, Finding> {
+    let unreadable = |why: String| Finding::new(Class::Malformed, path, "unreadable", why);
+    let bytes = match files.read(path, max) {
+        Ok(bytes) => bytes.unwrap_or_default(),
+        Err(e) if e.kind() == ErrorKind::FileTooLarge => return Err(tampered(path, rule, e.to_string())),
+        Err(e) => return Err(unreadable(e.to_string())),
+    };
+    match Digest::of(&bytes) == *digest {
+        true => Ok(bytes),
+        false => Err(unreadable("changed while it was being verified".into())),
+    }
+}
+
 /// Reads everything that needs no key. None if anything does not fit.
-pub(super) fn read<'f>(files: &'f Files, digests: &BTreeMap<&str, Digest>, out: &mut Vec<Finding>) -> Option<Raw<'f>> {
-    let bytes = files.get(INDEX).map(Vec::as_slice).unwrap_or_default();
-    let index = Index::decode(bytes)
-        .map_err(|e| out.push(Finding::new(Class::Malformed, INDEX, "index", e.to_string())))
-        .ok()?;
-    let mut raw = Raw { index, pool: Pool::default(), logs: vec![], views: vec![], attachments: BTreeMap::new() };
+pub(super) fn read<'f>(
+    files: &'f dyn Files,
+    digests: &BTreeMap<String, Digest>,
+    out: &mut Vec<Finding>,
+) -> Option<Raw<'f>> {
+    let bytes = files.read(INDEX, INDEX_MAX as u64).map_err(|e| e.to_string());
+    let index = bytes.and_then(|b| Index::decode(&b.unwrap_or_default()).map_err(|e| e.to_string()));
+    let index = index.map_err(|e| out.push(Finding::new(Class::Malformed, INDEX, "index", e))).ok()?;
+    let (logs, views, attachments) = (vec![], vec![], BTreeSet::new());
+    let claims = Claims::new();
+    let reports = BTreeMap::new();
+    let mut raw = Raw { files, index, pool: Pool::new(files), logs, claims, views, attachments, reports };
     for (path, digest) in digests {
-        let bytes = files.get(*path).map(Vec::as_slice).unwrap_or_default();
-        if let Err(finding) = raw.place(path, bytes, digest) {
+        if let Err(finding) = raw.place(path, digest) {
             out.push(finding);
         }
     }
     raw.charters_in_order(out);
+    raw.charters_in_order(out);
     if !out.is_empty() {
         return None;
     }
-    for l in &raw.index.logs {
-        match read_log(files, l) {
+    let charters = raw.charters().filter_map(|(_, _, envelope)| envelope.decode::<Charter>().ok());
+    let origins = charters.flat_map(|c| c.seats).map(|s| s.log_origin);
+    raw.claims = origins.chain(raw.index.logs.iter().map(|l| l.origin.clone())).map(|o| (o, vec![])).collect();
+    for (at, l) in raw.index.logs.iter().enumerate() {
+        match log::read(files, l, at, &mut raw.claims) {
             Ok(log) => raw.logs.push(log),
             Err(finding) => out.push(finding),
         }
@@ -123,35 +121,39 @@ pub(super) fn read<'f>(files: &'f Files, digests: &BTreeMap<&str, Digest>, out: 
     out.is_empty().then_some(raw)
 }
 
-impl<'f> Raw<'f> {
-    fn place(&mut self, path: &str, bytes: &'f [u8], digest: &Digest) -> Result<(), Finding> {
-        let envelope = || Envelope::parse(bytes).map_err(|e| tampered(path, "envelope", e.to_string()));
+impl Raw<'_> {
+    fn place(&mut self, path: &str, digest: &Digest) -> Result<(), Finding> {
+        let envelope = || {
+            let bytes = fetch(self.files, path, digest, ENVELOPE_MAX as u64, "envelope")?;
+            Envelope::parse(&bytes).map_err(|e| tampered(path, "envelope", e.to_string()))
+        };
         let listed = |seat, number| self.index.logs.iter().any(|l| l.id() == (seat, number));
         let named = |d: Digest| {
             if d == *digest { Ok(()) } else { Err(tampered(path, "name", format!("holds the bytes of {digest}"))) }
         };
         match Place::of(path) {
-            Some(Place::Readme) if bytes != self.index.readme().as_bytes() => {
+            Some(Place::Readme) if Digest::of(self.index.readme().as_bytes()) != *digest => {
                 return Err(tampered(path, "readme", "not the text that follows from bundle.json"));
             }
-            Some(Place::Readme | Place::Index | Place::Report) => {}
+            Some(Place::Readme | Place::Index) => {}
+            Some(Place::Report) => drop(self.reports.insert(path.to_owned(), *digest)),
             Some(Place::Entries(seat, n) | Place::Checkpoint(seat, n)) if listed(seat, n) => {}
             Some(place @ (Place::Charter | Place::Statement(_))) => {
                 if let Place::Statement(d) = place {
                     named(d)?;
                 }
-                let stored = Stored { path: path.to_owned(), envelope: envelope()? };
-                if !self.index.variant.holds(stored.envelope.kind()) {
+                let envelope = envelope()?;
+                if !self.index.variant.holds(envelope.kind()) {
                     return Err(tampered(path, "variant", "a bundle without content has no statement of this kind"));
                 }
-                let charter = stored.envelope.kind() == Kind::Charter;
-                if charter != (place == Place::Charter) || !self.pool.insert(*digest, stored) {
+                let charter = envelope.kind() == Kind::Charter;
+                if charter != (place == Place::Charter) || !self.pool.insert(*digest, path, envelope) {
                     return Err(tampered(path, "place", "of another kind than its folder, or there twice"));
                 }
             }
             Some(Place::Attachment(d)) => {
                 named(d)?;
-                self.attachments.insert(d, bytes);
+                self.attachments.insert(d);
             }
             Some(Place::View(viewer, viewed)) => self.views.push((path.to_owned(), viewer, viewed, envelope()?)),
             Some(Place::Entries(..) | Place::Checkpoint(..)) => {
@@ -164,14 +166,19 @@ impl<'f> Raw<'f> {
 }
 
 impl Raw<'_> {
+    /// Envelope digest, path and envelope of each charter.
+    fn charters(&self) -> impl Iterator<Item = (&Digest, &str, Rc<Envelope>)> {
+        let charters = self.pool.iter().filter(|(_, s)| s.kind == Kind::Charter);
+        charters.filter_map(|(d, s)| Some((d, s.path.as_str(), self.pool.envelope(d)?)))
+    }
+
     /// The number of a charter's file follows from what is in the files, as everything does.
     fn charters_in_order(&self, out: &mut Vec<Finding>) {
-        let charters = self.pool.iter().filter(|(_, s)| s.envelope.kind() == Kind::Charter);
-        let place = |(digest, s): (&Digest, &'_ Stored)| {
-            let version = s.envelope.decode::<Charter>().map_or(u64::MAX, |c| c.version);
-            ((version, s.envelope.digest(), *digest), s.path.clone())
+        let place = |(digest, path, envelope): (&Digest, &str, Rc<Envelope>)| {
+            let version = envelope.decode::<Charter>().map_or(u64::MAX, |c| c.version);
+            ((version, envelope.digest(), *digest), path.to_owned())
         };
-        let sorted: BTreeMap<_, _> = charters.map(place).collect();
+        let sorted: BTreeMap<_, _> = self.charters().map(place).collect();
         for (position, path) in (1..).zip(sorted.values()) {
             if bundle::charter_path(position) != *path {
                 out.push(tampered(path, "name", "charters are numbered by version, digest and envelope digest"));
@@ -180,79 +187,15 @@ impl Raw<'_> {
     }
 }
 
-/// Reads a log and compares it with its note, not yet knowing whose note it is.
-fn read_log(files: &Files, wanted: &bundle::LogRef) -> Result<Log, Finding> {
-    let (seat, number) = wanted.id();
-    let (path, note_path) = (bundle::entries_path(seat, number), bundle::checkpoint_path(seat, number));
-    let fail = |file: &str, rule: &str, detail: String| tampered(file, rule, detail).seat(wanted.seat);
-    let get = |path: &str| files.get(path).ok_or_else(|| fail(path, "missing", format!("{INDEX} lists this log")));
-    let lines =
-        get(&path)?.strip_suffix(b"\n").ok_or_else(|| fail(&path, "entries", "does not end with a newline".into()))?;
-    let lines: Vec<&[u8]> = lines.split(|b| *b == b'\n').collect();
-    let tree: Tree = lines.iter().map(|l| leaf_hash(l)).collect();
-    if tree.size() != wanted.size {
-        return Err(fail(&path, "size", format!("{} entries, {INDEX} says {}", tree.size(), wanted.size)));
-    }
-    let note = get(&note_path)?.clone();
-    let bad_note = |e: String| fail(&note_path, "checkpoint", e);
-    let parsed = Note::parse(&note).map_err(|e| bad_note(e.to_string()))?;
-    let claim = Checkpoint::parse(parsed.text()).map_err(|e| bad_note(e.to_string()))?;
-    if claim.origin() != wanted.origin {
-        return Err(bad_note(format!("is of {}, {INDEX} says {}", claim.origin(), wanted.origin)));
-    }
-    if claim.size() != tree.size() || *claim.root() != tree.root() {
-        let detail = format!(
-            "the {} entries do not lead to the root in {note_path}, which is for {}",
-            tree.size(),
-            claim.size()
-        );
-        let finding = fail(&path, "root", detail);
-        return Err(match breach(&lines) {
-            Some(seq) => finding.entry(seq),
-            None => finding,
-        });
-    }
-    let origin = wanted.origin.clone();
-    let mut log = Log { seat, number, origin, path, entries: Vec::new(), tree, broken: None, note, head: None };
-    let mut chain = Chain::new(&wanted.origin);
-    for (at, line) in lines.iter().enumerate() {
-        match chain.push(line) {
-            Ok(entry) => log.entries.push(entry),
-            Err(e) => {
-                log.broken = Some((e, lines.iter().skip(at).copied().collect::<Vec<_>>().concat()));
-                break;
-            }
-        }
-    }
-    Ok(log)
-}
-
-/// The first entry that does not name the one before it, to say where a log was altered.
-fn breach(lines: &[&[u8]]) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct Link {
-        prev: String,
-    }
-    let mut before = NO_PREV;
-    for (seq, line) in (0u64..).zip(lines) {
-        let link: Option<Link> = serde_json::from_slice(line).ok();
-        if link.is_none_or(|l| l.prev != hex::encode(before)) {
-            return Some(seq);
-        }
-        before = leaf_hash(line);
-    }
-    None
-}
-
 /// Ties everything to keys of the pinned charter chain.
-pub(super) fn bind<'f>(raw: Raw<'f>, files: &Files, pinned: &Digest, out: &mut Vec<Finding>) -> Option<Evidence<'f>> {
+pub(super) fn bind<'f>(raw: Raw<'f>, pinned: &Digest, out: &mut Vec<Finding>) -> Option<Evidence<'f>> {
     let charters = Charters::verify(&raw.pool, pinned, out)?;
-    let Raw { index, pool, mut logs, views, attachments } = raw;
+    let Raw { files, index, pool, mut logs, claims, views, attachments, reports } = raw;
     for log in &mut logs {
         match verified_head(&charters, log) {
             Ok(head) => {
                 log.head = Some(head);
-                if let Some((e, _)) = &log.broken {
+                if let Some(e) = &log.broken {
                     let detail = format!(
                         "the log's key signed a head over an entry that is none: {}; not judged from here on",
                         e.rule
@@ -274,16 +217,107 @@ pub(super) fn bind<'f>(raw: Raw<'f>, files: &Files, pinned: &Digest, out: &mut V
             Err(why) => out.push(tampered(&path, "view", why).seat(viewer)),
         }
     }
-    let variant = index.variant;
-    let evidence = Evidence { pinned: *pinned, charters, pool, logs, views: bound, attachments, variant };
-    references(&evidence, out);
-    follows(&evidence, &index, files, out);
+    let pinned = *pinned;
+    let (cosigned, views) = (BTreeMap::new(), bound);
+    let (created, receipts, variant) = (index.created, vec![], index.variant);
+    let evidence = Evidence {
+        files,
+        pinned,
+        charters,
+        pool,
+        logs,
+        views,
+        attachments,
+        variant,
+        created,
+        receipts,
+        cosigned,
+        claims,
+    };
+    references::check(&evidence, out);
+    references::follows(&evidence, &index, out);
     // What reports say of altered evidence is not worth comparing.
     if out.iter().all(|f| f.class < Class::Tampered) {
-        let there = files.iter().filter(|(p, _)| p.starts_with(REPORTS)).map(|(p, b)| (p.as_str(), b.as_slice()));
-        out.extend(reports::check(files, &index, &there.collect()));
+        out.extend(reports::check(files, &index, &reports));
     }
     Some(evidence)
+}
+
+impl Evidence<'_> {
+    /// Tells each log what the rest of the bundle will ask it for.
+    pub(super) fn expect(&mut self) {
+        let mut heads: BTreeSet<(String, u64, Hash)> = BTreeSet::new();
+        let mut add = |note: &[u8]| {
+            if let Ok(c) = Note::parse(note).map_err(Into::into).and_then(|n| Checkpoint::parse(n.text())) {
+                heads.insert((c.origin().to_owned(), c.size(), *c.root()));
+            }
+        };
+        for view in &self.views {
+            view.view.note.iter().for_each(|n| add(n.as_bytes()));
+        }
+        for log in &self.logs {
+            add(&log.note);
+            for digest in log.named.more.iter().flat_map(|(_, n)| &n.notes) {
+                self.note(digest).into_iter().for_each(|n| add(&n));
+            }
+        }
+        heads.extend(self.receipts.iter().map(|r| (r.head.origin().to_owned(), r.head.size(), *r.head.root())));
+        for (origin, claims) in &self.claims {
+            for c in claims {
+                let head = (origin.clone(), c.size, c.root);
+                if heads.contains(&head) {
+                    self.cosigned.entry(head).or_default().insert(c.by);
+                }
+            }
+        }
+        let later = |log: &Log| {
+            let later = self.logs.iter().filter(|l| l.seat == log.seat && l.number > log.number);
+            let told =
+                later.filter_map(|l| Some((l.goes_on.as_ref()?, self.charters.previous_head(l.seat, &l.origin))));
+            told.filter(|(g, _)| g.origin == log.origin).map(|(g, head)| (g.size, head)).collect::<Vec<_>>()
+        };
+        let later: Vec<_> = self.logs.iter().map(later).collect();
+        for (log, later) in self.logs.iter_mut().zip(later) {
+            let own = heads.iter().filter(|(o, ..)| *o == log.origin).map(|(_, size, _)| *size);
+            let expected = &mut log.expected;
+            expected.sizes = own.chain(later.iter().map(|(size, _)| *size)).collect();
+            let held = self.receipts.iter().filter(|r| r.head.origin() == log.origin);
+            expected.leaves = held.map(|r| r.index).collect();
+            expected.cut = later.first().map(|(size, _)| *size);
+            expected.heads = later.iter().filter_map(|(_, head)| *head).collect();
+            expected.claims = self.claims.remove(&log.origin).unwrap_or_default();
+            expected.claims.sort_by_key(|c| c.size);
+        }
+    }
+
+    /// True if the log at that place of the index says that it cosigned this very head, which is one of
+    /// those that some note here shows.
+    pub(super) fn says_cosigned(&self, by: usize, head: &VerifiedCheckpoint) -> bool {
+        let head = (head.origin().to_owned(), head.size(), *head.root());
+        self.cosigned.get(&head).is_some_and(|logs| logs.contains(&by))
+    }
+
+    /// What logs here say that they cosigned of this one, here or not: size and root.
+    pub(super) fn claimed(&self, origin: &str) -> impl Iterator<Item = (u64, Hash)> {
+        let there = self.logs.iter().filter(move |l| l.origin == origin).flat_map(|l| &l.expected.claims);
+        let gone = self.claims.get(origin).into_iter().flatten();
+        there.chain(gone).map(|c| (c.size, c.root))
+    }
+
+    /// An attached note.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub(super) fn note(&self, digest: &Digest) -> Result<Vec<u8>, String> {
+        if !self.attachments.contains(digest) {
+            return Err("not in the bundle".into());
+        }
+        let path = bundle::attachment_path(digest);
+        fetch(self.files, &path, digest, MAX_NOTE_LEN as u64, "note").map_err(|f| match f.class {
+            Class::Tampered => NoteError::TooLong.to_string(),
+            _ => f.detail,
+        })
+    }
 }
 
 fn verified_head(charters: &Charters, log: &Log) -> Result<VerifiedCheckpoint, String> {
@@ -310,123 +344,4 @@ fn bound_view(charters: &Charters, viewer: SeatIndex, viewed: SeatIndex, envelop
         return Err("not signed by the statement key of its seat".into());
     }
     Ok(view)
-}
-
-/// What is named should be there, and what is there must be named.
-fn references(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
-    let mut envelopes: BTreeSet<Digest> = BTreeSet::new();
-    let mut payloads: BTreeSet<Digest> = BTreeSet::new();
-    let mut attached: BTreeSet<Digest> = BTreeSet::new();
-    // Without content only notes and verdicts are there; that the rest is not is one finding of its own.
-    let full = evidence.variant == Variant::Full;
-    let context = |e: &Envelope| context(e).filter(|_| full);
-    for log in &evidence.logs {
-        for entry in &log.entries {
-            let mut missing = |what: String| out.push(log.finding(Class::Incomplete, entry.seq, "unresolved", what));
-            let names = Names::of(entry);
-            let mut attachments = names.notes;
-            if let Some(s) = &entry.statement {
-                let digest = Digest(s.env);
-                envelopes.insert(digest);
-                match evidence.pool.get(&digest) {
-                    Some(stored) => attachments.extend(context(&stored.envelope)),
-                    None if !full && !["genesis", "charter", "verdict"].contains(&entry.kind.as_str()) => {}
-                    None => {
-                        let path = bundle::statement_path(&digest);
-                        missing(format!("{path} is not in the bundle: this log is not judged from here on"));
-                    }
-                }
-            }
-            for digest in names.statements {
-                // Permits and answers: of these a bundle without content has the former.
-                if full && evidence.pool.named(&digest).next().is_none() {
-                    missing(format!("statement {digest} is not in the bundle"));
-                }
-                payloads.insert(digest);
-            }
-            for digest in attachments {
-                if attached.insert(digest) && !evidence.attachments.contains_key(&digest) {
-                    missing(format!("{} is not in the bundle", bundle::attachment_path(&digest)));
-                }
-            }
-        }
-    }
-    // Entries behind a broken one still name what they name.
-    let rests = evidence.logs.iter().filter_map(|l| l.broken.as_ref());
-    let rest: String = rests.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect();
-    let named_behind = |digest: &Digest| !rest.is_empty() && rest.contains(&digest.to_string());
-    for (digest, Stored { path, envelope }) in evidence.pool.iter() {
-        if envelopes.contains(digest) || evidence.charters.holds(path) {
-            continue;
-        }
-        if named_behind(digest) || named_behind(&envelope.digest()) {
-            attached.extend(context(envelope));
-        } else if !payloads.contains(&envelope.digest()) {
-            out.push(tampered(path, "unreferenced", "no log names this statement"));
-        } else if !signed_by_its_seat(&evidence.charters, envelope) {
-            out.push(tampered(path, "signature", "no log names this envelope, and its seat did not sign it"));
-        } else {
-            // The context of a permit whose own log is not here may come along.
-            attached.extend(context(envelope));
-        }
-    }
-    for digest in evidence.attachments.keys().filter(|d| !attached.contains(*d) && !named_behind(d)) {
-        out.push(tampered(&bundle::attachment_path(digest), "unreferenced", "no log names this attachment"));
-    }
-}
-
-/// The context that a verdict names.
-fn context(envelope: &Envelope) -> Option<Digest> {
-    if envelope.kind() != Kind::Verdict {
-        return None;
-    }
-    envelope.decode::<Verdict>().ok()?.context
-}
-
-/// Permits and answers that only their payload digest names: the signature binds the rest.
-fn signed_by_its_seat(charters: &Charters, envelope: &Envelope) -> bool {
-    let seat = match envelope.kind() {
-        Kind::Verdict => envelope.decode::<Verdict>().ok().map(|v| v.seat),
-        Kind::RestrictionAnswer => envelope.decode::<RestrictionAnswer>().ok().map(|a| a.seat),
-        _ => None,
-    };
-    seat.is_some_and(|seat| charters.signed_by_seat(envelope, seat))
-}
-
-/// Index and bag-info say nothing but what follows from the evidence.
-fn follows(evidence: &Evidence<'_>, index: &Index, files: &Files, out: &mut Vec<Finding>) {
-    let org = evidence.charters.get(&evidence.pinned).map(|c| &c.org);
-    if index.charter != evidence.pinned || Some(&index.org) != org {
-        out.push(tampered(INDEX, "index", "names another charter or organisation than the pinned one"));
-    }
-    if !evidence.views.is_empty() && evidence.views.iter().all(|v| v.view.export != index.export) {
-        out.push(tampered(INDEX, "export", "names an export for which no view here was made"));
-    }
-    let entries = evidence.logs.iter().flat_map(|l| &l.entries).map(|e| i64::try_from(e.ts).unwrap_or(i64::MAX));
-    let times = entries.map(Timestamp::from_millis).chain(evidence.views.iter().map(|v| v.view.at));
-    let created = times.max().unwrap_or(Timestamp::EPOCH);
-    if created != index.created {
-        out.push(tampered(INDEX, "created", format!("the newest time in the evidence is {created}")));
-    }
-    let mut matters = BTreeSet::new();
-    for digest in &index.requests {
-        // A self-recovery belongs to no matter.
-        let asks = |e: &Envelope| match e.kind() {
-            Kind::SelfRecovery => e.decode::<SelfRecovery>().ok().map(|_| None),
-            _ => e.decode::<Request>().ok().map(|r| Some(r.matter)),
-        };
-        match evidence.pool.named(digest).find_map(|s| asks(&s.envelope)) {
-            Some(matter) => matters.extend(matter),
-            None => out.push(tampered(INDEX, "request", format!("request {digest} is not in the bundle"))),
-        }
-    }
-    let payload = files.iter().filter(|(p, _)| p.starts_with(crate::bagit::PAYLOAD));
-    let (octets, count) = payload.fold((0, 0), |(octets, count), (_, b)| (octets + b.len(), count + 1));
-    let info = index.bag_info_for(&matters, octets, count);
-    if files.get(crate::bagit::INFO).map(Vec::as_slice) != Some(info.as_bytes()) {
-        out.push(tampered(crate::bagit::INFO, "bag-info", "not the text that follows from the evidence"));
-    }
-    if !files.contains_key(README) {
-        out.push(tampered(README, "missing", "every bundle has one"));
-    }
 }

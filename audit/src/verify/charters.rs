@@ -1,6 +1,7 @@
 //! The charters of a bundle: which hold, and which keys they give to which seat.
 
 use super::pool::Pool;
+use super::suspects::Suspect;
 use crate::finding::{Class, Finding};
 use crate::note::VerifierKey;
 use crate::seat;
@@ -8,6 +9,7 @@ use escrow_core::charter::Charter;
 use escrow_core::{Digest, Envelope, Kind, PublicKey, SeatIndex};
 use escrow_policy::charter::{VerifiedCharter, verify_genesis, verify_successor};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// Charter versions that chain from the pinned digest.
 #[derive(Debug)]
@@ -20,14 +22,15 @@ pub(super) struct Charters {
 impl Charters {
     /// Verifies everything that follows from the pinned genesis. A successor that does not hold
     /// is left out; an envelope of it that no log names is reported by the caller.
-    pub(super) fn verify(pool: &Pool, pinned: &Digest, out: &mut Vec<Finding>) -> Option<Self> {
-        let mut waiting: Vec<_> = pool.iter().map(|(_, s)| s).filter(|s| s.envelope.kind() == Kind::Charter).collect();
+    pub(super) fn verify(pool: &Pool<'_>, pinned: &Digest, out: &mut Vec<Finding>) -> Option<Self> {
+        let charters = pool.iter().filter(|(_, s)| s.kind == Kind::Charter);
+        let mut waiting: Vec<_> = charters.filter_map(|(d, s)| Some((s.path.as_str(), pool.envelope(d)?))).collect();
         let mut this = Self { verified: BTreeMap::new(), held: BTreeMap::new() };
         let mut error = None;
-        for stored in pool.named(pinned) {
-            match verify_genesis(&stored.envelope, pinned) {
-                Ok(c) => this.add(c, &stored.path),
-                Err(e) => error = Some((stored.path.clone(), e.to_string())),
+        for (path, envelope) in waiting.iter().filter(|(_, e)| e.digest() == *pinned) {
+            match verify_genesis(envelope, pinned) {
+                Ok(c) => this.add(c, path),
+                Err(e) => error = Some(((*path).to_owned(), e.to_string())),
             }
         }
         if this.verified.is_empty() {
@@ -40,11 +43,11 @@ impl Charters {
         // Each round verifies at least one more version, or the rest follows from nothing here.
         loop {
             let before = waiting.len();
-            waiting.retain(|s| {
-                let Some(previous) = predecessor(&s.envelope).and_then(|d| this.verified.get(&d)) else { return true };
-                match verify_successor(previous, &s.envelope) {
+            waiting.retain(|(path, envelope)| {
+                let Some(previous) = predecessor(envelope).and_then(|d| this.verified.get(&d)) else { return true };
+                match verify_successor(previous, envelope) {
                     Ok(c) => {
-                        this.add(c, &s.path);
+                        this.add(c, path);
                         false
                     }
                     Err(_) => true,
@@ -103,6 +106,33 @@ impl Charters {
         seats.find(|s| s.log_origin == origin).and_then(|s| s.previous_log_head)
     }
 
+    /// An envelope of a verified version.
+    pub(super) fn envelope(&self, digest: &Digest, pool: &Pool<'_>) -> Option<Rc<Envelope>> {
+        let envelopes = pool.named(digest).iter();
+        let held = envelopes.filter(|d| pool.get(d).is_some_and(|s| self.holds(&s.path)));
+        held.filter_map(|d| pool.envelope(d)).next()
+    }
+
+    /// The envelopes from genesis to a version.
+    pub(super) fn chain_to(&self, digest: &Digest, pool: &Pool<'_>) -> Option<Vec<Rc<Envelope>>> {
+        let mut chain = Vec::new();
+        let mut next = Some(*digest);
+        while let Some(digest) = next {
+            chain.push(self.envelope(&digest, pool)?);
+            // Ends: each version was verified to follow the one before.
+            next = self.get(&digest)?.previous;
+        }
+        chain.reverse();
+        Some(chain)
+    }
+
+    /// The same up to the newest version with a log of this origin, for all witnesses that it had.
+    pub(super) fn chain_of_log(&self, origin: &str, pool: &Pool<'_>) -> Option<Vec<Rc<Envelope>>> {
+        let with = self.verified.iter().filter(|(_, c)| c.charter().seats.iter().any(|s| s.log_origin == origin));
+        let (digest, _) = with.max_by_key(|(digest, c)| (c.charter().version, **digest))?;
+        self.chain_to(digest, pool)
+    }
+
     /// All witness keys with their seats, one for each raw key and name.
     pub(super) fn witnesses(&self) -> Vec<(SeatIndex, VerifierKey)> {
         let mut keys: Vec<(SeatIndex, VerifierKey)> = Vec::new();
@@ -126,7 +156,7 @@ impl Charters {
 
     /// Two successors of one version: the administrators signed both. A remark once a version
     /// that names one of them as void has settled it.
-    pub(super) fn forks(&self) -> Vec<Finding> {
+    pub(super) fn forks(&self, suspects: &mut Vec<Suspect>) -> Vec<Finding> {
         let voided: BTreeSet<Digest> = self.all().flat_map(|c| c.voided.clone()).collect();
         let mut first: BTreeMap<Digest, Digest> = BTreeMap::new();
         let mut out = Vec::new();
@@ -136,6 +166,9 @@ impl Charters {
             let Some(other) = first.insert(previous, digest) else { continue };
             let settled = voided.contains(&digest) || voided.contains(&other);
             let class = if settled { Class::Ok } else { Class::Misbehaviour };
+            if !settled {
+                suspects.push(Suspect::Charters { previous, first: other, second: digest });
+            }
             let path = self.held.iter().find(|(_, d)| **d == digest).map(|(p, _)| p.as_str()).unwrap_or_default();
             let end = if settled { ", settled by a later version" } else { "" };
             let detail = format!("administrators signed two successors of {previous}: {other} and {digest}{end}");

@@ -3,15 +3,13 @@
 //! where it is, and carried no further.
 
 use super::acts::Story;
-use super::bytes::{Evidence, Log};
+use super::bytes::Evidence;
+use super::log::{GoesOn, Log, head_text};
 use crate::bundle::INDEX;
-use crate::checkpoint::Checkpoint;
 use crate::finding::{Class, Finding};
 use crate::tree::EMPTY_ROOT;
 use escrow_core::{Digest, SeatIndex, Timestamp};
-use escrow_policy::{Event, Facts};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use escrow_policy::Facts;
 
 /// What a log begins with.
 #[derive(Debug, Default)]
@@ -21,18 +19,10 @@ pub(super) struct Before {
     pub(super) base: u64,
 }
 
-/// The first entry of a log, if it says what the log goes on from: origin, size, root.
-fn told(log: &Log) -> Option<(SeatIndex, String, u64, Digest)> {
-    match serde_json::from_value(Value::Object(log.entries.first()?.body.clone())) {
-        Ok(Event::Continued { seat, log, size, root }) => Some((seat, log, size, root)),
-        _ => None,
-    }
-}
-
 /// How many entries of this log a later one of the same seat goes on from.
 pub(super) fn cut(evidence: &Evidence<'_>, log: &Log) -> Option<u64> {
     let later = evidence.logs.iter().filter(|l| l.seat == log.seat && l.number > log.number);
-    later.filter_map(told).find(|(_, origin, ..)| *origin == log.origin).map(|(_, _, size, _)| size)
+    later.filter_map(|l| l.goes_on.as_ref()).find(|g| g.origin == log.origin).map(|g| g.size)
 }
 
 /// What a log begins with; without, its entries cannot be judged, and a finding says why.
@@ -46,19 +36,19 @@ pub(super) fn before(
         return Some(Before::default());
     }
     let mut report = |class, rule: &str, detail: String| out.push(log.finding(class, 0, rule, detail));
-    let Some((seat, origin, size, root)) = told(log) else {
+    let Some(GoesOn { seat, origin, size, root }) = &log.goes_on else {
         let detail = format!("log {} of this seat does not begin by saying what it goes on from", log.number);
         report(Class::Violation, "continued", detail);
         return None;
     };
-    let number = evidence.charters.log_number(log.seat, &origin).filter(|n| *n < log.number);
+    let number = evidence.charters.log_number(log.seat, origin).filter(|n| *n < log.number);
     let between = |n: u32| evidence.logs.iter().any(|l| l.seat == log.seat && l.number > n && l.number < log.number);
-    let Some(number) = number.filter(|n| seat == log.seat && !between(*n)) else {
+    let Some(number) = number.filter(|n| *seat == log.seat && !between(*n)) else {
         report(Class::Violation, "continued", format!("goes on from {origin}, which is not this seat's log before it"));
         return None;
     };
-    let Some(old) = stories.iter().find(|s| s.log.seat == log.seat && s.log.origin == origin) else {
-        if size == 0 && number == 1 && root.0 == EMPTY_ROOT {
+    let Some(old) = stories.iter().find(|s| s.log.seat == log.seat && s.log.origin == *origin) else {
+        if *size == 0 && number == 1 && root.0 == EMPTY_ROOT {
             return Some(Before::default());
         }
         let detail =
@@ -66,13 +56,13 @@ pub(super) fn before(
         report(Class::Incomplete, "log-missing", detail);
         return None;
     };
-    match old.log.tree.root_at(size) {
+    match old.log.root_at(*size) {
         None => {
-            let detail = format!("goes on from {size} entries of {origin}, of which {} are here", old.log.tree.size());
+            let detail = format!("goes on from {size} entries of {origin}, of which {} are here", old.log.size);
             report(Class::Incomplete, "log-short", detail);
             None
         }
-        Some(ours) if Digest(ours) != root => {
+        Some(ours) if Digest(ours) != *root => {
             let detail =
                 format!("goes on from root {root} at size {size} of {origin}, which has root {}", Digest(ours));
             report(Class::Violation, "continued", detail);
@@ -83,7 +73,7 @@ pub(super) fn before(
             report(Class::Incomplete, "unresolved", detail);
             None
         }
-        Some(_) => old.carry.clone().map(|facts| Before { facts, base: old.base.saturating_add(size) }),
+        Some(_) => old.carry.clone().map(|facts| Before { facts, base: old.base.saturating_add(*size) }),
     }
 }
 
@@ -92,39 +82,32 @@ pub(super) fn before(
 pub(super) fn lost(stories: &[Story<'_>], seat: SeatIndex, at: Timestamp) -> bool {
     let time = |ts: u64| Timestamp::from_millis(i64::try_from(ts).unwrap_or(i64::MAX));
     stories.iter().filter(|s| s.log.seat == seat).any(|new| {
-        let Some((_, origin, size, _)) = told(new.log) else { return false };
-        let old = stories.iter().find(|s| s.log.seat == seat && s.log.origin == origin);
-        let kept = old.and_then(|o| o.log.entries.get(usize::try_from(size.checked_sub(1)?).ok()?)).map(|e| time(e.ts));
-        let begun = new.log.entries.first().map(|e| time(e.ts));
-        kept.is_none_or(|k| k <= at) && begun.is_some_and(|b| at <= b)
+        let Some(told) = &new.log.goes_on else { return false };
+        let old = stories.iter().find(|s| s.log.seat == seat && s.log.origin == told.origin);
+        let kept = old.and_then(|o| o.log.kept()).map(time);
+        kept.is_none_or(|k| k <= at) && new.log.begun.map(time).is_some_and(|b| at <= b)
     })
 }
 
 /// The administrators name the last head of a log that a charter replaces: somebody must have seen it.
 /// Says what of it is lost.
-pub(super) fn heads(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Finding> {
+pub(super) fn heads(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     for log in evidence.logs.iter().filter(|l| l.number > 1) {
-        let Some((_, origin, kept, _)) = told(log) else { continue };
+        let Some(GoesOn { origin, size: kept, .. }) = &log.goes_on else { continue };
         let Some(named) = evidence.charters.previous_head(log.seat, &log.origin) else { continue };
-        let mut known: BTreeMap<Digest, u64> = BTreeMap::new();
-        let mut add = |size: u64, root: [u8; 32]| {
-            if let Ok(head) = Checkpoint::new(&origin, size, root) {
-                known.insert(Digest::of(head.text().as_bytes()), size);
-            }
+        let own = evidence.logs.iter().find(|l| l.origin == *origin).and_then(|old| old.head_of(&named));
+        let claimed = || {
+            let mut claims = evidence.claimed(origin);
+            claims.find(|(size, root)| head_text(origin, *size, *root) == Some(named)).map(|(size, _)| size)
         };
-        if let Some(old) = evidence.logs.iter().find(|l| l.origin == origin) {
-            (0..=old.tree.size()).filter_map(|n| Some((n, old.tree.root_at(n)?))).for_each(|(n, root)| add(n, root));
-        }
-        let cosigned = stories.iter().flat_map(|s| &s.cosigned).filter(|(_, o, ..)| *o == origin);
-        cosigned.for_each(|(_, _, size, root)| add(*size, root.0));
-        match known.get(&named) {
+        match own.or_else(claimed) {
             None => {
                 let detail =
                     format!("no node here has seen the last head of {origin} that the charter names ({named})");
                 out.push(Finding::new(Class::Incomplete, INDEX, "previous-head", detail).seat(log.seat));
             }
-            Some(size) if *size > kept => {
+            Some(size) if size > *kept => {
                 let detail = format!("of {origin} the entries {kept} to {} were lost at this seat", size - 1);
                 out.push(log.finding(Class::Ok, 0, "log-lost", detail));
             }

@@ -3,8 +3,9 @@
 
 use super::Options;
 use super::acts::{Authorised, Story};
-use super::bytes::{Evidence, Log};
-use super::continued::{self, Before};
+use super::bytes::Evidence;
+use super::continued::Before;
+use super::log::Log;
 use super::release;
 use crate::bundle::INDEX;
 use crate::entry::Entry;
@@ -34,48 +35,64 @@ pub(super) fn walk<'e>(
     options: Options,
     before: Option<Before>,
 ) -> Story<'e> {
-    let judged = before.is_some();
-    let story = Story::new(evidence, log, options, before.unwrap_or_default());
-    if !judged {
+    let story = Story::new(evidence, log, options, before);
+    let mut form = Form { story, seen: BTreeSet::new(), delivered: BTreeMap::new() };
+    // Its roots are needed whether or not its entries can be judged.
+    let passed = log.pass(evidence.files, |entry| !form.story.stopped && form.entry(entry));
+    let mut story = form.story;
+    if let Err(fault) = passed {
+        story.findings.push(fault);
         return story;
     }
-    let cut = continued::cut(evidence, log);
-    let mut form = Form { story, seen: BTreeSet::new(), delivered: BTreeMap::new() };
-    for entry in &log.entries {
-        if cut == Some(entry.seq) {
-            form.story.carry = Some(form.story.facts.clone());
-        }
-        form.story.span = Some((form.story.span.map_or(entry.ts, |(first, _)| first), entry.ts));
-        form.entry(entry);
+    if story.stopped {
+        return story;
     }
-    if cut == Some(log.entries.len() as u64) {
-        form.story.carry = Some(form.story.facts.clone());
+    if story.cut == Some(log.end()) {
+        story.carry = Some(story.facts.clone());
     }
-    let open = form.story.authorised.iter().filter(|(_, a)| !a.used).map(|(seq, a)| (*seq, a.request));
-    for (seq, request) in open.collect::<Vec<_>>() {
+    let open: Vec<_> = story.authorised.iter().filter(|(_, a)| !a.used).map(|(seq, a)| (*seq, a.request)).collect();
+    for (seq, request) in open {
         let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
-        form.story.findings.push(log.finding(Class::Ok, seq, "dangling", detail));
+        story.findings.push(log.finding(Class::Ok, seq, "dangling", detail));
     }
-    form.story
+    story
 }
 
-/// Requests and self-recoveries by the entries that name them; and the one finding that all such
-/// bundles have.
-pub(super) fn count(evidence: &Evidence<'_>, report: &mut Report) {
-    let entries = || evidence.logs.iter().flat_map(|l| &l.entries);
-    let distinct = |kind: Kind| {
-        let named = entries().filter(|e| e.kind == kind.name()).filter_map(|e| e.statement.as_ref());
-        named.map(|s| s.stmt).collect::<BTreeSet<_>>().len() as u64
-    };
+/// Distinct requests and self-recoveries; and the one finding that all such bundles have.
+pub(super) fn count(stories: &[Story<'_>], report: &mut Report) {
+    let asked: BTreeSet<_> = stories.iter().flat_map(|s| &s.asked).collect();
+    let distinct = |kind: Kind| asked.iter().filter(|(k, _)| *k == kind).count() as u64;
     report.counts.requests = distinct(Kind::Request);
     report.counts.recoveries = distinct(Kind::SelfRecovery);
+    for outcome in [Outcome::Permit, Outcome::Pending, Outcome::Refuse] {
+        report.counts.verdicts.entry(outcome.name()).or_default();
+    }
     let detail = "this bundle holds no content: that logs and releases are in order in form can be seen, and not who asked, \
                   for what, and who approved";
     report.add([Finding::new(Class::Incomplete, INDEX, "no-content", detail)]);
 }
 
 impl Form<'_> {
-    fn entry(&mut self, entry: &Entry) {
+    /// Takes the next entry; false if what it refers to should be here and is not.
+    fn entry(&mut self, entry: &Entry) -> bool {
+        let story = &mut self.story;
+        if story.cut == Some(entry.seq) {
+            story.carry = Some(story.facts.clone());
+        }
+        let envelope = entry.statement.as_ref().and_then(|s| story.evidence.pool.envelope(&Digest(s.env)));
+        if envelope.is_none() && ["genesis", "charter", "verdict"].contains(&entry.kind.as_str()) {
+            let detail = format!("the {} is not in the bundle: this log is not judged from here on", entry.kind);
+            story.findings.push(story.log.finding(Class::Incomplete, entry.seq, "unresolved", detail));
+            story.stopped = true;
+            return false;
+        }
+        story.judged = entry.seq + 1;
+        story.span = Some((story.span.map_or(entry.ts, |(first, _)| first), entry.ts));
+        self.step(entry, envelope.as_deref());
+        true
+    }
+
+    fn step(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
         let seq = entry.seq;
         let at = Timestamp::from_millis(i64::try_from(entry.ts).unwrap_or(i64::MAX));
         let event: Event = match serde_json::from_value(Value::Object(entry.body.clone())) {
@@ -91,7 +108,6 @@ impl Form<'_> {
             return self.story.violation(seq, "continued", detail);
         }
         let evidence = self.story.evidence;
-        let envelope = entry.statement.as_ref().and_then(|s| evidence.pool.get(&Digest(s.env))).map(|s| &s.envelope);
         if let (Some(s), Some(e)) = (&entry.statement, envelope)
             && e.digest() != Digest(s.stmt)
         {
@@ -132,7 +148,12 @@ impl Form<'_> {
             }
             Event::Cosigned { origin, size, root } => self.story.cosigned(seq, origin, *size, root),
             Event::Ready { peers } => self.ready(seq, peers),
-            Event::Refused { .. } | Event::Continued { .. } | Event::Clock { .. } | Event::Misbehaviour { .. } => {}
+            Event::Misbehaviour { origin, first, second } => self.story.accusation(seq, origin, [first, second]),
+            Event::Clock { by_ms } => {
+                let detail = || "a clock that moved by nothing is no anomaly".into();
+                self.story.hold(*by_ms != 0, seq, "clock", detail);
+            }
+            Event::Refused { .. } | Event::Continued { .. } => {}
         }
     }
 
@@ -161,6 +182,8 @@ impl Form<'_> {
         };
         let first = self.seen.insert(named);
         self.story.hold(first, seq, "logged-twice", || "a statement is logged once, when it is first seen".into());
+        let asked = [Kind::Request, Kind::SelfRecovery].into_iter().find(|k| k.name() == entry.kind);
+        self.story.asked.extend(asked.map(|kind| (kind, named)));
         let Some(envelope) = envelope else { return };
         if envelope.kind().name() != entry.kind {
             let detail = format!("says {}, the statement is a {}", entry.kind, envelope.kind());
@@ -202,9 +225,12 @@ impl Form<'_> {
         let evidence = story.evidence;
         let (mut seats, mut missing) = (BTreeSet::new(), 0);
         for digest in permits {
-            let found =
-                evidence.pool.named(digest).filter_map(|s| Some((&s.envelope, s.envelope.decode::<Verdict>().ok()?)));
-            let Some((_, v)) = found.into_iter().find(|(e, v)| evidence.charters.signed_by_seat(e, v.seat)) else {
+            let envelopes = evidence.pool.named(digest).iter().filter_map(|d| evidence.pool.envelope(d));
+            let signed = envelopes.filter_map(|e| {
+                let v = e.decode::<Verdict>().ok()?;
+                evidence.charters.signed_by_seat(&e, v.seat).then_some(v)
+            });
+            let Some(v) = signed.into_iter().next() else {
                 missing += 1;
                 let detail = format!("permit {digest} is not in the bundle");
                 story.findings.push(story.log.finding(Class::Incomplete, seq, "unresolved", detail));

@@ -20,19 +20,25 @@ mod bytes;
 mod charters;
 mod continued;
 mod form;
+mod log;
 mod pool;
+mod receipts;
+mod references;
 mod release;
 mod reports;
+mod stale;
+mod suspects;
 mod verdict;
 mod views;
 mod witnesses;
 
 use crate::bagit;
-use crate::bundle::Variant;
-use crate::finding::{Layer, Report};
+use crate::bundle::{LogRef, Variant};
+use crate::files::Files;
+use crate::finding::{Finding, Layer, Report};
+use crate::tree::Hash;
 use escrow_core::Digest;
 use escrow_policy::cedar::ENGINE;
-use std::collections::BTreeMap;
 
 const LAYERS: [&str; 6] = ["package", "bytes", "acts", "views", "record", "policy-replay"];
 
@@ -52,16 +58,42 @@ impl Default for Options {
 
 /// Verifies a bundle against the pinned digest of the genesis charter.
 #[must_use]
-pub fn verify(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest) -> Report {
+pub fn verify(files: &dyn Files, pinned: &Digest) -> Report {
     verify_with(files, pinned, Options::default())
 }
 
 /// [`verify`] with options.
 #[must_use]
-pub fn verify_with(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: Options) -> Report {
+pub fn verify_with(files: &dyn Files, pinned: &Digest, options: Options) -> Report {
+    examine(files, pinned, options, &[]).report
+}
+
+/// A receipt that somebody holds, with the proof that came with it: a node's answer as JSON, with
+/// members `receipt` and `proof`.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiptFile<'a> {
+    /// What findings call it.
+    pub name: &'a str,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A report, and files that prove the misbehaviour in it without the bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// What [`verify_with`] says, receipts included.
+    pub report: Report,
+    /// Files for [`crate::misbehaviour::check`], at most 20, none twice.
+    pub proofs: Vec<Vec<u8>>,
+}
+
+/// [`verify_with`], with receipts from outside the bundle, and with proofs.
+#[must_use]
+pub fn examine(files: &dyn Files, pinned: &Digest, options: Options, receipts: &[ReceiptFile<'_>]) -> Examined {
     let mut report = Report::new(pinned);
-    report.counts.files = files.len() as u64;
-    let (done, variant) = layers(files, pinned, options, &mut report);
+    let mut proofs = Vec::new();
+    report.counts.files = files.list().count() as u64;
+    let (done, variant) = layers(files, pinned, options, receipts, &mut report, &mut proofs);
     let altered = "altered or unreadable material was found: its meaning is not judged";
     for (at, name) in LAYERS.into_iter().enumerate() {
         let why = match at {
@@ -76,15 +108,28 @@ pub fn verify_with(files: &BTreeMap<String, Vec<u8>>, pinned: &Digest, options: 
     if report.policy_replayed() {
         report.engine = Some(ENGINE);
     }
-    report
+    Examined { report, proofs }
+}
+
+/// The bytes of one log alone, without any key: its entries are canonical, chained, and lead to the size
+/// and root of the note beside them. Answers these two; who signed the note is left to the caller.
+/// `others` are the origins of which cosigned heads are kept, as [`verify`] does for the bundle's logs.
+///
+/// # Errors
+/// The finding that [`verify`] would report.
+pub fn log_bytes(files: &dyn Files, log: &LogRef, others: &[&str]) -> Result<(u64, Hash), Finding> {
+    let mut claims = others.iter().map(|o| ((*o).to_owned(), vec![])).collect();
+    log::read(files, log, 0, &mut claims).map(|log| (log.size, log.root))
 }
 
 /// Runs the layers; answers how many were reached and done, and on how much.
 fn layers(
-    files: &BTreeMap<String, Vec<u8>>,
+    files: &dyn Files,
     pinned: &Digest,
     options: Options,
+    receipts: &[ReceiptFile<'_>],
     report: &mut Report,
+    proofs: &mut Vec<Vec<u8>>,
 ) -> (usize, Variant) {
     let mut found = Vec::new();
     let digests = bagit::check(files, &mut found);
@@ -93,15 +138,24 @@ fn layers(
         return (1, Variant::Full);
     }
     let mut found = Vec::new();
-    let evidence = bytes::read(files, &digests, &mut found).and_then(|raw| bytes::bind(raw, files, pinned, &mut found));
+    let evidence = bytes::read(files, &digests, &mut found).and_then(|raw| bytes::bind(raw, pinned, &mut found));
     report.add(found);
-    let Some(evidence) = evidence.filter(|_| !report.altered()) else {
+    let Some(mut evidence) = evidence.filter(|_| !report.altered()) else {
         return (2, Variant::Full);
     };
     report.counts.statements = evidence.pool.len() as u64;
     report.counts.charters = evidence.charters.len() as u64;
     report.counts.views = evidence.views.len() as u64;
-    report.add(evidence.charters.forks());
+    let mut suspects = Vec::new();
+    report.add(evidence.charters.forks(&mut suspects));
+    for file in receipts {
+        match self::receipts::read(&evidence, file) {
+            Ok(held) => evidence.receipts.push(held),
+            Err(finding) => report.add([finding]),
+        }
+    }
+    evidence.expect();
+    // A pass over each log: its roots, and its acts.
     // Record and replay are judged where they happened: entry by entry, with the facts before it.
     let variant = evidence.variant;
     let mut stories: Vec<acts::Story<'_>> = Vec::new();
@@ -114,17 +168,20 @@ fn layers(
         });
     }
     report.add(found);
-    report.add(continued::heads(&evidence, &stories));
+    report.add(continued::heads(&evidence));
     for story in &stories {
         story.report(report);
     }
     report.add(acts::across(&evidence, &stories));
     match variant {
         Variant::Full => acts::count(&stories, report),
-        Variant::NoContent => form::count(&evidence, report),
+        Variant::NoContent => form::count(&stories, report),
     }
-    let (found, logs) = views::check(&evidence, &stories);
+    let (found, logs) = views::check(&evidence, &stories, &mut suspects);
     report.add(found);
+    report.add(self::receipts::check(&evidence, &mut suspects));
     report.logs = logs;
+    report.add(evidence.pool.faults());
+    *proofs = suspects::proofs(&evidence, &suspects);
     (LAYERS.len(), variant)
 }

@@ -91,8 +91,11 @@ fn envelopes(story: &Story<'_>, digests: &[Digest]) -> Vec<Envelope> {
             .or_else(|_| e.decode().map(|a: escrow_core::restriction::RestrictionAnswer| a.seat));
         seat.is_ok_and(|s| story.evidence.charters.signed_by_seat(e, s))
     };
-    let pick = |d: &Digest| pool.named(d).find(|s| signed(&s.envelope)).or_else(|| pool.named(d).next());
-    digests.iter().filter_map(pick).map(|s| s.envelope.clone()).collect()
+    let pick = |d: &Digest| {
+        let envelopes = || pool.named(d).iter().filter_map(|e| pool.envelope(e));
+        envelopes().find(|e| signed(e)).or_else(|| envelopes().next())
+    };
+    digests.iter().filter_map(pick).map(|e| (*e).clone()).collect()
 }
 
 /// Takes the authorisation that an outcome refers to; each has one. Answers when it was made.
@@ -166,7 +169,7 @@ pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope
 /// authorisation lives.
 pub(super) fn cosigned(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Said<'_>, generation: u32) {
     let path = attachment_path(said.note);
-    if !story.evidence.attachments.contains_key(said.note) {
+    if !story.evidence.attachments.contains(said.note) {
         return; // layer 2 said that it is missing
     }
     let head = match head(story, said) {
@@ -194,9 +197,9 @@ pub(super) fn cosigned(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Sa
 }
 
 fn head(story: &Story<'_>, said: &Said<'_>) -> Result<VerifiedCheckpoint, String> {
-    let note = story.evidence.attachments.get(said.note).ok_or("not in the bundle")?;
+    let note = story.evidence.note(said.note)?;
     let key = story.evidence.charters.log_key(story.log.seat, &story.log.origin).ok_or("no log key")?;
-    Checkpoint::verify(note, &story.log.origin, &key).map_err(|e| e.to_string())
+    Checkpoint::verify(&note, &story.log.origin, &key).map_err(|e| e.to_string())
 }
 
 /// Witness keys of the other members of a generation, and how many of them must have cosigned.

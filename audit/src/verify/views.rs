@@ -2,12 +2,13 @@
 
 use super::acts::Story;
 use super::bytes::{Evidence, ViewFile};
-use super::{continued, witnesses};
+use super::suspects::Suspect;
+use super::{continued, stale, witnesses};
 use crate::bundle::INDEX;
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::finding::{Class, Finding, LogSummary};
+use escrow_core::SeatIndex;
 use escrow_core::charter::{Charter, Generation};
-use escrow_core::{Digest, SeatIndex};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The heads that views show, by viewer and viewed, and whether the view counts.
@@ -23,7 +24,11 @@ pub(super) struct Head<'e> {
 pub(super) type Heads<'e> = BTreeMap<String, Vec<Head<'e>>>;
 
 /// Judges views, cosigned notes and cosigned entries against the logs.
-pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> (Vec<Finding>, Vec<LogSummary>) {
+pub(super) fn check(
+    evidence: &Evidence<'_>,
+    stories: &[Story<'_>],
+    suspects: &mut Vec<Suspect>,
+) -> (Vec<Finding>, Vec<LogSummary>) {
     let mut out = Vec::new();
     let mut seen: Seen = BTreeMap::new();
     for file in &evidence.views {
@@ -41,15 +46,16 @@ pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> (Vec<Find
     }
     let heads = heads(evidence, stories, &seen);
     for (origin, heads) in &heads {
-        on_tree(evidence, origin, heads, &mut out);
+        on_tree(evidence, origin, heads, suspects, &mut out);
     }
-    out.extend(witnesses::check(evidence, stories, &heads));
+    out.extend(witnesses::check(evidence, stories, &heads, suspects));
     cosigned_entries(evidence, stories, &mut out);
     let charter = newest(evidence, stories);
     let generation = charter.and_then(Charter::current_generation);
     let logs = coverage(stories, &seen, generation, &mut out);
     if let (Some(charter), Some(generation)) = (charter, generation) {
         missing(evidence, charter, generation, &mut out);
+        out.extend(stale::check(evidence, &heads, charter, generation));
     }
     (out, logs)
 }
@@ -78,11 +84,20 @@ fn heads<'e>(evidence: &'e Evidence<'_>, stories: &'e [Story<'_>], seen: &'e See
     for ((viewer, viewed), (head, _)) in seen {
         add(crate::bundle::view_path(*viewer, *viewed), head);
     }
+    for held in &evidence.receipts {
+        add(held.name.clone(), &held.head);
+    }
     out
 }
 
 /// Every signed head of a log lies on its tree; those beyond it agree with each other.
-fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut Vec<Finding>) {
+fn on_tree(
+    evidence: &Evidence<'_>,
+    origin: &str,
+    heads: &[Head<'_>],
+    suspects: &mut Vec<Suspect>,
+    out: &mut Vec<Finding>,
+) {
     let log = evidence.logs.iter().find(|l| l.origin == origin);
     let owner = evidence.charters.owner(origin);
     let mut report = |class, file: &str, rule: &str, detail: String| {
@@ -96,9 +111,9 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
     let mut longest: Option<&Head<'_>> = None;
     for h in heads {
         let (size, root) = (h.head.size(), h.head.root());
-        let key = log.map_or_else(String::new, |l| key_text(evidence, l.seat, origin));
+        let key = owner.map_or_else(String::new, |seat| key_text(evidence, seat, origin));
         if let Some(log) = log
-            && let Some(ours) = log.tree.root_at(size)
+            && let Some(ours) = log.root_at(size)
         {
             if ours != *root {
                 let note = log.note_path();
@@ -108,6 +123,8 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
                     hex::encode(ours)
                 );
                 report(Class::Misbehaviour, &h.file, "fork", detail);
+                let second = log.head.clone();
+                suspects.extend(second.map(|second| Suspect::Heads { first: h.head.clone(), second }));
             }
             continue;
         }
@@ -119,6 +136,7 @@ fn on_tree(evidence: &Evidence<'_>, origin: &str, heads: &[Head<'_>], out: &mut 
                 let detail =
                     format!("the key {key} of {origin} signed two roots for size {size}: here and in {}", other.file);
                 report(Class::Misbehaviour, &h.file, "fork", detail);
+                suspects.push(Suspect::Heads { first: other.head.clone(), second: h.head.clone() });
             }
             Some(_) => {}
             None => {
@@ -141,16 +159,17 @@ fn key_text(evidence: &Evidence<'_>, seat: SeatIndex, origin: &str) -> String {
 /// A witness's own log says which heads it cosigned. Without the note one of both lies, and this
 /// bundle cannot tell which.
 fn cosigned_entries(evidence: &Evidence<'_>, stories: &[Story<'_>], out: &mut Vec<Finding>) {
-    for story in stories {
-        for (seq, origin, size, root) in &story.cosigned {
-            let log = evidence.logs.iter().find(|l| l.origin == *origin);
-            let ours = log.and_then(|l| l.tree.root_at(*size)).map(Digest);
-            if ours.is_some_and(|ours| ours != *root) {
-                let detail = format!(
-                    "says that it cosigned another root for size {size} of {origin} than that log has; ask for the note"
-                );
-                out.push(story.log.finding(Class::Incomplete, *seq, "cosigned-elsewhere", detail));
-            }
+    let mut lies = Vec::new();
+    for log in &evidence.logs {
+        lies.extend(log.elsewhere().iter().map(|(by, seq, size)| (*by, *seq, *size, log.origin.as_str())));
+    }
+    lies.sort_unstable();
+    for (by, seq, size, origin) in lies {
+        if let Some(story) = stories.get(by).filter(|s| seq < s.judged) {
+            let detail = format!(
+                "says that it cosigned another root for size {size} of {origin} than that log has; ask for the note"
+            );
+            out.push(story.log.finding(Class::Incomplete, seq, "cosigned-elsewhere", detail));
         }
     }
 }
@@ -203,7 +222,7 @@ fn coverage(
         logs.push(LogSummary {
             seat: log.seat,
             origin: log.origin.clone(),
-            size: log.tree.size(),
+            size: log.size,
             views: views as u64,
             fork_bound: bound as u64,
         });

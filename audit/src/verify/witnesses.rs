@@ -3,23 +3,29 @@
 
 use super::acts::Story;
 use super::bytes::Evidence;
+use super::suspects::Suspect;
 use super::views::{Head, Heads};
 use crate::finding::{Class, Finding};
 use crate::note::VerifierKey;
-use escrow_core::{Digest, SeatIndex};
+use escrow_core::SeatIndex;
 
 /// A witness key and its seat.
 type Witness = (SeatIndex, VerifierKey);
 
 /// Judges the cosignatures on all heads.
-pub(super) fn check(evidence: &Evidence<'_>, stories: &[Story<'_>], heads: &Heads<'_>) -> Vec<Finding> {
+pub(super) fn check(
+    evidence: &Evidence<'_>,
+    stories: &[Story<'_>],
+    heads: &Heads<'_>,
+    suspects: &mut Vec<Suspect>,
+) -> Vec<Finding> {
     let mut out = Vec::new();
     let witnesses = evidence.charters.witnesses();
     for (origin, heads) in heads {
         for witness in &witnesses {
             let theirs: Vec<&Head<'_>> = heads.iter().filter(|h| has_line(h, witness)).collect();
-            out.extend(forked(evidence, origin, &theirs, witness));
-            unlogged(stories, &theirs, witness, &mut out);
+            out.extend(forked(evidence, origin, &theirs, witness, suspects));
+            unlogged(evidence, stories, &theirs, witness, &mut out);
         }
     }
     out
@@ -37,9 +43,15 @@ fn cosigned(head: &Head<'_>, (_, key): &Witness) -> Option<u64> {
 
 /// A head off the tree of the log beside a larger one on it, or two roots of one size: what extends
 /// the one does not extend the other, and a witness cosigns only what extends the largest it has seen.
-fn forked(evidence: &Evidence<'_>, origin: &str, heads: &[&Head<'_>], witness: &Witness) -> Option<Finding> {
+fn forked(
+    evidence: &Evidence<'_>,
+    origin: &str,
+    heads: &[&Head<'_>],
+    witness: &Witness,
+    suspects: &mut Vec<Suspect>,
+) -> Option<Finding> {
     let log = evidence.logs.iter().find(|l| l.origin == origin);
-    let on_tree = |h: &Head<'_>| log?.tree.root_at(h.head.size()).map(|root| root == *h.head.root());
+    let on_tree = |h: &Head<'_>| log?.root_at(h.head.size()).map(|root| root == *h.head.root());
     let contradict = |a: &Head<'_>, b: &Head<'_>| {
         a.head.contradicts(b.head)
             || (on_tree(a) == Some(false) && on_tree(b) == Some(true) && b.head.size() >= a.head.size())
@@ -49,6 +61,7 @@ fn forked(evidence: &Evidence<'_>, origin: &str, heads: &[&Head<'_>], witness: &
         .filter(|(a, b)| contradict(a, b))
         .find(|(a, b)| cosigned(a, witness).is_some() && cosigned(b, witness).is_some())?;
     let (seat, key) = witness;
+    suspects.push(Suspect::Heads { first: a.head.clone(), second: b.head.clone() });
     let detail = format!(
         "the witness key {key} cosigned two histories of {origin}: size {} here and size {} in {}",
         a.head.size(),
@@ -60,14 +73,17 @@ fn forked(evidence: &Evidence<'_>, origin: &str, heads: &[&Head<'_>], witness: &
 
 /// A cosignature is durable in its maker's log before it is given. Only a log that was judged
 /// before and after that time can be said to lack it: one that ends earlier is just older, or was lost.
-fn unlogged(stories: &[Story<'_>], heads: &[&Head<'_>], witness: &Witness, out: &mut Vec<Finding>) {
+fn unlogged(
+    evidence: &Evidence<'_>,
+    stories: &[Story<'_>],
+    heads: &[&Head<'_>],
+    witness: &Witness,
+    out: &mut Vec<Finding>,
+) {
     let (seat, _) = witness;
     for head in heads {
-        let same = |(_, o, s, r): &(u64, String, u64, Digest)| {
-            o == head.head.origin() && *s == head.head.size() && r.0 == *head.head.root()
-        };
-        let mut logs = stories.iter().filter(|s| s.log.seat == *seat);
-        if logs.clone().any(|s| s.cosigned.iter().any(same)) {
+        let mut logs = stories.iter().enumerate().filter(|(_, s)| s.log.seat == *seat);
+        if logs.clone().any(|(by, _)| evidence.says_cosigned(by, head.head)) {
             continue;
         }
         let Some(time) = cosigned(head, witness) else { continue };
@@ -75,7 +91,7 @@ fn unlogged(stories: &[Story<'_>], heads: &[&Head<'_>], witness: &Witness, out: 
             let time = time.saturating_mul(1000).saturating_add(999);
             s.span.is_some_and(|(first, last)| first <= time && last > time)
         };
-        if let Some(story) = logs.find(|s| within(s)) {
+        if let Some((_, story)) = logs.find(|(_, s)| within(s)) {
             let detail = format!(
                 "cosigned size {} of {} at {time} seconds, as {} shows, and its own log does not have that",
                 head.head.size(),

@@ -205,12 +205,10 @@ fn case_68_a_line_longer_than_any_entry() {
     changed.push(long);
     let ways = four_ways(&c, &good, 0, &changed);
     expect(&verify(&ways.bare, &c.genesis), Class::Tampered, &["digest"]);
-    expect(&verify(&ways.anew, &c.genesis), Class::Tampered, &["root"]);
-    expect(&verify(&ways.note_too, &c.genesis), Class::Tampered, &["checkpoint"]);
-    // Signed, it is the node's own doing, and does not keep the rest from being judged.
-    let report = verify(&ways.signed, &c.genesis);
-    expect(&report, Class::Violation, &["chain"]);
-    assert_eq!((report.findings[0].entry, report.releases.len()), (Some(changed.len() as u64 - 1), 2));
+    // No log entry can be so long and nobody can export one, so the line is not even read to its end.
+    for files in [&ways.anew, &ways.note_too, &ways.signed] {
+        expect(&verify(files, &c.genesis), Class::Malformed, &["line"]);
+    }
     // No newline at the end, an empty line, none at all.
     let bare: [fn(&mut Vec<u8>); 3] = [|b| b.truncate(b.len() - 1), |b| b.push(b'\n'), |b| b.clear()];
     for bend in bare {

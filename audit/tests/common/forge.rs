@@ -10,12 +10,13 @@ use escrow_audit::finding::{Class, Report};
 use escrow_audit::note::{Note, NoteSigner, SignatureLine};
 use escrow_audit::tree::Tree;
 use escrow_audit::verify::verify;
+use escrow_core::charter::Charter;
 use escrow_core::envelope::pae;
 use escrow_core::request::Request;
 use escrow_core::verdict::Verdict;
 use escrow_core::view::View;
 use escrow_core::{Blob, Digest, Envelope, Kind, SigningKey, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) type Lines = Vec<Vec<u8>>;
 
@@ -114,6 +115,16 @@ pub(crate) fn follow(files: &mut Files) {
         let digest = path.strip_prefix("data/attachments/").map(|d| d.parse::<Digest>().unwrap());
         digest.is_none_or(|d| named.contains(&d) || text.contains(&d.to_string()))
     });
+
+    let mut charters = BTreeMap::new();
+    files.retain(|path, bytes| {
+        let charter = path.strip_prefix("data/charters/").and_then(|_| Envelope::parse(bytes).ok());
+        let Some(envelope) = charter else { return true };
+        let version = envelope.decode::<Charter>().map_or(u64::MAX, |c| c.version);
+        charters.insert((version, envelope.digest(), envelope.envelope_digest()), bytes.clone());
+        false
+    });
+    files.extend((1..).zip(charters.into_values()).map(|(n, bytes)| (bundle::charter_path(n), bytes)));
 
     let mut index = Index::decode(&files[INDEX]).unwrap();
     index.logs.retain(|l| files.contains_key(&bundle::entries_path(l.seat, l.number)));

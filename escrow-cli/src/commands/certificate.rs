@@ -1,14 +1,12 @@
 //! `escrow certificate`: a draft for counsel about an evidence bundle, after verifying it.
 
-use super::verify;
+use super::verify::{self, Verified};
 use crate::failure::Failure;
 use crate::output::Shown;
 use clap::{Args, Subcommand};
-use escrow_audit::bundle::{self, INDEX, Index};
-use escrow_audit::finding::Class;
+use escrow_audit::bundle;
 use escrow_audit::report::certificate;
 use escrow_audit::report::verification::Made;
-use escrow_audit::verify::Options;
 use escrow_core::Digest;
 use std::path::PathBuf;
 
@@ -42,11 +40,12 @@ pub struct Draft {
 /// [`Failure`] if the draft cannot be written.
 pub fn run(command: &Command) -> Result<Shown, Failure> {
     let Command::Draft(a) = command;
-    let (files, report) = verify::read(&a.bundle, &a.charter_digest, Options::default());
-    let index = files.files.get(INDEX).and_then(|b| Index::decode(b).ok());
-    let Some(index) = index.filter(|_| report.verdict < Class::Tampered) else { return Ok(verify::show(&report)) };
-    let made = Made { bundle: bundle::digest(&files.files), tool: verify::TOOL };
-    let text = certificate::filled(&files.files, &index, &report, made);
+    let Verified { folder, index, report } = match verify::verified(&a.bundle, &a.charter_digest) {
+        Ok(verified) => verified,
+        Err(answer) => return Ok(answer),
+    };
+    let made = Made { bundle: bundle::digest(&folder), tool: verify::TOOL };
+    let text = certificate::filled(&folder, &index, &report, made);
     let shown = Shown::new("escrow.certificate.draft.v1")
         .data("verdict", &report.verdict)
         .data("bundle_digest", &made.bundle)

@@ -1,13 +1,12 @@
 //! `escrow report`: reports from an evidence bundle, offline, after verifying it.
 
-use super::verify;
+use super::verify::{self, Verified};
 use crate::failure::Failure;
 use crate::output::Shown;
 use clap::{Args, Subcommand};
-use escrow_audit::bundle::{INDEX, Index};
+use escrow_audit::bundle::Variant;
 use escrow_audit::finding::{Class, Report};
 use escrow_audit::report::custody::{Actor, Custody};
-use escrow_audit::verify::Options;
 use escrow_core::Digest;
 use std::path::PathBuf;
 
@@ -43,14 +42,14 @@ pub fn run(command: &Command) -> Result<Shown, Failure> {
 }
 
 fn custody(a: &OfCustody) -> Result<Shown, Failure> {
-    let (bundle, report) = verify::read(&a.bundle, &a.charter_digest, Options::default());
-    let index = bundle.files.get(INDEX).and_then(|b| Index::decode(b).ok());
-    // Altered evidence makes no report: what it says is what its last holder wanted.
-    let Some(index) = index.filter(|_| report.verdict < Class::Tampered) else { return Ok(verify::show(&report)) };
-    if index.variant == escrow_audit::bundle::Variant::NoContent {
+    let Verified { folder, index, report } = match verify::verified(&a.bundle, &a.charter_digest) {
+        Ok(verified) => verified,
+        Err(answer) => return Ok(answer),
+    };
+    if index.variant == Variant::NoContent {
         return Err(Failure::usage("this bundle holds no content: who did what is not in it; ask for the full bundle"));
     }
-    let custody = Custody::of(&bundle.files, &index);
+    let custody = Custody::of(&folder, &index);
     let mut shown = summary(&custody, &report);
     if let Some(path) = &a.html {
         verify::write_new(path, &custody.to_html())?;

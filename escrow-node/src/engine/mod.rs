@@ -134,6 +134,7 @@ impl Engine {
     pub fn load(&mut self, bytes: &[u8], envelope: impl Fn(&Digest) -> Option<Vec<u8>>) -> Result<(), LoadError> {
         let seq = self.tree.size();
         let entry = self.chain.push(bytes).map_err(|e| LoadError::Chain(e.to_string()))?;
+        let entry = entry.entry().map_err(|e| LoadError::Chain(e.to_string()))?;
         let statement = match &entry.statement {
             None => None,
             Some(r) => {

@@ -117,7 +117,8 @@ fn unlinked(text: &str) -> String {
     out
 }
 
-const PEOPLE: &[Own] = &[Own::TooLarge, Own::RateLimited, Own::Overloaded, Own::NotReady, Own::Timeout, Own::Internal];
+const PEOPLE: &[Own] =
+    &[Own::TooLarge, Own::RateLimited, Own::Overloaded, Own::NotReady, Own::DiskLow, Own::Timeout, Own::Internal];
 const PEERS: &[Own] = &[Own::NotAPeer, Own::TooLarge, Own::NotReady, Own::Timeout, Own::Internal];
 const PUBLIC: &[Own] = &[Own::Timeout, Own::Internal];
 

@@ -124,7 +124,8 @@ pub(crate) async fn add_checkpoint(Shared(node): Shared<Arc<Node>>, body: Bytes)
             (StatusCode::FORBIDDEN, "this log's key has signed heads that contradict each other\n").into_response()
         }
         AddAnswer::Refused(refuse) => {
-            metrics::cosignature("refused");
+            // To ask from another size is how a peer that was away catches up; the rest is a log that is not what it was.
+            metrics::cosignature(if matches!(refuse, Refuse::WrongOldSize { .. }) { "other-size" } else { "refused" });
             if matches!(refuse, Refuse::Conflict { .. } | Refuse::Inconsistent(_)) {
                 tracing::error!(%origin, %refuse, "a head that does not go on from the one cosigned before");
             }

@@ -14,6 +14,14 @@ fn clock() -> Timestamp {
     Timestamp::from_millis(1_800_000_000_000)
 }
 
+/// Both clocks stand still, so that none of them is an anomaly.
+fn around(clock: fn() -> Timestamp, state: State) -> Surroundings {
+    Surroundings {
+        monotonic: Box::new(|| Duration::ZERO),
+        ..Surroundings::new(clock, Arc::new(Standing::new(state)))
+    }
+}
+
 /// A database, and a writer over it that may be started again and again.
 struct Bench {
     dir: tempfile::TempDir,
@@ -41,8 +49,7 @@ impl Bench {
     }
 
     fn start(&self) -> Running {
-        let standing = Arc::new(Standing::new(State::Ready));
-        self.start_in(Surroundings::new(clock, Arc::clone(&standing)), |_| {})
+        self.start_in(around(clock, State::Ready), |_| {})
     }
 
     fn start_in(&self, around: Surroundings, prepare: impl FnOnce(&Store)) -> Running {
@@ -137,8 +144,7 @@ async fn case_73_nothing_is_appended_after_a_batch_that_failed() {
 #[tokio::test]
 async fn case_72_a_full_disk_poisons_and_what_was_acknowledged_stays() {
     let bench = Bench::new();
-    let standing = Arc::new(Standing::new(State::Ready));
-    let running = bench.start_in(Surroundings::new(clock, standing), |store| store.limit_pages(60));
+    let running = bench.start_in(around(clock, State::Ready), |store| store.limit_pages(60));
     let mut acknowledged = 0;
     while running.log(acknowledged).await.is_ok() {
         acknowledged += 1;
@@ -239,12 +245,12 @@ async fn a_job_that_panics_poisons_and_tells_whoever_waits() {
 #[tokio::test]
 async fn low_disk_space_is_shown_and_ends_by_itself() {
     let bench = Bench::new();
-    let standing = Arc::new(Standing::new(State::Ready));
     let free = Arc::new(AtomicU64::new(10));
     let measured = Arc::clone(&free);
     let space = Space::new(bench.dir.path(), 1_600, Box::new(move || Ok(measured.load(Ordering::Relaxed))));
-    let around = Surroundings { space: Some(space), ..Surroundings::new(clock, Arc::clone(&standing)) };
+    let around = Surroundings { space: Some(space), ..around(clock, State::Ready) };
     let running = bench.start_in(around, |_| {});
+    let standing = Arc::clone(&running.standing);
     let mut states = standing.subscribe();
     let low = states.wait_for(|s| matches!(s, State::Degraded(_))).await.unwrap().clone();
     assert!(low.reason().contains("10 bytes") && low.way_out().contains("free space"), "{low:?}");
@@ -262,10 +268,8 @@ async fn a_jump_of_the_clock_is_logged_once_even_when_idle() {
         Timestamp::from_millis(WALL.load(Ordering::Relaxed))
     }
     let bench = Bench::new();
-    let standing = Arc::new(Standing::new(State::Unproven("a test".into())));
-    let stands_still = Box::new(|| Duration::ZERO);
-    let around = Surroundings { monotonic: stands_still, ..Surroundings::new(wall, Arc::clone(&standing)) };
-    let running = bench.start_in(around, |_| {});
+    let running = bench.start_in(around(wall, State::Unproven("a test".into())), |_| {});
+    let standing = Arc::clone(&running.standing);
     // Nothing is appended to a log that is not proven.
     WALL.fetch_add(-5_000, Ordering::Relaxed);
     running.writer.run(|_| ()).await.unwrap();

@@ -1,0 +1,248 @@
+//! Reads an entry without building it: the verifier's fast path over millions of lines.
+//!
+//! [`Scanned::read`] takes exactly the bytes that [`Entry::decode`] takes. That one stays the
+//! definition; the scanner knows the one encoding by its shape, and whatever does not have that shape
+//! goes to `decode`, which has the last word and the better error.
+
+use super::{Entry, EntryError, MAX_DEPTH, MAX_ENTRY_LEN, MAX_INTEGER, StatementRef, is_type};
+use crate::note;
+use crate::tree::Hash;
+use std::borrow::Cow;
+
+/// Digits of a digest.
+const HEX: usize = 64;
+
+/// An entry's members, borrowed from its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned<'a> {
+    /// Origin of the log that the entry is in.
+    pub log: Cow<'a, str>,
+    /// Position in the log, from 0.
+    pub seq: u64,
+    /// The node's time in milliseconds since 1970.
+    pub ts: u64,
+    /// What happened.
+    pub kind: &'a str,
+    /// The body, canonical JSON.
+    pub body: &'a [u8],
+    bytes: &'a [u8],
+    prev: &'a [u8],
+    statement: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Scanned<'a> {
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// As [`Entry::decode`].
+    pub fn read(bytes: &'a [u8]) -> Result<Self, EntryError> {
+        Self::read_in(bytes, "")
+    }
+
+    /// [`Scanned::read`] for an entry of which one expects the origin `log`, which must be a key name
+    /// that JSON writes without escapes: saves looking at it closely each time.
+    pub(super) fn read_in(bytes: &'a [u8], log: &str) -> Result<Self, EntryError> {
+        match shape(bytes, log) {
+            Some(found) if is_canonical_body(found.body) => Ok(found),
+            found => {
+                Entry::decode(bytes)?;
+                found.ok_or(EntryError::NotCanonical)
+            }
+        }
+    }
+
+    /// The entry's own bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// `prev` as it stands there: 64 lower-case hex digits.
+    pub(super) fn prev_hex(&self) -> &'a [u8] {
+        self.prev
+    }
+
+    /// Leaf hash of the entry before.
+    #[must_use]
+    pub fn prev(&self) -> Hash {
+        unhex(self.prev)
+    }
+
+    /// The statement that it records, if any.
+    #[must_use]
+    pub fn statement(&self) -> Option<StatementRef> {
+        self.statement.map(|(stmt, env)| StatementRef { stmt: unhex(stmt), env: unhex(env) })
+    }
+
+    /// The whole entry.
+    ///
+    /// # Errors
+    /// As [`Entry::decode`]; none for what [`Scanned::read`] took.
+    pub fn entry(&self) -> Result<Entry, EntryError> {
+        let body = serde_json::from_slice(self.body).map_err(|e| EntryError::Json(e.to_string()))?;
+        Ok(Entry {
+            log: self.log.clone().into_owned(),
+            seq: self.seq,
+            ts: self.ts,
+            prev: self.prev(),
+            kind: self.kind.to_owned(),
+            statement: self.statement(),
+            body,
+        })
+    }
+}
+
+/// Everything but the inside of the body.
+fn shape<'a>(bytes: &'a [u8], expected: &str) -> Option<Scanned<'a>> {
+    // No control character may stand anywhere, so strings below need not look for them.
+    let (control, wide) = bytes.iter().fold((false, false), |(c, w), b| (c | (*b < 0x20), w | (*b >= 0x80)));
+    if bytes.len() > MAX_ENTRY_LEN || control || (wide && std::str::from_utf8(bytes).is_err()) {
+        return None;
+    }
+    let rest = bytes.strip_prefix(br#"{"v":1,"log":""#)?;
+    let known = rest.strip_prefix(expected.as_bytes()).filter(|r| !expected.is_empty() && r.starts_with(b"\""));
+    let (log, rest) = match known {
+        Some(r) => (rest.get(..expected.len())?, r.get(1..)?),
+        None => string(rest)?,
+    };
+    let log: Cow<'a, str> = if known.is_some() { Cow::Borrowed(str(log)?) } else { origin(log)? };
+    let (seq, rest) = natural(rest.strip_prefix(br#","seq":"#)?)?;
+    let (ts, rest) = natural(rest.strip_prefix(br#","ts":"#)?)?;
+    let (prev, rest) = digest(rest.strip_prefix(br#","prev":""#)?)?;
+    let (kind, rest) = string(rest.strip_prefix(br#","type":""#)?)?;
+    let kind = str(kind).filter(|k| is_type(k))?;
+    let (statement, rest) = match rest.strip_prefix(br#","stmt":""#) {
+        Some(rest) => {
+            let (stmt, rest) = digest(rest)?;
+            let (env, rest) = digest(rest.strip_prefix(br#","env":""#)?)?;
+            (Some((stmt, env)), rest)
+        }
+        None => (None, rest),
+    };
+    let body = rest.strip_prefix(br#","body":"#)?.strip_suffix(b"}")?;
+    Some(Scanned { log, seq, ts, kind, body, bytes, prev, statement })
+}
+
+fn str(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+/// The origin between its quotes; it may hold a quote or backslash, escaped.
+fn origin(raw: &[u8]) -> Option<Cow<'_, str>> {
+    let name = match raw.contains(&b'\\') {
+        false => Cow::Borrowed(str(raw)?),
+        true => Cow::Owned(unescaped(raw)?),
+    };
+    note::check_key_name(&name).is_ok().then_some(name)
+}
+
+/// A string after its opening quote: what is inside, in its one spelling, and what follows.
+fn string(from: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut at = 0;
+    loop {
+        let rest = from.get(at..)?;
+        at += memchr::memchr2(b'"', b'\\', rest)?;
+        match from.get(at)? {
+            b'"' => return Some((from.get(..at)?, from.get(at + 1..)?)),
+            _ => at += escape(from.get(at + 1..)?)?,
+        }
+    }
+}
+
+/// Length of an escape that RFC 8785 writes, given what follows the backslash.
+fn escape(after: &[u8]) -> Option<usize> {
+    match after {
+        [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),
+        // The other control characters, and not those five that have a letter of their own.
+        [b'u', b'0', b'0', b'0', low, ..] => matches!(low, b'0'..=b'7' | b'b' | b'e' | b'f').then_some(6),
+        [b'u', b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f', ..] => Some(6),
+        _ => None,
+    }
+}
+
+fn unescaped(raw: &[u8]) -> Option<String> {
+    serde_json::from_str(&format!("\"{}\"", str(raw)?)).ok()
+}
+
+/// A decimal number without sign or leading zero, within [`MAX_INTEGER`].
+fn natural(from: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0u64;
+    let mut rest = from;
+    while let [digit @ b'0'..=b'9', more @ ..] = rest {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0')).filter(|v| *v <= MAX_INTEGER)?;
+        rest = more;
+    }
+    let digits = from.len() - rest.len();
+    (digits == 1 || digits > 1 && from.first() != Some(&b'0')).then_some((value, rest))
+}
+
+/// 64 lower-case hex digits and their closing quote.
+fn digest(from: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (digits, rest) = from.split_at_checked(HEX)?;
+    let good = digits.iter().fold(true, |ok, b| ok & (b.is_ascii_digit() | matches!(b, b'a'..=b'f')));
+    good.then_some((digits, rest.strip_prefix(b"\"")?))
+}
+
+/// The bytes of digits that [`digest`] took.
+fn unhex(digits: &[u8]) -> Hash {
+    let mut hash = [0; 32];
+    // Cannot fail: 64 hex digits were seen.
+    let _ = hex::decode_to_slice(digits, &mut hash);
+    hash
+}
+
+/// True for an object in its one canonical encoding, within what an entry leaves of the depth.
+fn is_canonical_body(body: &[u8]) -> bool {
+    body.first() == Some(&b'{') && value(body, MAX_DEPTH - 1).is_some_and(<[u8]>::is_empty)
+}
+
+/// One value; answers what follows it. `depth` is how many more levels may open.
+fn value(from: &[u8], depth: usize) -> Option<&[u8]> {
+    match from {
+        [b'"', rest @ ..] => string(rest).map(|(_, rest)| rest),
+        [b'{', b'}', rest @ ..] | [b'[', b']', rest @ ..] => depth.checked_sub(1).map(|_| rest),
+        [b'{', rest @ ..] => object(rest, depth.checked_sub(1)?),
+        [b'[', rest @ ..] => array(rest, depth.checked_sub(1)?),
+        [b'-', rest @ ..] => natural(rest).filter(|(n, _)| *n > 0).map(|(_, rest)| rest),
+        [b'0'..=b'9', ..] => natural(from).map(|(_, rest)| rest),
+        [b't', b'r', b'u', b'e', rest @ ..] | [b'n', b'u', b'l', b'l', rest @ ..] => Some(rest),
+        [b'f', b'a', b'l', b's', b'e', rest @ ..] => Some(rest),
+        _ => None,
+    }
+}
+
+fn array(from: &[u8], inner: usize) -> Option<&[u8]> {
+    let mut rest = from;
+    loop {
+        match value(rest, inner)? {
+            [b',', more @ ..] => rest = more,
+            [b']', more @ ..] => return Some(more),
+            _ => return None,
+        }
+    }
+}
+
+fn object(from: &[u8], inner: usize) -> Option<&[u8]> {
+    let mut rest = from;
+    let mut last: Option<&[u8]> = None;
+    loop {
+        let (name, after) = string(rest.strip_prefix(b"\"")?)?;
+        if !name.is_ascii() || last.is_some_and(|last| !ascends(last, name)) {
+            return None;
+        }
+        last = Some(name);
+        match value(after.strip_prefix(b":")?, inner)? {
+            [b',', more @ ..] => rest = more,
+            [b'}', more @ ..] => return Some(more),
+            _ => return None,
+        }
+    }
+}
+
+/// Member names ascend as what they say, not as how it is escaped.
+fn ascends(a: &[u8], b: &[u8]) -> bool {
+    match a.contains(&b'\\') || b.contains(&b'\\') {
+        false => a < b,
+        true => unescaped(a).zip(unescaped(b)).is_some_and(|(a, b)| a < b),
+    }
+}
