@@ -45,6 +45,7 @@ fn the_sample_parses_as_what_it_says() {
         "min_free_bytes",
         "passphrase_file",
         "queries_per_minute",
+        "reads_per_minute",
         "releases_per_minute",
         "repeats_per_minute",
         "restrictions_per_minute",
@@ -55,14 +56,23 @@ fn the_sample_parses_as_what_it_says() {
     let fields = source.matches(": ").count();
     assert!(fields >= all.len() && all.iter().all(|k| source.contains(&format!("{k}: "))), "{source}");
 
-    // The block that is commented out is one that works.
-    assert!(config.webhooks.is_empty());
+    // The blocks that are commented out are ones that work.
+    assert!(config.webhooks.is_empty() && config.witnesses.is_empty());
     let dir = tempfile::tempdir().unwrap();
     let with = dir.path().join("with.toml");
-    let (before, block) = text.split_once("# [[webhooks]]").unwrap();
-    std::fs::write(&with, format!("{before}[[webhooks]]{}", block.replace("\n# ", "\n"))).unwrap();
-    let webhook = Config::load(&with).unwrap().webhooks.pop().unwrap();
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(block) if block.starts_with("[[") || block.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')) => {
+            block
+        }
+        _ => line,
+    });
+    std::fs::write(&with, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let mut all = Config::load(&with).unwrap();
+    let webhook = all.webhooks.pop().unwrap();
     assert!(webhook.url.starts_with("https://") && webhook.ca_file.is_some(), "{webhook:?}");
+    let witness = all.witnesses.pop().unwrap();
+    assert!(witness.url.starts_with("https://") && witness.tls_pin.is_some(), "{witness:?}");
+    assert_eq!(witness.key().unwrap().name(), "auditor.example");
 
     let changed = dir.path().join("escrow-node.toml");
     std::fs::write(&changed, format!("{text}\nlisten_on = \"x\"\n")).unwrap();
