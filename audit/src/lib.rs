@@ -1,8 +1,8 @@
 //! The log of one escrow node: entries, Merkle tree, proofs, checkpoints, cosignatures.
 //!
 //! **Scope.** Everything that can be said about a log from bytes alone: how an entry is
-//! written and chained ([`entry`]), the RFC 6962 tree over the entries ([`tree`]), signed
-//! notes ([`note`]), tree heads and who has countersigned them ([`checkpoint`]), what a
+//! written and chained ([`entry`]), the RFC 6962 tree over the entries ([`tree`]), the tiles in
+//! which it is served ([`tile`]), signed notes ([`note`]), tree heads and who has countersigned them ([`checkpoint`]), what a
 //! witness must answer ([`witness`]), the proof that a receipt carries ([`proof`]), the evidence
 //! bundle ([`bundle`]), its offline verifier ([`verify`]), and the reports that people read ([`report`]).
 //!
@@ -29,6 +29,7 @@ pub mod proof;
 pub mod record;
 pub mod report;
 pub mod seat;
+pub mod tile;
 pub mod tree;
 pub mod verify;
 pub mod witness;

@@ -113,7 +113,9 @@ impl VerifierKey {
         self.key.as_bytes()
     }
 
-    pub(crate) fn made(&self, line: &SignatureLine) -> bool {
+    /// Whether a line bears this key's name and id. Says nothing of its signature.
+    #[must_use]
+    pub fn made(&self, line: &SignatureLine) -> bool {
         line.name == self.name && line.key_id == self.id
     }
 

@@ -142,7 +142,8 @@ impl Tree {
         Some(node_hash(&self.range(low, middle)?, &self.range(middle, high)?))
     }
 
-    fn complete(&self, level: u32, index: u64) -> Option<Hash> {
+    /// Hash of the complete subtree number `index` among those over `1 << level` leaves.
+    pub(crate) fn complete(&self, level: u32, index: u64) -> Option<Hash> {
         let row = self.levels.get(usize::try_from(level).ok()?)?;
         row.get(usize::try_from(index).ok()?).copied()
     }
@@ -244,7 +245,7 @@ impl RangeHashes {
 }
 
 /// Largest power of two below `width`, for `width >= 2` (RFC 6962's k).
-fn split(width: u64) -> u64 {
+pub(crate) fn split(width: u64) -> u64 {
     1 << (width - 1).ilog2()
 }
 

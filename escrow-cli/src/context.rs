@@ -123,6 +123,11 @@ impl Context {
         }
     }
 
+    /// Folder of the heads that `audit watch` remembers, beside the charter.
+    pub fn heads(&self) -> PathBuf {
+        self.charter.with_file_name("heads")
+    }
+
     /// The same with paths made absolute.
     #[must_use]
     pub fn under(&self, dir: &Path) -> Self {

@@ -3,6 +3,7 @@
 use crate::failure::{Exit, Failure, of_nodes};
 use escrow_client::archive::{DirectoryError, FileError, RingError, SealArchiveError};
 use escrow_client::export::ExportError;
+use escrow_client::watch::WatchError;
 use escrow_client::{
     AgentError, ChartersError, ConsentError, DecisionError, DepositError, DraftError, KeyFileError, MatterError,
     NodeError, OpenError, OutboxError, RecoveryError, ReleaseError, RepliesError, SignError, SubmitError,
@@ -233,6 +234,22 @@ impl From<OpenError> for Failure {
             failure.nodes = culprits.iter().map(|(s, f)| (s.get(), "wrong-share".to_owned(), f.to_string())).collect();
         }
         failure
+    }
+}
+
+impl From<WatchError> for Failure {
+    fn from(e: WatchError) -> Self {
+        match e {
+            WatchError::File(e) => e.into(),
+            WatchError::Charters(e) => e.into(),
+            WatchError::Node(e) => e.into(),
+            WatchError::Running(_) => Self::new(Exit::Usage, "watch-running", e.to_string())
+                .next("end the other one first, or use another context"),
+            WatchError::Damaged(_) => Self::new(Exit::Unexpected, "head-damaged", e.to_string()).next(
+                "restore the file; if there is no copy, keep it elsewhere and start again from what the node shows",
+            ),
+            other => Self::unexpected(other.to_string()),
+        }
     }
 }
 

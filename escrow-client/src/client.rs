@@ -136,51 +136,67 @@ impl Client {
     /// # Errors
     /// [`ChartersError::Fork`]. No node within reach is no error: the pinned chain still holds.
     pub async fn refresh(&mut self) -> Result<Refreshed, ChartersError> {
-        let mut tasks = JoinSet::new();
-        for node in self.nodes.iter() {
-            let node = node.clone();
-            tasks.spawn(async move {
-                let answer = async { Ok((node.status().await?.charter, node.charters().await?)) };
-                (node.seat(), answer.await)
-            });
-        }
-        let mut offered: Vec<Envelope> = Vec::new();
-        let mut in_force = Outcomes::new();
-        let mut tally: BTreeMap<Digest, usize> = BTreeMap::new();
-        while let Some(done) = tasks.join_next().await {
-            let Ok((seat, answer)) = done else { continue };
-            in_force.0.insert(
-                seat,
-                answer.map(|(digest, envelopes): (Digest, Vec<Envelope>)| {
-                    for e in envelopes {
-                        if offered.iter().all(|o| o.digest() != e.digest()) {
-                            offered.push(e);
-                        }
-                    }
-                    *tally.entry(digest).or_default() += 1;
-                    digest
-                }),
-            );
-            if tally.values().any(|n| *n >= self.t()) {
-                break;
-            }
-        }
-        let known = self.charters.extended(&offered)?;
-        let versions = known.envelopes().len();
-        let at = |d: &Digest| known.envelopes().iter().position(|e| e.digest() == *d);
-        let reported: Vec<usize> = in_force.good().filter_map(|(_, d)| at(d)).collect();
-        let have = self.charters.envelopes().len();
-        let adopt = (have..versions).rev().find(|v| reported.iter().filter(|r| *r >= v).count() >= self.t());
-        let waiting = (adopt.map_or(have, |v| v + 1) < versions).then(|| known.digest());
+        let found = newer_charters(&self.charters, &self.nodes).await?;
         let mut adopted = 0;
-        if let Some(digest) = adopt.and_then(|v| known.envelopes().get(v)).map(Envelope::digest) {
-            let newer = Self::new(known.up_to(&digest)?, self.identity.clone());
-            // Making TLS clients worked for the old seats; if it fails now, the old chain stays.
-            if let Ok(newer) = newer {
-                adopted = newer.charters.envelopes().len() - have;
-                *self = newer;
-            }
+        // Making TLS clients worked for the old seats; if it fails now, the old chain stays.
+        if let Some(newer) = found.newer.and_then(|c| Self::new(c, Arc::clone(&self.identity)).ok()) {
+            adopted = newer.charters.envelopes().len() - self.charters.envelopes().len();
+            *self = newer;
         }
-        Ok(Refreshed { adopted, waiting, in_force })
+        Ok(Refreshed { adopted, waiting: found.waiting, in_force: found.in_force })
     }
+}
+
+/// What nodes say of newer charters.
+pub(crate) struct Newer {
+    /// The chain up to the newest version that t nodes have in force, if that is newer.
+    pub(crate) newer: Option<Charters>,
+    waiting: Option<Digest>,
+    in_force: Outcomes<Digest>,
+}
+
+/// Asks for newer charters and verifies them; does not wait for slow nodes once t agree.
+///
+/// # Errors
+/// [`ChartersError::Fork`].
+pub(crate) async fn newer_charters(charters: &Charters, nodes: &[Node]) -> Result<Newer, ChartersError> {
+    let t = usize::from(charters.generation().t);
+    let mut tasks = JoinSet::new();
+    for node in nodes {
+        let node = node.clone();
+        tasks.spawn(async move {
+            let answer = async { Ok((node.status().await?.charter, node.charters().await?)) };
+            (node.seat(), answer.await)
+        });
+    }
+    let mut offered: Vec<Envelope> = Vec::new();
+    let mut in_force = Outcomes::new();
+    let mut tally: BTreeMap<Digest, usize> = BTreeMap::new();
+    while let Some(done) = tasks.join_next().await {
+        let Ok((seat, answer)) = done else { continue };
+        in_force.0.insert(
+            seat,
+            answer.map(|(digest, envelopes): (Digest, Vec<Envelope>)| {
+                for e in envelopes {
+                    if offered.iter().all(|o| o.digest() != e.digest()) {
+                        offered.push(e);
+                    }
+                }
+                *tally.entry(digest).or_default() += 1;
+                digest
+            }),
+        );
+        if tally.values().any(|n| *n >= t) {
+            break;
+        }
+    }
+    let known = charters.extended(&offered)?;
+    let versions = known.envelopes().len();
+    let at = |d: &Digest| known.envelopes().iter().position(|e| e.digest() == *d);
+    let reported: Vec<usize> = in_force.good().filter_map(|(_, d)| at(d)).collect();
+    let have = charters.envelopes().len();
+    let adopt = (have..versions).rev().find(|v| reported.iter().filter(|r| *r >= v).count() >= t);
+    let waiting = (adopt.map_or(have, |v| v + 1) < versions).then(|| known.digest());
+    let newer = adopt.and_then(|v| known.envelopes().get(v)).map(|e| known.up_to(&e.digest())).transpose()?;
+    Ok(Newer { newer, waiting, in_force })
 }

@@ -63,6 +63,7 @@ mod ssh_agent;
 mod submit;
 mod transport;
 mod verdict;
+pub mod watch;
 
 pub use case::Case;
 pub use charters::{Charters, ChartersError, read_envelopes};

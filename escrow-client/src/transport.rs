@@ -1,6 +1,8 @@
 //! HTTPS to the seats: each connection believes exactly the one key that the charter pins.
 
 use crate::outcome::{NodeError, Outcomes};
+use escrow_audit::note::MAX_NOTE_LEN;
+use escrow_audit::tile::{FULL, Tile};
 use escrow_core::charter::Seat;
 use escrow_core::limits::HTTP_BODY_MAX;
 use escrow_core::pin::{PinnedServer, provider};
@@ -127,6 +129,22 @@ impl Node {
         self.json(self.request(Method::POST, "/v1/releases").json(body)).await
     }
 
+    /// `GET /v1/log/<log>/checkpoint`: the note as it arrived; nothing of it is verified yet.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn checkpoint(&self, log: u32) -> Result<Vec<u8>, NodeError> {
+        self.bytes(&format!("/v1/log/{log}/checkpoint"), MAX_NOTE_LEN).await
+    }
+
+    /// `GET /v1/log/<log>/tile/...`: bytes that anybody may have made.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn tile(&self, log: u32, tile: &Tile) -> Result<Vec<u8>, NodeError> {
+        self.bytes(&format!("/v1/log/{log}/tile/{}", tile.path()), usize::from(FULL) * 32).await
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
@@ -138,16 +156,25 @@ impl Node {
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, NodeError> {
-        let response = send(request).await?;
-        let status = response.status();
-        let bytes = body(response).await?;
-        if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|e| NodeError::Protocol(format!("unreadable answer: {e}")));
-        }
-        match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) => Err(NodeError::Problem(Box::new(problem))),
-            Err(_) => Err(NodeError::Protocol(format!("HTTP status {status} without a problem document"))),
-        }
+        let bytes = good(send(request).await?, ANSWER_MAX).await?;
+        serde_json::from_slice(&bytes).map_err(|e| NodeError::Protocol(format!("unreadable answer: {e}")))
+    }
+
+    async fn bytes(&self, path: &str, max: usize) -> Result<Vec<u8>, NodeError> {
+        good(send(self.request(Method::GET, path)).await?, max).await
+    }
+}
+
+/// The body of a success; else the problem that it is.
+async fn good(response: Response, max: usize) -> Result<Vec<u8>, NodeError> {
+    let status = response.status();
+    if status.is_success() {
+        return body(response, max).await;
+    }
+    let bytes = body(response, ANSWER_MAX).await?;
+    match serde_json::from_slice::<Problem>(&bytes) {
+        Ok(problem) => Err(NodeError::Problem(Box::new(problem))),
+        Err(_) => Err(NodeError::Protocol(format!("HTTP status {status} without a problem document"))),
     }
 }
 
@@ -173,11 +200,11 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds.unwrap_or(1).max(1)))
 }
 
-async fn body(mut response: Response) -> Result<Vec<u8>, NodeError> {
+async fn body(mut response: Response, max: usize) -> Result<Vec<u8>, NodeError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| unreachable(&e))? {
-        if bytes.len() + chunk.len() > ANSWER_MAX {
-            return Err(NodeError::Protocol(format!("an answer above {ANSWER_MAX} bytes")));
+        if bytes.len() + chunk.len() > max {
+            return Err(NodeError::Protocol(format!("an answer above {max} bytes")));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -1,5 +1,7 @@
 //! The configuration file: where to listen, where data lies, where the passphrase is.
 
+use escrow_audit::note::{KeyKind, VerifierKey};
+use escrow_core::Digest;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +40,9 @@ pub struct Config {
     /// Who is told that something waits for people.
     #[serde(default)]
     pub webhooks: Vec<Webhook>,
+    /// Witnesses outside the charter that are asked too.
+    #[serde(default)]
+    pub witnesses: Vec<ExtraWitness>,
 }
 
 /// `[[webhooks]]`: a receiver of signed notifications.
@@ -51,16 +56,41 @@ pub struct Webhook {
     pub ca_file: Option<PathBuf>,
 }
 
-impl Webhook {
-    fn check(&self) -> Result<(), String> {
-        let url = reqwest::Url::parse(&self.url).map_err(|e| e.to_string())?;
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let loopback = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        match url.scheme() {
-            "https" => Ok(()),
-            "http" if loopback => Ok(()),
-            _ => Err("https is needed, or http to a loopback address such as 127.0.0.1".into()),
+/// `[[witnesses]]`: a C2SP witness outside the charter, such as an auditor's. It only ever adds a line.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraWitness {
+    /// Its submission prefix; `http` only to a loopback address.
+    pub url: String,
+    /// Its verifier key, `NAME+ID+KEY`, of type cosignature/v1.
+    pub vkey: String,
+    /// SHA-256 of its TLS public key, believed instead of the system's certificate authorities.
+    #[serde(default)]
+    pub tls_pin: Option<Digest>,
+}
+
+impl ExtraWitness {
+    /// Its verifier key.
+    ///
+    /// # Errors
+    /// In words, if it is none, or that of a log.
+    pub fn key(&self) -> Result<VerifierKey, String> {
+        let key: VerifierKey = self.vkey.parse().map_err(|_| "vkey is no verifier key NAME+ID+KEY".to_owned())?;
+        match key.kind() {
+            KeyKind::Cosigner => Ok(key),
+            KeyKind::Log => Err("vkey is the key of a log, not of a witness".into()),
         }
+    }
+}
+
+fn check_url(url: &str) -> Result<(), String> {
+    let url = reqwest::Url::parse(url).map_err(|e| e.to_string())?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let loopback = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if loopback => Ok(()),
+        _ => Err("https is needed, or http to a loopback address such as 127.0.0.1".into()),
     }
 }
 
@@ -80,6 +110,8 @@ pub struct RateLimits {
     pub releases_per_minute: NonZeroU32,
     /// What an address sends that no known key signed.
     pub strangers_per_minute: NonZeroU32,
+    /// Checkpoints, tiles and proofs that an address reads.
+    pub reads_per_minute: NonZeroU32,
     /// Statements that an address sends again, or to a node or at a time that they were not signed for.
     pub repeats_per_minute: NonZeroU32,
 }
@@ -94,6 +126,7 @@ impl Default for RateLimits {
             queries_per_minute: n(600),
             releases_per_minute: n(60),
             strangers_per_minute: n(120),
+            reads_per_minute: n(600),
             repeats_per_minute: n(1_200),
         }
     }
@@ -138,6 +171,9 @@ pub enum ConfigError {
     /// A webhook that nothing may be sent to.
     #[error("{0}: webhook {1}: {2}")]
     Webhook(PathBuf, usize, String),
+    /// A witness that cannot be asked.
+    #[error("{0}: witness {1}: {2}")]
+    Witness(PathBuf, usize, String),
 }
 
 impl Config {
@@ -154,8 +190,12 @@ impl Config {
         let mut urls = BTreeSet::new();
         for (n, webhook) in (1..).zip(&mut config.webhooks) {
             let once = urls.insert(webhook.url.clone()).then_some(()).ok_or_else(|| "named twice".to_owned());
-            once.and(webhook.check()).map_err(|e| ConfigError::Webhook(path.into(), n, e))?;
+            once.and(check_url(&webhook.url)).map_err(|e| ConfigError::Webhook(path.into(), n, e))?;
             webhook.ca_file = webhook.ca_file.as_ref().map(|file| base.join(file));
+        }
+        for (n, witness) in (1..).zip(&config.witnesses) {
+            let good = check_url(&witness.url).and(witness.key());
+            good.map_err(|e| ConfigError::Witness(path.into(), n, e))?;
         }
         Ok(config)
     }

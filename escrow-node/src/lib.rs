@@ -18,6 +18,7 @@ pub mod backup;
 mod behind;
 pub mod config;
 pub mod engine;
+mod extra_witnesses;
 pub mod files;
 #[cfg(test)]
 mod fixture;
@@ -37,6 +38,7 @@ pub mod release;
 pub mod restore;
 #[cfg(test)]
 mod restore_tests;
+mod served;
 pub mod space;
 pub mod start;
 pub mod state;
@@ -45,6 +47,7 @@ mod timing;
 pub mod unlock;
 pub mod vault;
 mod webhooks;
+pub mod witness;
 pub mod writer;
 
 pub use config::Config;

@@ -1,19 +1,21 @@
-//! `escrow-node`: init, charter accept, run, status, backup, restore, new-log.
+//! `escrow-node`: init, charter accept, run, status, backup, restore, new-log, witness.
 
 mod operate;
 
 use clap::{Parser, Subcommand};
 use escrow_core::wire::Status;
-use escrow_core::{Code, Digest, Org, PersonId, SeatIndex};
+use escrow_core::{Code, Digest, Envelope, Org, PersonId, SeatIndex};
 use escrow_node::config::{Config, LogFormat};
 use escrow_node::files::DataLock;
 use escrow_node::init::{SeatPlan, init};
 use escrow_node::node::NodeError;
 use escrow_node::restore::Source;
 use escrow_node::store::Store;
+use escrow_node::witness::{self, KeyFiles, Listen, Witness, WitnessError};
 use escrow_node::{metrics, start};
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// One custodian of the escrow.
@@ -107,6 +109,9 @@ enum Command {
     },
     /// Prepare the next log of a seat that lost entries: the way out of ROLLBACK. The node must be stopped.
     NewLog,
+    /// A witness on an auditor's own machine; needs no configuration file and no seat.
+    #[command(subcommand)]
+    Witness(WitnessCommand),
 }
 
 /// How a report looks.
@@ -116,6 +121,39 @@ enum Output {
     Text,
     /// For programs.
     Json,
+}
+
+#[derive(Subcommand)]
+enum WitnessCommand {
+    /// Make a witness's folder and keys, and print what the operators of nodes need of it.
+    Init {
+        /// Folder to make.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Name of its key, such as the auditor's domain.
+        #[arg(long)]
+        name: String,
+    },
+    /// Cosign what the logs of a charter send, until SIGTERM.
+    #[command(after_help = "Example: escrow-node witness run --dir w --listen 0.0.0.0:8444 --charter charter.json \\
+      --charter-digest 3f1c...")]
+    Run {
+        /// Its folder.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Address and port to listen on.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// Charter file; the logs of its newest version are watched.
+        #[arg(long)]
+        charter: PathBuf,
+        /// Digest of the genesis charter, from somebody you trust and not from the file.
+        #[arg(long)]
+        charter_digest: Digest,
+        /// Without TLS; to a loopback address only.
+        #[arg(long)]
+        plain_http: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -138,11 +176,14 @@ fn main() -> ExitCode {
     if let Err(e) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
         eprintln!("escrow-node: core dumps cannot be switched off: {e}");
     }
-    let config = Config::load(&args.config).map(|mut config| {
-        config.passphrase_file = args.passphrase_file.unwrap_or(config.passphrase_file);
-        config
-    });
-    match config.map_err(NodeError::from).and_then(|config| run(config, args.command)) {
+    let outcome = match args.command {
+        Command::Witness(command) => run_witness(command).map(|()| ExitCode::SUCCESS),
+        command => Config::load(&args.config).map_err(NodeError::from).and_then(|mut config| {
+            config.passphrase_file = args.passphrase_file.unwrap_or(config.passphrase_file);
+            run(config, command)
+        }),
+    };
+    match outcome {
         Ok(code) => code,
         Err(e) => {
             eprintln!("escrow-node: {e}");
@@ -154,8 +195,8 @@ fn main() -> ExitCode {
 /// Exit codes as in the `escrow` command: 2 usage or malformed input, 4 key missing, 7 no answer, 1 otherwise.
 const fn exit_code(e: &NodeError) -> u8 {
     match e {
-        NodeError::Config(_) | NodeError::Charter(_) => 2,
-        NodeError::Keys(_) | NodeError::Init(_) => 4,
+        NodeError::Config(_) | NodeError::Charter(_) | NodeError::Witness(WitnessError::Charter(_)) => 2,
+        NodeError::Keys(_) | NodeError::Init(_) | NodeError::Witness(WitnessError::Exists(_)) => 4,
         NodeError::Silent(_) => 7,
         _ => 1,
     }
@@ -163,6 +204,7 @@ const fn exit_code(e: &NodeError) -> u8 {
 
 fn run(config: Config, command: Command) -> Result<ExitCode, NodeError> {
     match command {
+        Command::Witness(command) => run_witness(command)?,
         Command::Status { output } => return runtime()?.block_on(status(&config, output)),
         Command::Init { org, seat, name, operator, operators, jurisdiction, url } => {
             let plan = SeatPlan { org, index: seat, name, operator, operators, jurisdiction, url };
@@ -174,9 +216,7 @@ fn run(config: Config, command: Command) -> Result<ExitCode, NodeError> {
         Command::Charter(CharterCommand::Accept { digest, file }) => {
             let mut envelopes = Vec::new();
             for path in file {
-                let bytes = std::fs::read(&path).map_err(|e| NodeError::Charter(format!("{}: {e}", path.display())))?;
-                let read = escrow_core::charter::read_file(&bytes);
-                envelopes.extend(read.map_err(|e| NodeError::Charter(format!("{}: {e}", path.display())))?);
+                envelopes.extend(charter_file(&path)?);
             }
             // Works beside a running node too, which holds the lock.
             let lock = DataLock::take(&config.data_dir);
@@ -195,7 +235,7 @@ fn run(config: Config, command: Command) -> Result<ExitCode, NodeError> {
             println!("It takes effect at the node's next start.");
         }
         Command::Run => runtime()?.block_on(async {
-            logging(&config);
+            logging(&config.log_filter, config.log_format);
             metrics::install();
             escrow_node::run(config).await
         })?,
@@ -208,17 +248,49 @@ fn run(config: Config, command: Command) -> Result<ExitCode, NodeError> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn charter_file(path: &Path) -> Result<Vec<Envelope>, NodeError> {
+    let bytes = std::fs::read(path).map_err(|e| NodeError::Charter(format!("{}: {e}", path.display())))?;
+    escrow_core::charter::read_file(&bytes).map_err(|e| NodeError::Charter(format!("{}: {e}", path.display())))
+}
+
+fn run_witness(command: WitnessCommand) -> Result<(), NodeError> {
+    match command {
+        WitnessCommand::Init { dir, name } => {
+            let made = witness::init(&dir, &name)?;
+            println!("The witness {name} has its keys in {}. Its verifier key:", dir.display());
+            println!("  {}", made.key);
+            println!("For escrow-node.toml of every node that shall ask it:");
+            println!("  [[witnesses]]\n  url = \"https://HOST:PORT\"\n  vkey = \"{}\"", made.key);
+            println!("  tls_pin = \"{}\"", made.tls_pin);
+            Ok(())
+        }
+        WitnessCommand::Run { dir, listen, charter, charter_digest, plain_http } => {
+            let chain = escrow_policy::charter::Chain::verify(&charter_digest, &charter_file(&charter)?);
+            let chain = chain.map_err(|e| NodeError::Charter(e.to_string()))?;
+            let newest = chain.newest().ok_or_else(|| NodeError::Charter("an empty charter chain".into()))?;
+            let open = Witness::open(&dir, newest.charter())?;
+            runtime()?.block_on(async {
+                logging("info", LogFormat::Text);
+                let listen = if plain_http { Listen::Plain(listen) } else { Listen::Tls(listen, KeyFiles::of(&dir)) };
+                let (key, logs) = (open.key().to_string(), open.origins().count());
+                let listening = move |at| tracing::info!(listen = %at, %key, logs, "the witness listens");
+                Ok(witness::serve(open, listen, listening, escrow_node::node::signalled()).await?)
+            })
+        }
+    }
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| NodeError::Net(e.to_string()))
 }
 
-fn logging(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+fn logging(filter: &str, format: LogFormat) {
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr);
     // A second initialisation can only happen in tests, where the first one stands.
-    let _ = match config.log_format {
+    let _ = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),
     };

@@ -4,6 +4,7 @@ use crate::backup::BackupError;
 use crate::behind;
 use crate::config::{Config, ConfigError};
 use crate::engine::{LoadError, Logged};
+use crate::extra_witnesses;
 use crate::files::{DataLock, LockError};
 use crate::http;
 use crate::init::InitError;
@@ -13,6 +14,7 @@ use crate::metrics;
 use crate::peers::{CosignAnswer, PeerError, Peers, add_cosignature};
 use crate::pull;
 use crate::rates::Rates;
+use crate::served::Served;
 use crate::space::{Space, free_at};
 use crate::start;
 use crate::state::{Standing, State, Trouble, cosigners_needed};
@@ -20,8 +22,10 @@ use crate::store::{Store, StoreError};
 use crate::unlock::UnlockError;
 use crate::vault::Vault;
 use crate::webhooks;
+use crate::witness::WitnessError;
 use crate::writer::{Committed, Stopped, Surroundings, Writer};
 use escrow_audit::checkpoint::VerifiedCheckpoint;
+use escrow_audit::seat::witness_verifier;
 use escrow_core::charter::{Charter, Seat};
 use escrow_core::{Digest, SeatIndex, Timestamp};
 use std::path::PathBuf;
@@ -59,6 +63,9 @@ pub enum NodeError {
     /// TLS or socket.
     #[error("{0}")]
     Net(String),
+    /// The witness on its own.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The running node does not answer.
     #[error("{0}")]
     Silent(String),
@@ -81,14 +88,11 @@ pub struct Node {
     pub(crate) rates: Arc<Rates>,
     charter: RwLock<Arc<Charter>>,
     pub(crate) standing: Arc<Standing>,
-    heartbeat: Duration,
-    /// Newest checkpoint that peers were asked to cosign: as this node signed it, and with the
-    /// cosignatures it has.
-    cosigned: RwLock<Option<(Arc<VerifiedCheckpoint>, VerifiedCheckpoint)>>,
+    pub(crate) heartbeat: Duration,
+    /// The checkpoint shown to others.
+    pub(crate) served: Served,
     /// File with the newest head of this log that a peer holds and this node lacks.
     pub(crate) newest_head: PathBuf,
-    /// Last: the folder is free when nothing writes any more.
-    _lock: DataLock,
 }
 
 impl std::fmt::Debug for Node {
@@ -138,7 +142,8 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
     let poison = Arc::clone(&standing);
     let data_dir = config.data_dir.clone();
     let space = Space::new(&config.data_dir, config.min_free_bytes, Box::new(move || free_at(&data_dir)));
-    let around = Surroundings { space: Some(space), ..Surroundings::new(clock, Arc::clone(&standing)) };
+    let around = Surroundings::new(clock, Arc::clone(&standing));
+    let around = Surroundings { space: Some(space), lock: Some(lock), ..around };
     let second = Store::open_reader(&config.database())?;
     let (writer, thread) = Writer::start(engine, store, second, verified, around, move |reason| {
         tracing::error!(%reason, "poisoned: the node stops; fix the cause and start it again");
@@ -157,9 +162,8 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         charter: RwLock::new(Arc::new(newest)),
         standing,
         heartbeat: Duration::from_secs(config.heartbeat_s.get()),
-        cosigned: RwLock::new(None),
+        served: Served::new(),
         newest_head: config.newest_head(),
-        _lock: lock,
     };
     Ok(Opened { node: Arc::new(node), accepted, writer: thread })
 }
@@ -173,6 +177,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     metrics::state(&node.state());
     let mut states = node.standing.subscribe();
     let mut webhooks = webhooks::start(&config.webhooks, &node).await?;
+    let mut extra = extra_witnesses::start(&config.witnesses, &node)?;
     let server = http::serve(&config, Arc::clone(&node))?;
     tracing::info!(seat = %node.seat, listen = %config.listen, "listening; proving the log to the other nodes");
     let proof = tokio::spawn(start::prove(Arc::clone(&node), accepted));
@@ -192,7 +197,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     follow.abort();
     pull.abort();
     tidy.abort();
-    let _ = tokio::join!(proof, follow, pull, tidy, webhooks.shutdown());
+    let _ = tokio::join!(proof, follow, pull, tidy, webhooks.shutdown(), extra.shutdown());
     server.stop().await;
     drop(node);
     // The database closes with the last holder of the node, so that no WAL is left behind.
@@ -203,7 +208,8 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     outcome
 }
 
-async fn signalled() {
+/// Returns at SIGTERM or SIGINT.
+pub async fn signalled() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;
@@ -309,14 +315,14 @@ impl Node {
         self.read(|s| s.statement(payload)).ok().flatten()
     }
 
-    /// The newest checkpoint of this log with the cosignatures it has.
+    /// The checkpoint that this node shows, with the cosignatures it has.
     pub(crate) fn cosigned(&self) -> Option<VerifiedCheckpoint> {
-        self.cosigned.read().ok().and_then(|c| c.as_ref().map(|(_, note)| note.clone()))
+        self.served.note()
     }
 
     /// The same as this node signed it.
     fn known_to_peers(&self) -> Option<Arc<VerifiedCheckpoint>> {
-        self.cosigned.read().ok().and_then(|c| c.as_ref().map(|(head, _)| Arc::clone(head)))
+        self.served.head()
     }
 
     /// Asks all peers to cosign the newest checkpoint, which covers at least `size`; returns when
@@ -363,26 +369,10 @@ impl Node {
                 Err(e) => tracing::debug!(error = %e, "no cosignature"),
             }
         }
-        self.keep(head, &note);
+        let charter = self.charter();
+        let keys: Vec<_> = charter.seats.iter().filter_map(|s| witness_verifier(&charter.org, s).ok()).collect();
+        self.served.offer(&head, &note, &keys);
         (note, count)
-    }
-
-    /// Keeps the newest note; of one size, the older lines of seats that are silent now stay.
-    fn keep(&self, head: Arc<VerifiedCheckpoint>, note: &VerifiedCheckpoint) {
-        let Ok(mut slot) = self.cosigned.write() else { return };
-        match slot.as_mut() {
-            Some((_, known)) if known.size() > note.size() => {}
-            Some((_, known)) if known.size() == note.size() => {
-                let lines: String = note.note().signatures().iter().map(|l| format!("{l}\n")).collect();
-                let charter = self.charter();
-                let witness = |s: &Seat| escrow_audit::seat::witness_verifier(&charter.org, s).ok();
-                let keys: Vec<_> = charter.seats.iter().filter_map(witness).collect();
-                if let Err(e) = known.add_cosignatures(lines.as_bytes(), &keys) {
-                    tracing::warn!(error = %e, "cosignatures of a round are not kept");
-                }
-            }
-            _ => *slot = Some((head, note.clone())),
-        }
     }
 
     async fn cosign_by(&self, seat: &Seat, head: &VerifiedCheckpoint) -> Result<Vec<u8>, PeerError> {

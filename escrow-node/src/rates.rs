@@ -63,6 +63,7 @@ pub(crate) struct Rates {
     queries: Keyed<Digest>,
     releases: Keyed<Digest>,
     strangers: Keyed<IpAddr>,
+    readers: Keyed<IpAddr>,
     repeats: Keyed<IpAddr>,
     paid: Mutex<Paid>,
 }
@@ -83,6 +84,7 @@ impl Rates {
             queries: of(limits.queries_per_minute),
             releases: of(limits.releases_per_minute),
             strangers: of(limits.strangers_per_minute),
+            readers: of(limits.reads_per_minute),
             repeats: of(limits.repeats_per_minute),
             paid: Mutex::default(),
         }
@@ -120,6 +122,14 @@ impl Rates {
         charge(&self.strangers, place(&self.strangers, from), "strangers", "address")
     }
 
+    /// Charges an address for reading of the log.
+    ///
+    /// # Errors
+    /// [`Wait`], if the bucket is empty.
+    pub(crate) fn reader(&self, from: IpAddr) -> Result<(), Wait> {
+        charge(&self.readers, place(&self.readers, from), "readers", "address")
+    }
+
     fn was_paid(&self, digest: &Digest) -> bool {
         self.paid.lock().is_ok_and(|p| p.contains(digest))
     }
@@ -129,7 +139,7 @@ impl Rates {
         for keyed in [&self.statements, &self.restrictions, &self.deposits, &self.queries, &self.releases] {
             keyed.retain_recent();
         }
-        for addressed in [&self.strangers, &self.repeats] {
+        for addressed in [&self.strangers, &self.readers, &self.repeats] {
             addressed.retain_recent();
         }
     }

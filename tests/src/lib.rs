@@ -15,6 +15,7 @@
 mod built;
 pub mod canary;
 pub mod cluster;
+pub mod log_liar;
 pub mod raw;
 pub mod recorder;
 

@@ -16,6 +16,8 @@ pub struct Reply {
     pub status: u16,
     /// `content-type`, empty if there is none.
     pub content_type: String,
+    /// `cache-control`, empty if there is none.
+    pub cache_control: String,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -71,9 +73,9 @@ impl Raw {
         let request = self.http.request(method, format!("{}{path}", self.base));
         let response = request.header(header::CONTENT_TYPE, content_type).body(body).send().await.unwrap();
         let status = response.status().as_u16();
-        let shown = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-        let content_type = shown.unwrap_or_default().to_owned();
-        Reply { status, content_type, body: response.bytes().await.unwrap().to_vec() }
+        let shown = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let (content_type, cache_control) = (shown(header::CONTENT_TYPE), shown(header::CACHE_CONTROL));
+        Reply { status, content_type, cache_control, body: response.bytes().await.unwrap().to_vec() }
     }
 
     /// Reads an address.

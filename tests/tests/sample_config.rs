@@ -45,6 +45,7 @@ fn the_sample_parses_as_what_it_says() {
         "min_free_bytes",
         "passphrase_file",
         "queries_per_minute",
+        "reads_per_minute",
         "releases_per_minute",
         "repeats_per_minute",
         "restrictions_per_minute",
@@ -55,14 +56,23 @@ fn the_sample_parses_as_what_it_says() {
     let fields = source.matches(": ").count();
     assert!(fields >= all.len() && all.iter().all(|k| source.contains(&format!("{k}: "))), "{source}");
 
-    // The block that is commented out is one that works.
-    assert!(config.webhooks.is_empty());
+    // The blocks that are commented out are ones that work.
+    assert!(config.webhooks.is_empty() && config.witnesses.is_empty());
     let dir = tempfile::tempdir().unwrap();
     let with = dir.path().join("with.toml");
-    let (before, block) = text.split_once("# [[webhooks]]").unwrap();
-    std::fs::write(&with, format!("{before}[[webhooks]]{}", block.replace("\n# ", "\n"))).unwrap();
-    let webhook = Config::load(&with).unwrap().webhooks.pop().unwrap();
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(block) if block.starts_with("[[") || block.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')) => {
+            block
+        }
+        _ => line,
+    });
+    std::fs::write(&with, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let mut all = Config::load(&with).unwrap();
+    let webhook = all.webhooks.pop().unwrap();
     assert!(webhook.url.starts_with("https://") && webhook.ca_file.is_some(), "{webhook:?}");
+    let witness = all.witnesses.pop().unwrap();
+    assert!(witness.url.starts_with("https://") && witness.tls_pin.is_some(), "{witness:?}");
+    assert_eq!(witness.key().unwrap().name(), "auditor.example");
 
     let changed = dir.path().join("escrow-node.toml");
     std::fs::write(&changed, format!("{text}\nlisten_on = \"x\"\n")).unwrap();
@@ -75,7 +85,16 @@ fn the_sample_names_only_files_that_exist_for_the_node() {
     let (path, text) = sample();
     let config = Config::load(&path).unwrap();
     // What the comments say lies in data_dir is what the node puts there.
-    let within = [config.database(), config.key_file(), config.deposit_keys(), config.descriptor()];
+    let within = [
+        config.database(),
+        config.key_file(),
+        config.next_key_file(),
+        config.newest_head(),
+        config.deposit_keys(),
+        config.descriptor(),
+        config.data_dir.join("node.lock"),
+        config.data_dir.join("reserve"),
+    ];
     for file in &within {
         let name = file.strip_prefix(&config.data_dir).unwrap().to_str().unwrap();
         assert!(text.contains(&format!("#   {name}")), "{name} is not explained");

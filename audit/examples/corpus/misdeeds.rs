@@ -57,7 +57,8 @@ pub(super) const STORIES: &[Story] = &[
     ("deliver-other-generation", || delivered(|_| {}, |r| r.generation = 7)),
     ("deliver-attempt-skipped", || delivered(|_| {}, |r| r.attempt = 2)),
     ("deliver-after-restart", || {
-        delivered(|c| drop(c.log(0, &Event::Ready { peers: vec![seat_index(2), seat_index(3)] }, None)), |_| {})
+        let restart = Event::Ready { peers: vec![seat_index(2), seat_index(3)] };
+        delivered(|c| assert!(c.log(0, &restart, None) > 0), |_| {})
     }),
     ("deliver-twice", || {
         let (mut c, a) = authorised();
@@ -420,7 +421,10 @@ pub(super) const STORIES: &[Story] = &[
     }),
     ("deposit-to-other-seats", || {
         let mut c = asked();
-        let d = bent_by::<Deposit>(&c, &c.device, |d| drop((d.nonce = Nonce::random(), d.blobs.pop())));
+        let d = bent_by::<Deposit>(&c, &c.device, |d| {
+            d.nonce = Nonce::random();
+            d.blobs.pop();
+        });
         logged(&mut c, 1, &d)
     }),
     ("matter-opened-twice", || {
@@ -621,6 +625,13 @@ pub(super) const STORIES: &[Story] = &[
     ("fork-two-heads-of-one-size", || two_heads(0, &[0, 1, 2])),
     ("fork-two-heads-beyond-the-log", || two_heads(7, &[0, 1, 2])),
     ("fork-two-heads-of-a-log-left-out", || two_heads(7, &[1, 2])),
+    ("fork-accused-by-a-witness", || accused([1; 32], [2; 32])),
+    ("accusation-of-nothing", || accused([1; 32], [1; 32])),
+    ("clock-anomaly-of-nothing", || {
+        let mut c = Cluster::honest();
+        c.log(1, &Event::Clock { by_ms: 0 }, None);
+        c.into()
+    }),
     ("fork-of-the-charter", || {
         let mut c = Cluster::new();
         for _ in 0..2 {
@@ -686,6 +697,13 @@ pub(super) const STORIES: &[Story] = &[
         let mut c = Cluster::honest();
         c.settle();
         Told { files: c.bundle(&[0, 2], |_, _| true), pinned: c.genesis.to_string() }
+    }),
+    ("lacks-fresh-cosignatures", || {
+        let mut c = Cluster::honest();
+        c.settle();
+        c.tick(1_300);
+        c.log(0, &Event::Clock { by_ms: 1_300_000 }, None);
+        Told { files: c.full(), pinned: c.genesis.to_string() }
     }),
     ("lacks-the-end-of-a-log", || {
         let mut c = Cluster::honest();
@@ -803,6 +821,20 @@ fn spoiled(mut c: Cluster, last: Vec<u8>) -> Told {
     files.retain(|p, _| p.starts_with("data/"));
     let info = index.bag_info(&["MAT-1".parse().unwrap()].into(), &files);
     Told { files: bagit::pack(files, info.as_bytes()), pinned: c.genesis.to_string() }
+}
+
+/// The second node says that it was shown two heads of the first log, of one size and these roots.
+fn accused(first: [u8; 32], second: [u8; 32]) -> Told {
+    let mut c = Cluster::honest();
+    let node = &c.nodes[0];
+    let signer = NoteSigner::new(node.chain.origin(), &node.log_key).unwrap();
+    let origin = node.chain.origin().to_owned();
+    let head = |root| Checkpoint::new(&origin, 500, root).unwrap().sign(&signer).unwrap().to_bytes();
+    let notes = [head(first), head(second)];
+    let [first, second] = [Digest::of(&notes[0]), Digest::of(&notes[1])];
+    c.attachments.extend(notes);
+    c.log(1, &Event::Misbehaviour { origin, first, second }, None);
+    c.into()
 }
 
 /// Peers hold two heads of the first log, so much larger than it is.

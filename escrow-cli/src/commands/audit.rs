@@ -1,5 +1,6 @@
 //! `escrow audit`: looking at a node's log, and exporting evidence.
 
+use super::watch;
 use crate::failure::{Exit, Failure};
 use crate::output::Shown;
 use crate::quorum::by_prefix;
@@ -26,6 +27,8 @@ pub enum Command {
     /// Export an evidence bundle that anybody can verify offline
     #[command(after_help = "Example: escrow audit export --out bundle --matter MAT-2026-0017")]
     Export(Export),
+    /// Follow the logs of all nodes; alarm on fork, rollback and silence
+    Watch(watch::Arguments),
 }
 
 /// Arguments of `audit show`.
@@ -67,11 +70,12 @@ pub struct Export {
 /// # Errors
 /// [`Failure`].
 pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
-    let session = Session::open(global)?;
-    let client = session.client().await?;
+    // Whoever only watches needs no key.
+    let client = async || Session::open(global)?.client().await;
     match command {
-        Command::Show(a) => show(&client, a).await,
-        Command::Export(a) => export(&client, a).await,
+        Command::Show(a) => show(&client().await?, a).await,
+        Command::Export(a) => export(&client().await?, a).await,
+        Command::Watch(a) => watch::run(global, a).await,
     }
 }
 

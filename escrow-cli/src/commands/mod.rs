@@ -20,6 +20,7 @@ pub mod report;
 pub mod request;
 pub mod revoke;
 pub mod verify;
+pub mod watch;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;

@@ -29,10 +29,10 @@ pub struct Verify {
     /// Leave the policies unevaluated; the record is still checked in full
     #[arg(long)]
     pub no_policy_replay: bool,
-    /// A node's answer (receipt and proof) that you kept: its entry must still be in the log
+    /// A node's answer that you kept: its entry must still be in the log
     #[arg(long, value_name = "FILE")]
     pub receipt: Vec<PathBuf>,
-    /// Folder for files that prove MISBEHAVIOUR without the bundle [default: BUNDLE.misbehaviour]
+    /// Folder for proofs of MISBEHAVIOUR [default: BUNDLE.misbehaviour]
     #[arg(long, value_name = "DIR")]
     pub proofs: Option<PathBuf>,
     /// Write the answer as one printable page, to a new file

@@ -76,6 +76,14 @@ impl Engine {
         Some(Span { base: past.base, closed: Some(past.note.clone()) })
     }
 
+    /// The tree of the log of this number.
+    pub fn tree_of(&self, number: u32) -> Option<&Tree> {
+        if number == self.number {
+            return Some(&self.tree);
+        }
+        self.past.iter().find(|p| p.number == number).map(|p| &p.tree)
+    }
+
     pub(super) fn place(&self, position: u64) -> Option<Place<'_>> {
         let (base, origin, tree) = match self.past.iter().rfind(|p| p.base <= position && position < self.base) {
             Some(past) => (past.base, past.note.origin(), &past.tree),

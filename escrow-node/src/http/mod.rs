@@ -2,6 +2,7 @@
 
 mod cases;
 pub mod codes;
+mod log;
 mod openapi;
 mod peer;
 mod people;
@@ -11,6 +12,7 @@ mod tls;
 
 pub use openapi::{Route, document, routes};
 pub use problem::Answer;
+pub(crate) use tls::Acceptor;
 
 use crate::config::Config;
 use crate::node::{Node, NodeError};
@@ -65,7 +67,7 @@ fn router(node: Arc<Node>, max_in_flight: usize) -> Router {
         .load_shed()
         .concurrency_limit(max_in_flight);
     // Peers are not shed: a node in distress must still witness the others.
-    let all = OpenApiRouter::new().merge(people().layer(shed)).merge(peers()).merge(public());
+    let all = OpenApiRouter::new().merge(people().merge(log()).layer(shed)).merge(peers()).merge(public());
     let (router, _) = all.split_for_parts();
     router
         .fallback(problem::not_found)
@@ -89,6 +91,14 @@ fn peers() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(peer::witnessed))
         .routes(routes!(peer::restrictions))
         .routes(routes!(peer::add_checkpoint))
+}
+
+fn log() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new()
+        .routes(routes!(log::checkpoint))
+        .routes(routes!(log::tile))
+        .routes(routes!(log::entries))
+        .routes(routes!(log::proof))
 }
 
 fn public() -> OpenApiRouter<Arc<Node>> {

@@ -2,7 +2,7 @@
 //! that are sent, problems from the table of codes; nothing is written down twice.
 
 use super::codes::{self, Own, Row};
-use super::{peers, people, public};
+use super::{log, peers, people, public};
 use axum::http::header;
 use axum::response::IntoResponse;
 use escrow_core::wire::Problem;
@@ -73,6 +73,7 @@ pub fn document() -> OpenApi {
     for (mut group, own, rules) in [
         (people().into_openapi(), PEOPLE, Rule::ALL),
         (peers().into_openapi(), PEERS, &[Rule::Malformed][..]),
+        (log().into_openapi(), LOG, &[Rule::Malformed][..]),
         (public().into_openapi(), PUBLIC, &[][..]),
     ] {
         let rows: Vec<Row> = codes::all()
@@ -84,12 +85,15 @@ pub fn document() -> OpenApi {
             let rows = match path.as_str() {
                 "/v1/peer/add-checkpoint" => only(&rows, &[Own::NotReady]),
                 "/v1/releases" => rows.iter().copied().chain([Own::PeersMissing.row()]).collect(),
+                "/v1/log/{number}/tile/entries/{*tile}" => rows.iter().copied().chain([Own::NotAPeer.row()]).collect(),
                 _ => rows.clone(),
             };
             for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
                 add_problems(operation, &rows);
             }
         }
+        // What the router calls a rest of a path is a parameter like others.
+        group.paths.paths = group.paths.paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
         document.merge(group);
     }
     let schemas = document.components.as_mut().map(|c| &mut c.schemas);
@@ -120,6 +124,7 @@ fn unlinked(text: &str) -> String {
 const PEOPLE: &[Own] =
     &[Own::TooLarge, Own::RateLimited, Own::Overloaded, Own::NotReady, Own::DiskLow, Own::Timeout, Own::Internal];
 const PEERS: &[Own] = &[Own::NotAPeer, Own::TooLarge, Own::NotReady, Own::Timeout, Own::Internal];
+const LOG: &[Own] = &[Own::NotFound, Own::RateLimited, Own::Overloaded, Own::NotReady, Own::Timeout, Own::Internal];
 const PUBLIC: &[Own] = &[Own::Timeout, Own::Internal];
 
 fn says(row: &Row, own: &[Own]) -> bool {
@@ -208,7 +213,7 @@ mod tests {
             }
         }
         // Every code of the table is somewhere, but for those that no operation gives.
-        let nowhere = ["method-not-allowed", "not-found"];
+        let nowhere = ["method-not-allowed"];
         for row in codes::all() {
             assert_eq!(TEXT.contains(&format!("`{}`", row.code)), !nowhere.contains(&row.code), "{}", row.code);
         }

@@ -31,6 +31,8 @@ pub enum Fault {
     DiskLow,
     /// The caller is no seat of the charter.
     NotAPeer,
+    /// Nothing is at that address; in words.
+    NotFound(&'static str),
     /// Too much at a time; after this long it may be tried again.
     RateLimited(Duration),
     /// Our fault; the detail is in the node's log only.
@@ -108,6 +110,7 @@ impl Fault {
                 _ => own(Own::NotReady, e.to_string()),
             },
             Self::NotReady(state, reason) => own(Own::NotReady, format!("the node is {state}: {reason}")),
+            Self::NotFound(what) => own(Own::NotFound, format!("{}: {what}", Own::NotFound.row().words())),
             Self::DiskLow => own(Own::DiskLow, Own::DiskLow.row().words()),
             Self::NotAPeer => own(Own::NotAPeer, Own::NotAPeer.row().words()),
             Self::RateLimited(wait) => {

@@ -40,6 +40,16 @@ impl Caller {
         Reply(status, wait, to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
     }
 
+    async fn get(&self, path: &str, from: &str) -> Reply {
+        let mut request = Request::get(path).body(Body::empty());
+        let from: SocketAddr = format!("{from}:1").parse().unwrap();
+        request.as_mut().unwrap().extensions_mut().insert(ConnectInfo(from));
+        let response = self.0.clone().oneshot(request.unwrap()).await.unwrap();
+        let wait = response.headers().get(header::RETRY_AFTER).map(|v| v.to_str().unwrap().parse().unwrap());
+        let status = response.status().as_u16();
+        Reply(status, wait, to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
+    }
+
     async fn statement(&self, from: &str, e: &Envelope) -> String {
         self.post("/v1/statements", from, e.bytes().to_vec()).await.code()
     }
@@ -132,6 +142,71 @@ async fn deposits_and_releases_have_buckets_of_their_own() {
     assert_eq!(codes[2], ("rate-limited".into(), "rate-limited".into()), "{codes:?}");
     assert!(codes[..2].iter().all(|(d, c)| d != "rate-limited" && c != "rate-limited"), "{codes:?}");
     assert_eq!(caller.query(from, &fixture.query("req", 1, &fixture.people["req"])).await, "accepted");
+}
+
+/// The code of a problem document that no seat is named in.
+fn anonymous(reply: &Reply) -> (u16, String) {
+    let p: Problem = serde_json::from_slice(&reply.2).unwrap();
+    assert_eq!(p.status, reply.0);
+    (reply.0, p.code)
+}
+
+#[tokio::test]
+async fn the_log_is_shown_by_a_node_that_may_sign_and_by_its_number_only() {
+    let fixture = Fixture::new("");
+    let opened = fixture.open().await;
+    let caller = Caller(router(Arc::clone(&opened.node), 16));
+    let from = "192.0.2.1";
+    // Nobody has been asked to cosign yet; the tree is there.
+    let none = caller.get("/v1/log/1/checkpoint", from).await;
+    assert_eq!(anonymous(&none), (503, "not-ready".into()));
+    let size = opened.node.writer.run(|e| e.size()).await.unwrap().into_inner();
+    assert_eq!(caller.get(&format!("/v1/log/1/tile/0/000.p/{size}"), from).await.2.len() as u64, size * 32);
+    assert_eq!(caller.get("/v1/log/1/proof/0", from).await.0, 200);
+    // No peer is up: a round without cosignatures still gives a checkpoint to show.
+    opened.node.cosign_round(0, usize::MAX, None).await;
+    let shown = caller.get("/v1/log/1/checkpoint", from).await;
+    assert_eq!((shown.0, shown.2), (200, opened.node.cosigned().unwrap().to_bytes()));
+    for path in [
+        "/v1/log/2/checkpoint",
+        "/v1/log/0/checkpoint",
+        "/v1/log/2/tile/0/000.p/1",
+        "/v1/log/2/proof/0",
+        "/v1/log/1/tile/0/0",
+        "/v1/log/1/tile/64/000",
+        "/v1/log/1/tile/0/000",
+        "/v1/log/1/tile/1/000.p/1",
+        "/v1/log/1/tile/0/000.p/256",
+        "/v1/log/1/tile/0/x018/x446/x744/x073/x709/x551/615",
+        "/v1/log/1/proof/999",
+        "/v1/log/1/proof/18446744073709551615",
+    ] {
+        assert_eq!(anonymous(&caller.get(path, from).await), (404, "not-found".into()), "{path}");
+    }
+    for path in ["/v1/log/x/checkpoint", "/v1/log/1/proof/-1", "/v1/log/4294967296/checkpoint"] {
+        assert_eq!(anonymous(&caller.get(path, from).await), (400, "malformed".into()), "{path}");
+    }
+    let entries = caller.get("/v1/log/1/tile/entries/000.p/1", from).await;
+    assert_eq!(anonymous(&entries), (403, "not-a-peer".into()));
+    opened.node.set_state(crate::state::State::Rollback("restored".into()));
+    for path in ["/v1/log/1/checkpoint", "/v1/log/1/tile/0/000.p/1", "/v1/log/1/proof/0"] {
+        assert_eq!(anonymous(&caller.get(path, from).await), (503, "not-ready".into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn readers_have_a_bucket_of_their_own() {
+    let fixture = Fixture::new(&format!("{LIMITS}reads_per_minute = 4\n"));
+    let (caller, from) = (caller(&fixture).await, "192.0.2.1");
+    let mut codes = vec![];
+    for path in ["tile/0/000.p/1", "checkpoint", "proof/0", "tile/0/x", "proof/0", "checkpoint", "tile/0/000.p/1"] {
+        codes.push(caller.get(&format!("/v1/log/1/{path}"), from).await.0);
+    }
+    assert_eq!(codes, [200, 503, 200, 404, 429, 429, 429]);
+    assert_eq!(caller.get("/v1/log/1/proof/0", "192.0.2.2").await.0, 200, "another address");
+    // Reading takes nothing from those who write.
+    assert_eq!(caller.query(from, &fixture.query("req", 1, &fixture.people["req"])).await, "accepted");
+    assert_eq!(caller.post("/v1/queries", from, b"{}".to_vec()).await.code(), "malformed");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use escrow_core::pin::{AnyClient, provider, spki_pin};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +27,17 @@ impl Acceptor {
     pub(crate) fn new(keys: &SeatKeys) -> Result<Self, String> {
         let certificate = CertificateDer::from_pem_slice(keys.tls_certificate.as_bytes()).map_err(|e| e.to_string())?;
         let key = PrivateKeyDer::from_pem_slice(keys.tls_key.as_bytes()).map_err(|e| e.to_string())?;
+        Self::with(certificate, key)
+    }
+
+    /// With a certificate and a key in files, PEM.
+    pub(crate) fn from_files(certificate: &Path, key: &Path) -> Result<Self, String> {
+        let bad = |file: &Path| format!("{} is no PEM file of a witness", file.display());
+        let shown = CertificateDer::from_pem_file(certificate).map_err(|_| bad(certificate))?;
+        Self::with(shown, PrivateKeyDer::from_pem_file(key).map_err(|_| bad(key))?)
+    }
+
+    fn with(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Result<Self, String> {
         let mut config = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|e| e.to_string())?

@@ -22,7 +22,7 @@ class Judge:
         self.evidence, self.log, self.report = evidence, log, report
         self.facts = Facts(log.seat, evidence.pinned)
         self.cosigned, self.last_release = [], None
-        self.delivered_notes, self.relied_on = [], []
+        self.heads_shown, self.relied_on = [], []
         self.record, self.span, self.carry, self.genesis = [], None, None, None
         self.heads = {}             # origin -> (size, root) cosigned last
 
@@ -130,19 +130,23 @@ class Judge:
             self.violation("continued", entry, "only the first entry of a later log says what it goes on from")
 
     def on_clock_anomaly(self, entry, body, envelope):
-        pass
+        need(body["by_ms"] != 0, "clock", "an anomaly of nothing")
 
     def on_misbehaviour(self, entry, body, envelope):
         heads = []
         for name in (body["first"], body["second"]):
-            if name not in self.evidence.attachments:
-                return self.unresolved(entry, f"note {name}")
+            data = self.evidence.attachments.get(name)
+            if data is None:
+                self.unresolved(entry, f"note {name}")
+                continue
             try:
-                heads.append(self.evidence.signed_head(self.evidence.attachments[name], body["origin"]))
+                heads.append((f"data/attachments/{name}", self.evidence.signed_head(data, body["origin"])))
             except Bad as e:
                 raise Refused("misbehaviour", e) from None
-        need(heads[0].size == heads[1].size and heads[0].root != heads[1].root, "misbehaviour", "the notes do not contradict")
-        self.report.add("MISBEHAVIOUR", "fork", self.log.path, f"{body['origin']} signed two roots of size {heads[0].size}", entry.seq)
+        if len(heads) == 2:
+            (_, a), (_, b) = heads
+            need(a.size == b.size and a.root != b.root, "misbehaviour", "the notes do not contradict each other")
+            self.heads_shown += heads
 
     def on_charter_accepted(self, entry, body, envelope):
         facts = self.facts
@@ -171,8 +175,7 @@ class Judge:
     def on_witness_cosigned(self, entry, body, envelope):
         origin, size, root = body["origin"], body["size"], body["root"]
         if origin == self.log.origin:
-            self.violation("cosigned-own", entry)
-            return
+            self.violation("cosigned-own", entry, "a log does not witness itself")
         before = self.heads.get(origin, (-1, ""))
         if size < before[0] or size == before[0] and root != before[1]:
             self.violation("cosigned-backwards", entry, f"{origin} at {size}")
@@ -311,7 +314,7 @@ class Judge:
             head = self.evidence.signed_head(data, self.log.origin)
         except Bad as e:
             raise Refused("note", e) from None
-        self.delivered_notes.append((f"data/attachments/{body['note']}", head))
+        self.heads_shown.append((f"data/attachments/{body['note']}", head))
         need(body["authorized"] < head.size <= entry.seq, "note-size", f"size {head.size}")
         asked = self.facts.asked.get(body["request"])
         items = self.facts.request_items(asked) if asked else []

@@ -244,6 +244,9 @@ class Evidence:
             self.tampered("checkpoint", folder + "checkpoint.txt", e, seat=log.seat)
             return
         log.head = head
+        if any(len(r) > logs.ENTRY for r in log.rows):
+            self.report.add("MALFORMED", "line", log.path, "a line longer than an entry can be", None, log.seat)
+            return
         if not head.size == named["size"] == len(log.rows):
             self.tampered("size", log.path, f"{len(log.rows)} lines, index {named['size']}, note {head.size}", seat=log.seat)
             return

@@ -69,8 +69,8 @@ def views(evidence, judges, report):
     for log in evidence.logs:
         heads.setdefault(log.origin, []).append((log.path.replace("entries.jsonl", "checkpoint.txt"), log.head))
     for judge in judges:
-        for file, head in judge.delivered_notes:
-            heads.setdefault(judge.log.origin, []).append((file, head))
+        for file, head in judge.heads_shown:
+            heads.setdefault(head.origin, []).append((file, head))
     good = {}       # origin -> {viewer: size}
     for path, viewer, viewed, e in evidence.views:
         body = e.body
@@ -111,6 +111,7 @@ def views(evidence, judges, report):
     charter = max((j.facts.charter for j in judges if j.facts.charter), key=lambda c: c.version,
                   default=evidence.charters[evidence.pinned])
     members, w = charter.current["members"], charter.current["t"] - 1
+    stale(evidence, charter, heads, report)
     for seat in members:
         origin = charter.seats[seat]["log_origin"]
         if all(log.origin != origin for log in evidence.logs):
@@ -132,6 +133,30 @@ def views(evidence, judges, report):
             report.add("INCOMPLETE", "views-missing", log.path, f"{count_} views", seat=log.seat)
         report.logs.append({
             "seat": log.seat, "origin": log.origin, "size": log.tree.size, "views": count_, "fork_bound": max(bound, 0)})
+
+
+def stale(evidence, charter, heads, report):
+    """w members cosigned some head here of each one's log at most 20 minutes before the newest time in the evidence."""
+    members, w = charter.current["members"], charter.current["t"] - 1
+    created, skew = evidence.index["created"] // 1000, charter.limits["clock_skew_s"]
+    for seat in members:
+        newest = []
+        for peer in (p for p in members if p != seat):
+            name, key = f"{charter.body['org']}/{peer}/witness", charter.seats[peer]["witness_key"].raw
+            times = []
+            for file, head in heads.get(charter.seats[seat]["log_origin"], ()):
+                try:
+                    time = cosigned(head.note, name, key)
+                except Bad:
+                    continue
+                if time is not None and time > created + skew:
+                    report.add("INCOMPLETE", "cosigned-future", file, f"{name} cosigned at {time} s", seat=peer)
+                elif time is not None:
+                    times.append(time)
+            newest += [max(times)] if times else []
+        newest.sort(reverse=True)
+        if len(newest) >= w and newest[w - 1] < created - 1200:
+            report.add("INCOMPLETE", "stale", "data/bundle.json", f"the log of seat {seat} was cosigned last long ago", seat=seat)
 
 
 def witnesses(evidence, judges, origin, heads, report):
