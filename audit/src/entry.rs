@@ -367,6 +367,17 @@ mod tests {
     }
 
     #[test]
+    fn types_are_dotted_words_of_letters_digits_and_hyphens() {
+        let with = |kind: &str| Entry { kind: kind.into(), ..sample() }.encode();
+        for good in ["a", "a1", "a-", "node-2.ready", "x.y.z0-9"] {
+            assert!(with(good).is_ok(), "{good}");
+        }
+        for bad in ["1a", "-a", ".a", "a.", "a..b", "a.1", "a_b", "A", "aB", "a b", "é"] {
+            assert_eq!(with(bad), Err(EntryError::Type), "{bad}");
+        }
+    }
+
+    #[test]
     fn limits_are_exact() {
         let nested = |levels: usize| {
             let deepest = (1..levels).fold(json!(0), |inner, _| json!([inner]));

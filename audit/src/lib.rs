@@ -4,7 +4,7 @@
 //! written and chained ([`entry`]), the RFC 6962 tree over the entries ([`tree`]), the tiles in
 //! which it is served ([`tile`]), signed notes ([`note`]), tree heads and who has countersigned them ([`checkpoint`]), what a
 //! witness must answer ([`witness`]), the proof that a receipt carries ([`proof`]), the evidence
-//! bundle ([`bundle`]) and its offline verifier ([`verify`]).
+//! bundle ([`bundle`]), its offline verifier ([`verify`]), and the reports that people read ([`report`]).
 //!
 //! **Not in scope.** Storage, network, clocks, private key files. Time comes in as a value
 //! and a key as a reference; whoever calls must persist before a signature leaves.
@@ -27,6 +27,7 @@ pub mod misbehaviour;
 pub mod note;
 pub mod proof;
 pub mod record;
+pub mod report;
 pub mod seat;
 pub mod tile;
 pub mod tree;

@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use escrow_audit::bundle::{Index, LogRef};
+use escrow_audit::bundle::{Index, LogRef, Variant};
 use escrow_audit::checkpoint::Checkpoint;
 use escrow_audit::entry::{Chain, StatementRef};
 use escrow_audit::note::{NoteSigner, SignatureLine, VerifierKey, cosign};
@@ -256,6 +256,8 @@ fn index() -> Index {
         export: Nonce([0x0e; 16]),
         created: w("2026-11-21T09:30:01.500Z"),
         logs: vec![LogRef { seat: SeatIndex::new(1).unwrap(), number: 1, origin: ORIGIN.into(), size: 2 }],
+        variant: Variant::Full,
+        report: escrow_audit::report::VERSION.into(),
         requests: vec![Digest([0x91; 32])],
     }
 }
@@ -263,7 +265,11 @@ fn index() -> Index {
 fn bag_info_example() -> String {
     let payload: BTreeMap<String, Vec<u8>> = [("data/x".to_owned(), vec![0; 7])].into();
     let info = index().bag_info(&BTreeSet::from([w("MAT-2026-0017")]), &payload);
-    let by_hand = "Bag-Software-Agent: escrow.bundle.v1\nBagging-Date: 2026-11-21\nExternal-Identifier: MAT-2026-0017\nPayload-Oxum: 7.1\n";
+    let group = "11".repeat(32);
+    let by_hand = format!(
+        "Bag-Software-Agent: escrow.bundle.v1\nBagging-Date: 2026-11-21\nExternal-Identifier: MAT-2026-0017\n\
+         Bag-Group-Identifier: {group}\nPayload-Oxum: 7.1\n"
+    );
     assert_eq!(info, by_hand);
     info
 }

@@ -372,3 +372,21 @@ fn incomplete() {
     expect(&verify(&c.bundle(&[0, 1, 2], |_, _| false), &c.genesis), Class::Incomplete, &["views-missing"]);
     expect(&verify(&c.bundle(&[0, 1], all), &c.genesis), Class::Incomplete, &["log-missing"]);
 }
+
+/// What is bound by nothing would be free text in a folder that verifies.
+#[test]
+fn tampered_what_follows_from_nothing() {
+    let c = settled();
+    let mut files = c.full();
+    let charter = files.remove("data/charters/0001.json").unwrap();
+    files.insert("data/charters/0007.json".into(), charter);
+    expect(&verify(&repack(files), &c.genesis), Class::Tampered, &["name"]);
+
+    // Beside data/, in the tag manifest too.
+    let mut files = c.full();
+    files.insert("notes.txt".into(), b"guilty".to_vec());
+    expect(&verify(&files, &c.genesis), Class::Tampered, &["unlisted"]);
+    let line = format!("{}  notes.txt\n", Digest::of(b"guilty"));
+    files.get_mut("tagmanifest-sha256.txt").unwrap().extend(line.into_bytes());
+    expect(&verify(&files, &c.genesis), Class::Malformed, &["manifest", "unlisted"]);
+}

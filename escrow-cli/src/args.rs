@@ -1,7 +1,9 @@
 //! The command line.
 
-use crate::commands::{archive, audit, charter, consent, context, decide, deposit, enrol, keygen, matter, my, node};
-use crate::commands::{policy, recover, release, request, revoke, verify};
+use crate::commands::{
+    archive, audit, certificate, charter, consent, context, decide, deposit, enrol, keygen, matter, my, node,
+};
+use crate::commands::{policy, recover, release, report, request, revoke, verify};
 use crate::session::Global;
 use clap::{Parser, Subcommand};
 
@@ -76,6 +78,12 @@ pub enum Command {
     Audit(audit::Command),
     /// Verify an evidence bundle; needs no network
     Verify(verify::Verify),
+    /// Make reports from an evidence bundle; needs no network
+    #[command(subcommand)]
+    Report(report::Command),
+    /// Draft a certificate about an evidence bundle; needs no network
+    #[command(subcommand)]
+    Certificate(certificate::Command),
     /// Read, check and try policies; needs no network
     #[command(subcommand)]
     Policy(policy::Command),

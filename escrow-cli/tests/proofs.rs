@@ -37,7 +37,7 @@ fn misbehaviour_leaves_a_proof_that_stands_alone() {
     Bundle { files: c.full() }.write_dir(&bundle).unwrap();
     let (bundle, digest) = (bundle.to_str().unwrap(), c.genesis.to_string());
 
-    let args = ["verify", bundle, "--charter-digest", &digest, "--json"];
+    let args = ["verify", bundle, "--charter-digest", &digest, "--output", "json"];
     let (code, text) = escrow(&args, dir.path());
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &json["verdict"]), (6, &"MISBEHAVIOUR".into()));

@@ -104,15 +104,20 @@ impl Client {
         })
     }
 
+    /// [`Client::query`], with a failure in the words of whoever asks a node.
+    pub(crate) fn signed_query(&self, seat: SeatIndex, what: Question) -> Result<Envelope, NodeError> {
+        self.query(seat, what).map_err(|e| match e {
+            SignError::Agent(e) => NodeError::Unsigned(format!("{e}; {}", e.next_step())),
+            e => NodeError::Protocol(format!("the question is refused here: {e}")),
+        })
+    }
+
     /// Asks one node a question; the node logs that it was asked.
     ///
     /// # Errors
     /// [`NodeError`].
     pub async fn ask<T: DeserializeOwned>(&self, node: &Node, what: Question) -> Result<T, NodeError> {
-        let query = self.query(node.seat(), what).map_err(|e| match e {
-            SignError::Agent(e) => NodeError::Unsigned(format!("{e}; {}", e.next_step())),
-            e => NodeError::Protocol(format!("the question is refused here: {e}")),
-        })?;
+        let query = self.signed_query(node.seat(), what)?;
         node.query(&query).await
     }
 

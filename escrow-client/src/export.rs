@@ -4,15 +4,16 @@
 
 use crate::client::Client;
 use crate::outcome::{NodeError, Outcomes};
+use crate::seat::verify_entry;
 use crate::transport::{Node, fan_out};
-use escrow_audit::bundle::{BuildError, Bundle, BundleBuilder, Meta};
+use escrow_audit::bundle::{self, BuildError, Bundle, BundleBuilder, Meta, Variant};
 use escrow_audit::checkpoint::Checkpoint;
 use escrow_audit::entry::Entry;
 use escrow_audit::note::Note;
-use escrow_core::query::{ENTRIES_PER_ANSWER, EntryRange, Question};
+use escrow_core::query::{ENTRIES_PER_ANSWER, EXPORTED_MAX, EntryRange, Exported as Written, Question};
 use escrow_core::request::Request;
 use escrow_core::view::View;
-use escrow_core::wire::{EntriesAnswer, ViewsAnswer};
+use escrow_core::wire::{EntriesAnswer, ExportedAnswer, ViewsAnswer};
 use escrow_core::{Blob, Digest, Envelope, Kind, MatterId, Nonce, SeatIndex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -55,6 +56,8 @@ pub enum Scope {
 pub struct Exported {
     /// The files.
     pub bundle: Bundle,
+    /// What nodes are told once the files are written: [`Client::record_export`].
+    pub written: Written,
     /// Entries of each node, or why there are none.
     pub logs: Outcomes<u64>,
     /// Views of each node, or why there are none.
@@ -92,6 +95,14 @@ impl Client {
     /// # Errors
     /// [`ExportError`].
     pub async fn export(&self, about: &Scope) -> Result<Exported, ExportError> {
+        self.export_as(about, Variant::Full).await
+    }
+
+    /// [`Client::export`], with or without content; without it, no request is named.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub async fn export_as(&self, about: &Scope, variant: Variant) -> Result<Exported, ExportError> {
         let nonce = Nonce::random();
         let deadline = Instant::now() + SETTLE;
         let mut logs = Outcomes::new();
@@ -103,7 +114,7 @@ impl Client {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
-        let mut builder = BundleBuilder::new();
+        let mut builder = BundleBuilder::new().variant(variant);
         let mut left_out = Vec::new();
         for e in self.charters().envelopes() {
             builder.add_charter(e.bytes())?;
@@ -132,8 +143,30 @@ impl Client {
             Ok(added)
         });
         let requests = chosen(about, &requests)?;
+        let about_all = matches!(about, Scope::Everything) || variant == Variant::NoContent;
+        let named = Some(requests.clone()).filter(|r| !about_all && r.len() <= EXPORTED_MAX).unwrap_or_default();
         let files = builder.finish(&Meta { export: nonce, requests })?;
-        Ok(Exported { bundle: Bundle { files }, logs, views, left_out })
+        let digest = bundle::digest(&files).unwrap_or(Digest([0; 32]));
+        let named = named.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let written = Written { bundle: digest, export: nonce, requests: named };
+        Ok(Exported { bundle: Bundle { files }, written, logs, views, left_out })
+    }
+
+    /// Puts on record at every node that an export was written, and verifies where. An export is a read
+    /// of everything in it, so who made it and which bundle it is belong into the logs.
+    pub async fn record_export(&self, written: &Written) -> Outcomes<u64> {
+        fan_out(self.nodes(), |node| {
+            let (client, what) = (self.clone(), Question::Exported(written.clone()));
+            async move {
+                let query = client.signed_query(node.seat(), what)?;
+                let answer: ExportedAnswer = node.query(&query).await?;
+                let (charters, charter) = (client.charters(), client.charters().digest());
+                verify_entry(charters, &charter, node.seat(), &query.digest(), &answer.entry.0, &answer.proof)?;
+                let entry = Entry::decode(&answer.entry.0).map_err(|e| NodeError::Protocol(e.to_string()))?;
+                Ok(entry.seq)
+            }
+        })
+        .await
     }
 
     /// Reads what is new in every log. Logs that were whole before stay so if their node fails now.

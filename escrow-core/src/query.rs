@@ -40,6 +40,10 @@ statement!(Query, Query, limits::PAYLOAD_LARGE, |q| {
             rule(e.log >= 1, "logs are numbered from 1")?;
             rule(e.count >= 1 && e.count <= ENTRIES_PER_ANSWER, "1 to 1000 entries an answer")
         }
+        Question::Exported(e) => {
+            rule(strictly_sorted(&e.requests), "requests sorted, no duplicates")?;
+            rule(e.requests.len() <= EXPORTED_MAX, "at most 10000 requests; none stands for all")
+        }
         Question::Items(scope) => {
             rule(scope.from < scope.to, "covers no time")?;
             rule(
@@ -53,6 +57,9 @@ statement!(Query, Query, limits::PAYLOAD_LARGE, |q| {
 
 /// Most log entries in one answer.
 pub const ENTRIES_PER_ANSWER: u64 = 1_000;
+
+/// Most requests that one export names.
+pub const EXPORTED_MAX: usize = 10_000;
 
 /// The questions there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +87,8 @@ pub enum Question {
     Entries(EntryRange),
     /// The node's newest cosigned checkpoint, and its views of all other logs.
     Views(Nonce),
+    /// Puts on record that an export was written; answered with where the question was logged.
+    Exported(Exported),
 }
 
 impl Question {
@@ -97,6 +106,7 @@ impl Question {
             Self::Consents => "consents",
             Self::Entries(_) => "entries",
             Self::Views(_) => "views",
+            Self::Exported(_) => "exported",
         }
     }
 }
@@ -111,4 +121,16 @@ pub struct EntryRange {
     pub from: u64,
     /// How many, at most 1,000.
     pub count: u64,
+}
+
+/// An export that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exported {
+    /// SHA-256 of the bundle's `tagmanifest-sha256.txt`, which binds all of it.
+    pub bundle: Digest,
+    /// Nonce of the export.
+    pub export: Nonce,
+    /// The requests that it is about, sorted; none if it is about all, or has no content.
+    pub requests: Vec<Digest>,
 }

@@ -261,6 +261,16 @@ pub struct ViewsAnswer {
     pub views: Vec<Blob>,
 }
 
+/// Answer to [`crate::query::Question::Exported`]: where the question is on record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ExportedAnswer {
+    /// The bytes of the query's log entry.
+    pub entry: Blob,
+    /// C2SP tlog-proof of it against the node's own checkpoint.
+    pub proof: String,
+}
+
 /// `POST /v1/peer/restrictions`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -93,8 +93,6 @@ pub struct Node {
     pub(crate) served: Served,
     /// File with the newest head of this log that a peer holds and this node lacks.
     pub(crate) newest_head: PathBuf,
-    /// Last: the folder is free when nothing writes any more.
-    _lock: DataLock,
 }
 
 impl std::fmt::Debug for Node {
@@ -144,7 +142,8 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
     let poison = Arc::clone(&standing);
     let data_dir = config.data_dir.clone();
     let space = Space::new(&config.data_dir, config.min_free_bytes, Box::new(move || free_at(&data_dir)));
-    let around = Surroundings { space: Some(space), ..Surroundings::new(clock, Arc::clone(&standing)) };
+    let around = Surroundings::new(clock, Arc::clone(&standing));
+    let around = Surroundings { space: Some(space), lock: Some(lock), ..around };
     let second = Store::open_reader(&config.database())?;
     let (writer, thread) = Writer::start(engine, store, second, verified, around, move |reason| {
         tracing::error!(%reason, "poisoned: the node stops; fix the cause and start it again");
@@ -165,7 +164,6 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
         heartbeat: Duration::from_secs(config.heartbeat_s.get()),
         served: Served::new(),
         newest_head: config.newest_head(),
-        _lock: lock,
     };
     Ok(Opened { node: Arc::new(node), accepted, writer: thread })
 }

@@ -4,6 +4,7 @@
 use crate::backup::{Backup, BackupError, DATABASE, DEPOSIT_KEYS, DESCRIPTOR, INDEX, KEYS, SCHEMA, add, private_dir};
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::files::DataLock;
 use crate::keys::SeatKeys;
 use crate::logs::read;
 use crate::node::NodeError;
@@ -79,6 +80,7 @@ pub fn restore(config: &Config, source: &Source, progress: &dyn Fn(u64, u64)) ->
         return Err(BackupError::Occupied(config.deposit_keys()).into());
     }
     private_dir(&config.data_dir)?;
+    let _lock = DataLock::take(&config.data_dir)?;
     let done = stage(config, source, &staging, progress).and_then(|report| install(config, &staging).map(|()| report));
     if done.is_err() {
         // Nothing in it is the only copy of anything.

@@ -10,6 +10,7 @@
 //! flush that failed may not be repeated). The process ends; a restart recovers what was committed.
 
 use crate::engine::Engine;
+use crate::files::DataLock;
 use crate::metrics;
 use crate::space::Space;
 use crate::state::{Standing, Trouble, frozen};
@@ -85,6 +86,8 @@ pub struct Surroundings {
     pub space: Option<Space>,
     /// Where the node stands; told what the writer finds.
     pub standing: Arc<Standing>,
+    /// Held until the writer has closed its database.
+    pub lock: Option<DataLock>,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -94,10 +97,10 @@ impl std::fmt::Debug for Surroundings {
 }
 
 impl Surroundings {
-    /// This wall clock, the machine's monotonic one, disk space unwatched.
+    /// This wall clock, the machine's monotonic one, disk space unwatched, the folder not locked.
     pub fn new(clock: fn() -> Timestamp, standing: Arc<Standing>) -> Self {
         let start = Instant::now();
-        Self { clock, monotonic: Box::new(move || start.elapsed()), space: None, standing }
+        Self { clock, monotonic: Box::new(move || start.elapsed()), space: None, standing, lock: None }
     }
 }
 
@@ -199,6 +202,7 @@ struct Worker {
     head: Arc<RwLock<Option<Arc<VerifiedCheckpoint>>>>,
     grow: watch::Sender<u64>,
     clocks: Clocks,
+    // Last: it holds the folder's lock.
     around: Surroundings,
 }
 

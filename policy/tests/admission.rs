@@ -13,7 +13,7 @@ use escrow_core::deposit::Deposit;
 use escrow_core::enrolment::{Enrolment, Revoked};
 use escrow_core::matter::MatterAction::{Close, Open, Reopen};
 use escrow_core::notification::{Notification, NotificationEvent};
-use escrow_core::query::{EntryRange, Query, Question};
+use escrow_core::query::{EntryRange, Exported, Query, Question};
 use escrow_core::receipt::Receipt;
 use escrow_core::recovery::SelfRecovery;
 use escrow_core::release::{Caller, Release};
@@ -1082,6 +1082,7 @@ fn a_release_call_is_signed_now_by_requestor_or_recipient() {
 fn a_device_may_ask_about_its_own_and_for_nothing_else() {
     let c = Case::new();
     let scope = c.asked.scope.clone();
+    let exported = Exported { bundle: Digest([7; 32]), export: Nonce::random(), requests: vec![] };
     for (what, allowed) in [
         (Question::Activity, true),
         (Question::Consents, true),
@@ -1092,6 +1093,7 @@ fn a_device_may_ask_about_its_own_and_for_nothing_else() {
         (Question::Items(scope), false),
         (Question::Entries(EntryRange { log: 1, from: 0, count: 10 }), false),
         (Question::Views(Nonce::random()), false),
+        (Question::Exported(exported), false),
     ] {
         let name = what.name();
         let device = sign(&c.node.query(by_device("maria"), what.clone()), MARIA);

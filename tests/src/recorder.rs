@@ -1,6 +1,9 @@
 //! A seat that only listens: it has the seat's TLS key and place, writes down every request, and answers nothing
 //! but which head of a log it holds.
 
+use escrow_core::Digest;
+use escrow_core::charter::Seat;
+use escrow_core::pin::{AnyClient, provider, spki_pin};
 use escrow_node::keys::SeatKeys;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -12,9 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// One request as it came: first line and body.
+/// One request as it came: who proved to send it, first line and body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// Pin of the TLS key that the caller holds, if it showed one.
+    pub from: Option<Digest>,
     /// Method and path.
     pub line: String,
     /// The body.
@@ -35,10 +40,10 @@ impl Recorder {
     pub fn start(address: SocketAddr, keys: &SeatKeys, notes: BTreeMap<String, String>) -> Self {
         let certificate = CertificateDer::from_pem_slice(keys.tls_certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(keys.tls_key.as_bytes()).unwrap();
-        let config = ServerConfig::builder_with_provider(escrow_core::pin::provider())
+        let config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(AnyClient::new())
             .with_single_cert(vec![certificate], key)
             .unwrap();
         let (config, notes) = (Arc::new(config), Arc::new(notes));
@@ -62,9 +67,9 @@ impl Recorder {
         Self { requests, stop, address, thread: Some(thread) }
     }
 
-    /// Everything that came so far.
-    pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
+    /// Everything that a seat has sent so far.
+    pub fn requests(&self, of: &Seat) -> Vec<Request> {
+        self.requests.lock().unwrap().iter().filter(|r| r.from == Some(of.tls_pin)).cloned().collect()
     }
 }
 
@@ -107,7 +112,9 @@ fn serve(
         stream.read_exact(&mut body)?;
         let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
         let asked = line.strip_prefix("GET /v1/peer/witnessed?origin=").map(|o| o.replace("%2F", "/"));
-        list.lock().unwrap().push(Request { line, body });
+        let shown = stream.get_ref().conn.peer_certificates().and_then(|c| c.first());
+        let from = shown.and_then(|c| spki_pin(c));
+        list.lock().unwrap().push(Request { from, line, body });
         let (status, answer) = match asked {
             Some(origin) => ("200 OK", serde_json::json!({"note": notes.get(&origin)}).to_string()),
             None => ("503 Service Unavailable", "{}".to_owned()),

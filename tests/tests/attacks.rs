@@ -3,8 +3,8 @@
 
 use escrow_core::ThreadKey;
 use escrow_core::wire::Status;
-use escrow_tests::built::programs;
 use escrow_tests::cluster::{Escrow, Options, PATIENCE};
+use escrow_tests::program;
 use escrow_tests::raw::Raw;
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
@@ -15,7 +15,7 @@ const ALL: std::ops::RangeInclusive<u8> = 1..=5;
 /// The operator's own program on a node's configuration.
 fn escrow_node(escrow: &Escrow, n: u8, args: &[&str]) -> Output {
     let config = escrow.dir().join(format!("node{n}")).join("escrow-node.toml");
-    Command::new(programs().join("escrow-node")).arg("--config").arg(config).args(args).output().unwrap()
+    Command::new(program("escrow-node")).arg("--config").arg(config).args(args).output().unwrap()
 }
 
 /// Exit code of `escrow-node status`, and what it printed.

@@ -85,7 +85,16 @@ fn the_sample_names_only_files_that_exist_for_the_node() {
     let (path, text) = sample();
     let config = Config::load(&path).unwrap();
     // What the comments say lies in data_dir is what the node puts there.
-    let within = [config.database(), config.key_file(), config.deposit_keys(), config.descriptor()];
+    let within = [
+        config.database(),
+        config.key_file(),
+        config.next_key_file(),
+        config.newest_head(),
+        config.deposit_keys(),
+        config.descriptor(),
+        config.data_dir.join("node.lock"),
+        config.data_dir.join("reserve"),
+    ];
     for file in &within {
         let name = file.strip_prefix(&config.data_dir).unwrap().to_str().unwrap();
         assert!(text.contains(&format!("#   {name}")), "{name} is not explained");

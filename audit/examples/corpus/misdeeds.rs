@@ -57,7 +57,8 @@ pub(super) const STORIES: &[Story] = &[
     ("deliver-other-generation", || delivered(|_| {}, |r| r.generation = 7)),
     ("deliver-attempt-skipped", || delivered(|_| {}, |r| r.attempt = 2)),
     ("deliver-after-restart", || {
-        delivered(|c| drop(c.log(0, &Event::Ready { peers: vec![seat_index(2), seat_index(3)] }, None)), |_| {})
+        let restart = Event::Ready { peers: vec![seat_index(2), seat_index(3)] };
+        delivered(|c| assert!(c.log(0, &restart, None) > 0), |_| {})
     }),
     ("deliver-twice", || {
         let (mut c, a) = authorised();
@@ -420,7 +421,10 @@ pub(super) const STORIES: &[Story] = &[
     }),
     ("deposit-to-other-seats", || {
         let mut c = asked();
-        let d = bent_by::<Deposit>(&c, &c.device, |d| drop((d.nonce = Nonce::random(), d.blobs.pop())));
+        let d = bent_by::<Deposit>(&c, &c.device, |d| {
+            d.nonce = Nonce::random();
+            d.blobs.pop();
+        });
         logged(&mut c, 1, &d)
     }),
     ("matter-opened-twice", || {
@@ -521,7 +525,7 @@ pub(super) const STORIES: &[Story] = &[
         let event = Event::Cosigned { origin: old.origin().into(), size: 3, root: Digest(*old.root()) };
         c.log(2, &event, None);
         let pinned = c.genesis;
-        Told { files: c.full(), pinned: pinned.to_string() }
+        Told { files: c.full(), bare: None, pinned: pinned.to_string() }
     }),
     ("cosigned-its-own-log", || {
         let mut c = Cluster::honest();
@@ -616,11 +620,18 @@ pub(super) const STORIES: &[Story] = &[
         }
         rewrite(&mut c, 0, chain, entries);
         let pinned = c.genesis;
-        Told { files: c.full(), pinned: pinned.to_string() }
+        Told { files: c.full(), bare: None, pinned: pinned.to_string() }
     }),
     ("fork-two-heads-of-one-size", || two_heads(0, &[0, 1, 2])),
     ("fork-two-heads-beyond-the-log", || two_heads(7, &[0, 1, 2])),
     ("fork-two-heads-of-a-log-left-out", || two_heads(7, &[1, 2])),
+    ("fork-accused-by-a-witness", || accused([1; 32], [2; 32])),
+    ("accusation-of-nothing", || accused([1; 32], [1; 32])),
+    ("clock-anomaly-of-nothing", || {
+        let mut c = Cluster::honest();
+        c.log(1, &Event::Clock { by_ms: 0 }, None);
+        c.into()
+    }),
     ("fork-of-the-charter", || {
         let mut c = Cluster::new();
         for _ in 0..2 {
@@ -670,22 +681,33 @@ pub(super) const STORIES: &[Story] = &[
     ("lacks-all-views", || {
         let mut c = Cluster::honest();
         c.settle();
-        Told { files: c.bundle(&[0, 1, 2], |_, _| false), pinned: c.genesis.to_string() }
+        Told { files: c.bundle(&[0, 1, 2], |_, _| false), bare: None, pinned: c.genesis.to_string() }
     }),
     ("lacks-half-the-views", || {
         let mut c = Cluster::honest();
         c.settle();
-        Told { files: c.bundle(&[0, 1, 2], |viewer, viewed| viewer == (viewed + 1) % 3), pinned: c.genesis.to_string() }
+        Told {
+            files: c.bundle(&[0, 1, 2], |viewer, viewed| viewer == (viewed + 1) % 3),
+            bare: None,
+            pinned: c.genesis.to_string(),
+        }
     }),
     ("lacks-a-log", || {
         let mut c = Cluster::honest();
         c.settle();
-        Told { files: c.bundle(&[0, 1], |_, _| true), pinned: c.genesis.to_string() }
+        Told { files: c.bundle(&[0, 1], |_, _| true), bare: None, pinned: c.genesis.to_string() }
     }),
     ("lacks-the-log-of-a-permit", || {
         let mut c = Cluster::honest();
         c.settle();
-        Told { files: c.bundle(&[0, 2], |_, _| true), pinned: c.genesis.to_string() }
+        Told { files: c.bundle(&[0, 2], |_, _| true), bare: None, pinned: c.genesis.to_string() }
+    }),
+    ("lacks-fresh-cosignatures", || {
+        let mut c = Cluster::honest();
+        c.settle();
+        c.tick(1_300);
+        c.log(0, &Event::Clock { by_ms: 1_300_000 }, None);
+        Told { files: c.full(), bare: None, pinned: c.genesis.to_string() }
     }),
     ("lacks-the-end-of-a-log", || {
         let mut c = Cluster::honest();
@@ -696,7 +718,7 @@ pub(super) const STORIES: &[Story] = &[
         let at = c.statements.iter().rposition(|e| e.kind() == Kind::Verdict).unwrap();
         let gone = c.statements.remove(at).decode::<Verdict>().unwrap();
         c.attachments.retain(|a| Some(Digest::of(a)) != gone.context);
-        Told { files: c.full(), pinned: c.genesis.to_string() }
+        Told { files: c.full(), bare: None, pinned: c.genesis.to_string() }
     }),
     ("lacks-views-after-the-release", || {
         let mut c = asked();
@@ -707,14 +729,14 @@ pub(super) const STORIES: &[Story] = &[
         for (n, held) in c.nodes.iter_mut().zip(held) {
             n.held = held;
         }
-        Told { files: c.full(), pinned: c.genesis.to_string() }
+        Told { files: c.full(), bare: None, pinned: c.genesis.to_string() }
     }),
 ];
 
 fn logged(c: &mut Cluster, n: usize, envelope: &Envelope) -> Told {
     c.submit_to(&[n], envelope);
     c.settle();
-    Told { files: c.full(), pinned: c.genesis.to_string() }
+    Told { files: c.full(), bare: None, pinned: c.genesis.to_string() }
 }
 
 /// The request once more with another nonce and its payload spelled otherwise, signed as it stands there.
@@ -802,7 +824,21 @@ fn spoiled(mut c: Cluster, last: Vec<u8>) -> Told {
     files.insert("data/bundle.json".into(), index.encode());
     files.retain(|p, _| p.starts_with("data/"));
     let info = index.bag_info(&["MAT-1".parse().unwrap()].into(), &files);
-    Told { files: bagit::pack(files, info.as_bytes()), pinned: c.genesis.to_string() }
+    Told { files: bagit::pack(files, info.as_bytes()), bare: None, pinned: c.genesis.to_string() }
+}
+
+/// The second node says that it was shown two heads of the first log, of one size and these roots.
+fn accused(first: [u8; 32], second: [u8; 32]) -> Told {
+    let mut c = Cluster::honest();
+    let node = &c.nodes[0];
+    let signer = NoteSigner::new(node.chain.origin(), &node.log_key).unwrap();
+    let origin = node.chain.origin().to_owned();
+    let head = |root| Checkpoint::new(&origin, 500, root).unwrap().sign(&signer).unwrap().to_bytes();
+    let notes = [head(first), head(second)];
+    let [first, second] = [Digest::of(&notes[0]), Digest::of(&notes[1])];
+    c.attachments.extend(notes);
+    c.log(1, &Event::Misbehaviour { origin, first, second }, None);
+    c.into()
 }
 
 /// Peers hold two heads of the first log, so much larger than it is.
@@ -816,5 +852,5 @@ fn two_heads(beyond: u64, logs: &[usize]) -> Told {
     let (a, b) = (head(1), head(2));
     c.nodes[0].held.insert(seat_index(2), a);
     c.nodes[0].held.insert(seat_index(3), b);
-    Told { files: c.bundle(logs, |_, _| true), pinned: c.genesis.to_string() }
+    Told { files: c.bundle(logs, |_, _| true), bare: None, pinned: c.genesis.to_string() }
 }

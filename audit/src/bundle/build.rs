@@ -1,12 +1,13 @@
 //! Puts a bundle together. Pure, and deterministic: the same parts give the same bytes in
 //! whatever order they were added.
 
-use super::{INDEX, Index, LogRef, Names, README, SCHEMA};
+use super::{INDEX, Index, LogRef, Names, README, SCHEMA, Variant};
 use super::{attachment_path, charter_path, checkpoint_path, entries_path, statement_path, view_path};
 use crate::bagit;
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::entry::{EntryError, Scanned};
 use crate::note::{Note, NoteError, VerifierKey};
+use crate::report;
 use crate::seat::{self, log_number};
 use escrow_core::charter::Charter;
 use escrow_core::envelope::EnvelopeError;
@@ -80,6 +81,7 @@ pub struct BundleBuilder {
     statements: BTreeMap<Digest, Envelope>,
     attachments: BTreeMap<Digest, Vec<u8>>,
     views: Vec<(View, Vec<u8>)>,
+    variant: Variant,
 }
 
 impl BundleBuilder {
@@ -87,6 +89,14 @@ impl BundleBuilder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How much of what is added goes in; [`Variant::Full`] if nobody says. Without content the
+    /// requests of [`Meta`] are left out too.
+    #[must_use]
+    pub fn variant(mut self, variant: Variant) -> Self {
+        self.variant = variant;
+        self
     }
 
     /// Adds a charter envelope; again is no error.
@@ -170,7 +180,8 @@ impl BundleBuilder {
 
         let newest_entry = self.logs.values().map(|l| l.newest);
         let created = newest_entry.chain(self.views.iter().map(|(v, _)| v.at)).max().unwrap_or(Timestamp::EPOCH);
-        let requests: BTreeSet<Digest> = meta.requests.iter().copied().collect();
+        let full = self.variant == Variant::Full;
+        let requests: BTreeSet<Digest> = meta.requests.iter().copied().filter(|_| full).collect();
         let mut payload = BTreeMap::new();
         let mut logs = Vec::new();
         for ((seat, origin), log) in &self.logs {
@@ -192,11 +203,12 @@ impl BundleBuilder {
             payload.extend(self.charters.get(digest).map(|e| (charter_path(position), e.bytes().to_vec())));
         }
         let mut attachments = self.named.attachments.clone();
-        for (digest, envelope) in &self.statements {
+        for (digest, envelope) in self.statements.iter().filter(|(_, e)| self.variant.holds(e.kind())) {
             let logged = self.named.envelopes.contains(digest);
             if logged || (self.named.statements.contains(&envelope.digest()) && signed_by_seat(envelope, &all)) {
                 payload.insert(statement_path(digest), envelope.bytes().to_vec());
-                attachments.extend(envelope.decode::<Verdict>().ok().and_then(|v| v.context));
+                // What a policy saw says who asked for what.
+                attachments.extend(envelope.decode::<Verdict>().ok().and_then(|v| v.context).filter(|_| full));
             }
         }
         let attached = self.attachments.iter().filter(|(d, _)| attachments.contains(d));
@@ -205,8 +217,11 @@ impl BundleBuilder {
         let matters = self.matters(&requests)?;
         let (org, export) = (first.org.clone(), meta.export);
         let requests = requests.into_iter().collect();
-        let index = Index { schema: SCHEMA.into(), org, charter: *genesis_digest, export, created, logs, requests };
+        let (variant, report) = (self.variant, report::VERSION.to_owned());
+        let charter = *genesis_digest;
+        let index = Index { schema: SCHEMA.into(), org, charter, export, created, logs, variant, report, requests };
         payload.insert(README.into(), index.readme().into_bytes());
+        payload.extend(report::files(&payload, &index));
         payload.insert(INDEX.into(), index.encode());
         let info = index.bag_info(&matters, &payload);
         Ok(bagit::pack(payload, info.as_bytes()))

@@ -11,6 +11,7 @@
 //! statements/<envelope digest>.json exact envelope bytes
 //! attachments/<sha256>              policy contexts and cosigned notes
 //! views/<viewer>-<viewed>.json      View envelopes of the export
+//! report/...                        what people read: follows from the rest ([`crate::report`])
 //! ```
 //!
 //! Every byte is bound: by a log (digest), by a signature, or by following from what is. There is
@@ -22,12 +23,13 @@ mod dir;
 mod names;
 
 pub use crate::files::FILE_MAX;
+use crate::files::Files;
 pub use build::{BuildError, BundleBuilder, Meta};
 pub use dir::{Bundle, BundleError, FILES_MAX, Folder};
 pub(crate) use names::Names;
 
 use escrow_core::strict::{self, StrictError};
-use escrow_core::{Digest, MatterId, Nonce, Org, SeatIndex, Timestamp};
+use escrow_core::{Digest, Kind, MatterId, Nonce, Org, SeatIndex, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,8 +39,33 @@ pub const SCHEMA: &str = "escrow.bundle.v1";
 pub const INDEX: &str = "data/bundle.json";
 /// Path of the text for a human.
 pub const README: &str = "data/README.txt";
+/// Folder of the reports.
+pub const REPORTS: &str = "data/report/";
 /// Longest index, bytes.
 pub const INDEX_MAX: usize = 1 << 20;
+
+/// How much of the evidence a bundle holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// Every statement that the logs name.
+    #[default]
+    Full,
+    /// Only statements from which nobody learns who asked for what: [`Variant::holds`].
+    NoContent,
+}
+
+impl Variant {
+    /// True if statements of this kind belong into it. Without content that leaves charters and
+    /// verdicts: rule codes, counters, digests and times. A release names the recipient's key and an
+    /// answer the matter, so they stay out with what people signed.
+    pub const fn holds(self, kind: Kind) -> bool {
+        match self {
+            Self::Full => true,
+            Self::NoContent => matches!(kind, Kind::Charter | Kind::Verdict),
+        }
+    }
+}
 
 /// `data/bundle.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +83,11 @@ pub struct Index {
     pub created: Timestamp,
     /// The logs, ascending by seat and number.
     pub logs: Vec<LogRef>,
-    /// The requests that the bundle is about, sorted.
+    /// How much is here.
+    pub variant: Variant,
+    /// Version of what stands in `data/report/`: [`crate::report::VERSION`].
+    pub report: String,
+    /// The requests that the bundle is about, sorted; none without content.
     pub requests: Vec<Digest>,
 }
 
@@ -100,6 +131,7 @@ impl Index {
         rule(index.schema == SCHEMA, "another schema than escrow.bundle.v1")?;
         rule(index.logs.is_sorted_by(|a, b| a.id() < b.id()), "logs ascend by seat and number, none twice")?;
         rule(index.requests.is_sorted_by(|a, b| a < b), "requests are sorted, none twice")?;
+        rule(index.variant == Variant::Full || index.requests.is_empty(), "a no-content bundle names no request")?;
         rule(index.encode() == bytes, "not the one spelling of this index")?;
         Ok(index)
     }
@@ -111,12 +143,30 @@ impl Index {
             logs.push_str(&format!("  seat {}: {} entries, {}\n", l.seat, l.size, l.origin));
         }
         let requests: String = self.requests.iter().map(|r| format!("  {r}\n")).collect();
+        let (title, told) = match self.variant {
+            Variant::Full => (
+                "EVIDENCE BUNDLE",
+                "report/custody.html (who did what when, and where that is on record, to print),\n\
+                 report/custody.json (the same for programs), report/counts.csv,\n\
+                 report/certificate-902.md (a draft for counsel)",
+            ),
+            Variant::NoContent => (
+                "EVIDENCE BUNDLE WITHOUT CONTENT",
+                "report/counts.csv, report/certificate-902.md (a draft for counsel). What people\n\
+                 signed is left out: this bundle shows that logs and releases are in order in form, and\n\
+                 cannot show who asked, for what, and who approved. Its verification says INCOMPLETE",
+            ),
+        };
         format!(
-            "EVIDENCE BUNDLE of {org}\n\
+            "{title} of {org}\n\
              \n\
              This folder holds signed logs, statements and views of escrow nodes. It shows who asked for\n\
              messages to become readable, why, who approved, what each node decided under which rule and\n\
              to which key it released. It holds no key, no share and no message.\n\
+             \n\
+             TO READ (folder data/; nothing here proves anything before the bundle is verified)\n\
+             \n\
+             {told}.\n\
              \n\
              TO VERIFY\n\
              \n\
@@ -160,8 +210,19 @@ impl Index {
             ids = format!("External-Identifier: {}\n", self.org);
         }
         let day = self.created.day();
-        format!("Bag-Software-Agent: {SCHEMA}\nBagging-Date: {day}\n{ids}Payload-Oxum: {octets}.{files}\n")
+        let group = self.charter;
+        format!(
+            "Bag-Software-Agent: {SCHEMA}\nBagging-Date: {day}\n{ids}\
+             Bag-Group-Identifier: {group}\nPayload-Oxum: {octets}.{files}\n"
+        )
     }
+}
+
+/// The digest that names a bundle: SHA-256 of its tag manifest, which binds every other file. None if
+/// there is no such file.
+#[must_use]
+pub fn digest(files: &dyn Files) -> Option<Digest> {
+    files.read(crate::bagit::TAG_MANIFEST, FILE_MAX).ok().flatten().map(|bytes| Digest::of(&bytes))
 }
 
 /// Path of the entries of a seat's log of that number.
@@ -205,6 +266,7 @@ pub(crate) enum Place {
     Statement(Digest),
     Attachment(Digest),
     View(SeatIndex, SeatIndex),
+    Report,
 }
 
 impl Place {
@@ -235,6 +297,8 @@ impl Place {
                 let (viewer, viewed) = name.strip_suffix(".json")?.split_once('-')?;
                 Self::View(viewer.parse().ok()?, viewed.parse().ok()?)
             }
+            // Which files there are depends on the version that the index names.
+            Some(("report", name)) if !name.contains('/') => Self::Report,
             Some(_) => return None,
         };
         // `01` and `+1` parse as numbers too: one place has one path.
@@ -246,7 +310,9 @@ impl Place {
             Self::Entries(s, n) => Some(entries_path(s, n)),
             Self::Checkpoint(s, n) => Some(checkpoint_path(s, n)),
             Self::View(a, b) => Some(view_path(a, b)),
-            Self::Readme | Self::Index | Self::Charter | Self::Statement(_) | Self::Attachment(_) => None,
+            Self::Readme | Self::Index | Self::Charter | Self::Statement(_) | Self::Attachment(_) | Self::Report => {
+                None
+            }
         }
     }
 }
@@ -267,6 +333,7 @@ mod tests {
             format!("data/statements/{hex}.json"),
             format!("data/attachments/{hex}"),
             "data/views/1-255.json".to_owned(),
+            "data/report/custody.json".into(),
         ] {
             assert!(Place::of(&good).is_some(), "{good}");
         }
@@ -286,6 +353,7 @@ mod tests {
             "data/views/1-256.json".to_owned(),
             "data/views/01-2.json".into(),
             "data/logs/7/1/entries.jsonl/x".into(),
+            "data/report/x/custody.json".into(),
         ] {
             assert!(Place::of(&bad).is_none(), "{bad}");
         }

@@ -39,7 +39,7 @@ pub(super) struct Story<'e> {
     /// Facts up to where a later log goes on.
     pub(super) carry: Option<Facts>,
     /// Position of the genesis entry, if this log has one.
-    genesis: Option<u64>,
+    pub(super) genesis: Option<u64>,
     pub(super) authorised: BTreeMap<u64, Authorised>,
     /// Times of the first and last entry that was judged, milliseconds.
     pub(super) span: Option<(u64, u64)>,
@@ -55,15 +55,18 @@ pub(super) struct Story<'e> {
     /// How many entries were judged: all, or up to what is missing or broken.
     pub(super) judged: u64,
     /// How many entries of this log a later one goes on from.
-    cut: Option<u64>,
+    pub(super) cut: Option<u64>,
     /// Something before is missing.
-    stopped: bool,
+    pub(super) stopped: bool,
     /// Permits of other seats that authorisations relied on: position, digest, seat, time.
     pub(super) permits: Vec<(u64, Digest, SeatIndex, Timestamp)>,
-    verdicts: BTreeMap<&'static str, u64>,
+    pub(super) verdicts: BTreeMap<&'static str, u64>,
     pub(super) releases: Vec<ReleaseSummary>,
-    aborted: u64,
-    findings: Vec<Finding>,
+    /// Requests and self-recoveries, by kind, where facts do not hold them.
+    pub(super) asked: BTreeSet<(Kind, Digest)>,
+    pub(super) delivered: u64,
+    pub(super) aborted: u64,
+    pub(super) findings: Vec<Finding>,
 }
 
 /// Folds a log entry by entry, each judged by the facts before it. Without what came before, nothing
@@ -74,32 +77,7 @@ pub(super) fn walk<'e>(
     options: Options,
     before: Option<Before>,
 ) -> Story<'e> {
-    let judged = before.is_some();
-    let Before { facts, base } = before.unwrap_or_default();
-    let genesis = facts.genesis().is_none().then_some(u64::from(log.number > 1));
-    let mut story = Story {
-        evidence,
-        log,
-        options,
-        facts,
-        base,
-        carry: None,
-        genesis,
-        authorised: BTreeMap::new(),
-        span: None,
-        ready: None,
-        relied_on: None,
-        notes: Vec::new(),
-        cosigned: BTreeMap::new(),
-        judged: 0,
-        cut: continued::cut(evidence, log),
-        stopped: !judged,
-        permits: Vec::new(),
-        verdicts: BTreeMap::new(),
-        releases: Vec::new(),
-        aborted: 0,
-        findings: Vec::new(),
-    };
+    let mut story = Story::new(evidence, log, options, before);
     // Its roots are needed whether or not its acts can be judged.
     if let Err(fault) = log.pass(evidence.files, |entry| !story.stopped && story.entry(entry)) {
         story.findings.push(fault);
@@ -111,14 +89,46 @@ pub(super) fn walk<'e>(
     if story.cut == Some(log.end()) {
         story.carry = Some(story.facts.clone());
     }
-    for (seq, request) in story.facts.open_authorisations() {
+    for (seq, request) in story.facts.open_authorisations().collect::<Vec<_>>() {
         let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
-        story.findings.push(log.finding(Class::Ok, seq.saturating_sub(base), "dangling", detail));
+        story.findings.push(log.finding(Class::Ok, seq.saturating_sub(story.base), "dangling", detail));
     }
     story
 }
 
-impl Story<'_> {
+impl<'e> Story<'e> {
+    /// Nothing walked yet; without what came before, nothing will be judged.
+    pub(super) fn new(evidence: &'e Evidence<'e>, log: &'e Log, options: Options, before: Option<Before>) -> Self {
+        let stopped = before.is_none();
+        let Before { facts, base } = before.unwrap_or_default();
+        let genesis = facts.genesis().is_none().then_some(u64::from(log.number > 1));
+        Self {
+            evidence,
+            log,
+            options,
+            facts,
+            base,
+            carry: None,
+            genesis,
+            authorised: BTreeMap::new(),
+            span: None,
+            ready: None,
+            relied_on: None,
+            notes: Vec::new(),
+            cosigned: BTreeMap::new(),
+            judged: 0,
+            cut: continued::cut(evidence, log),
+            stopped,
+            permits: Vec::new(),
+            verdicts: BTreeMap::new(),
+            releases: Vec::new(),
+            asked: BTreeSet::new(),
+            delivered: 0,
+            aborted: 0,
+            findings: Vec::new(),
+        }
+    }
+
     /// Takes the next entry; false if what it refers to is missing.
     fn entry(&mut self, entry: &Entry) -> bool {
         if self.cut == Some(entry.seq) {
@@ -210,6 +220,7 @@ impl Story<'_> {
                     attempt: *attempt,
                 };
                 release::delivered(self, seq, at, envelope, &said);
+                self.delivered += 1;
                 (outcome, self.relied_on) = (true, Some(seq));
             }
             (Event::Aborted { authorized, request, .. }, None) => {
@@ -243,7 +254,7 @@ impl Story<'_> {
     }
 
     /// A witness follows each log forward and never holds two roots for one size.
-    fn cosigned(&mut self, seq: u64, origin: &str, size: u64, root: &Digest) {
+    pub(super) fn cosigned(&mut self, seq: u64, origin: &str, size: u64, root: &Digest) {
         let last = self.cosigned.get(origin);
         let forward = last.is_none_or(|(s, r)| *s < size || (*s == size && r == root));
         self.hold(forward, seq, "cosigned-backwards", || {
@@ -255,7 +266,7 @@ impl Story<'_> {
 
     /// Whoever accuses a log shows two heads of one size and two roots, signed by its key; with the other
     /// heads these are then found to convict it. An accusation that shows less is the accuser's own fault.
-    fn accusation(&mut self, seq: u64, origin: &str, notes: [&Digest; 2]) {
+    pub(super) fn accusation(&mut self, seq: u64, origin: &str, notes: [&Digest; 2]) {
         if notes.iter().any(|n| !self.evidence.attachments.contains(*n)) {
             return; // layer 2 said that it is missing
         }
@@ -279,7 +290,7 @@ impl Story<'_> {
     }
 
     /// READY needs n-t+1 distinct peers of the current generation.
-    fn ready(&mut self, seq: u64, peers: &[SeatIndex]) {
+    pub(super) fn ready(&mut self, seq: u64, peers: &[SeatIndex]) {
         self.ready = Some(seq);
         // A start aborts what the stop before it left open, in the same transaction.
         let open: Vec<_> = self.facts.open_authorisations().collect();
@@ -308,7 +319,7 @@ impl Story<'_> {
             *counts.verdicts.entry(outcome).or_default() += n;
         }
         counts.authorized += self.authorised.len() as u64;
-        counts.delivered += self.releases.len() as u64;
+        counts.delivered += self.delivered;
         counts.aborted += self.aborted;
         report.releases.extend(self.releases.iter().cloned());
     }
@@ -320,7 +331,7 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
     for story in stories {
         for (seq, digest, seat, decided) in &story.permits {
             let logs = || stories.iter().filter(|s| s.log.seat == *seat);
-            let Some(other) = logs().last() else { continue };
+            let Some(other) = logs().next_back() else { continue };
             // Entries carry non-decreasing times, so a later last entry shows that this one is missing
             // and not just younger than the export.
             let last = other.log.newest.and_then(|ts| i64::try_from(ts).ok()).map(Timestamp::from_millis);

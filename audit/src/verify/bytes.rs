@@ -11,7 +11,8 @@ use super::log::{self, Claims, Log};
 use super::pool::Pool;
 use super::receipts::Held;
 use super::references;
-use crate::bundle::{self, INDEX, INDEX_MAX, Index, Place};
+use super::reports;
+use crate::bundle::{self, INDEX, INDEX_MAX, Index, Place, Variant};
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::files::Files;
 use crate::finding::{Class, Finding};
@@ -44,6 +45,7 @@ pub(super) struct Raw<'f> {
     claims: Claims,
     views: Vec<(String, SeatIndex, SeatIndex, Envelope)>,
     attachments: BTreeSet<Digest>,
+    reports: BTreeMap<String, Digest>,
 }
 
 /// A bundle of which every byte is bound.
@@ -55,6 +57,7 @@ pub(super) struct Evidence<'f> {
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<ViewFile>,
     pub(super) attachments: BTreeSet<Digest>,
+    pub(super) variant: Variant,
     /// Newest time in the bundle, as its index says and [`references`] has checked.
     pub(super) created: Timestamp,
     /// Receipts from outside.
@@ -94,7 +97,8 @@ pub(super) fn read<'f>(
     let index = index.map_err(|e| out.push(Finding::new(Class::Malformed, INDEX, "index", e))).ok()?;
     let (logs, views, attachments) = (vec![], vec![], BTreeSet::new());
     let claims = Claims::new();
-    let mut raw = Raw { files, index, pool: Pool::new(files), logs, claims, views, attachments };
+    let reports = BTreeMap::new();
+    let mut raw = Raw { files, index, pool: Pool::new(files), logs, claims, views, attachments, reports };
     for (path, digest) in digests {
         if let Err(finding) = raw.place(path, digest) {
             out.push(finding);
@@ -132,12 +136,16 @@ impl Raw<'_> {
                 return Err(tampered(path, "readme", "not the text that follows from bundle.json"));
             }
             Some(Place::Readme | Place::Index) => {}
+            Some(Place::Report) => drop(self.reports.insert(path.to_owned(), *digest)),
             Some(Place::Entries(seat, n) | Place::Checkpoint(seat, n)) if listed(seat, n) => {}
             Some(place @ (Place::Charter | Place::Statement(_))) => {
                 if let Place::Statement(d) = place {
                     named(d)?;
                 }
                 let envelope = envelope()?;
+                if !self.index.variant.holds(envelope.kind()) {
+                    return Err(tampered(path, "variant", "a bundle without content has no statement of this kind"));
+                }
                 let charter = envelope.kind() == Kind::Charter;
                 if charter != (place == Place::Charter) || !self.pool.insert(*digest, path, envelope) {
                     return Err(tampered(path, "place", "of another kind than its folder, or there twice"));
@@ -182,7 +190,7 @@ impl Raw<'_> {
 /// Ties everything to keys of the pinned charter chain.
 pub(super) fn bind<'f>(raw: Raw<'f>, pinned: &Digest, out: &mut Vec<Finding>) -> Option<Evidence<'f>> {
     let charters = Charters::verify(&raw.pool, pinned, out)?;
-    let Raw { files, index, pool, mut logs, claims, views, attachments } = raw;
+    let Raw { files, index, pool, mut logs, claims, views, attachments, reports } = raw;
     for log in &mut logs {
         match verified_head(&charters, log) {
             Ok(head) => {
@@ -211,11 +219,27 @@ pub(super) fn bind<'f>(raw: Raw<'f>, pinned: &Digest, out: &mut Vec<Finding>) ->
     }
     let pinned = *pinned;
     let (cosigned, views) = (BTreeMap::new(), bound);
-    let (created, receipts) = (index.created, vec![]);
-    let evidence =
-        Evidence { files, pinned, charters, pool, logs, views, attachments, created, receipts, cosigned, claims };
+    let (created, receipts, variant) = (index.created, vec![], index.variant);
+    let evidence = Evidence {
+        files,
+        pinned,
+        charters,
+        pool,
+        logs,
+        views,
+        attachments,
+        variant,
+        created,
+        receipts,
+        cosigned,
+        claims,
+    };
     references::check(&evidence, out);
     references::follows(&evidence, &index, out);
+    // What reports say of altered evidence is not worth comparing.
+    if out.iter().all(|f| f.class < Class::Tampered) {
+        out.extend(reports::check(files, &index, &reports));
+    }
     Some(evidence)
 }
 

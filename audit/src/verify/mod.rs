@@ -5,22 +5,27 @@
 //! layer that finds TAMPERED or MALFORMED ends the verification:
 //!
 //! 1. *package*: BagIt structure, every file listed, none extra, digests;
-//! 2. *bytes*: every byte is bound by a log, a signature or by following from the rest; charters
-//!    chain from the pinned digest; entries chain to a signed head;
+//! 2. *bytes*: every byte is bound by a log, a signature or by following from the rest, the reports
+//!    for people among them; charters chain from the pinned digest; entries chain to a signed head;
 //! 3. *acts*: signatures, authority and causality, by the same fold as the node's;
 //! 4. *views*: what peers hold of each log;
 //! 5. *record*: counts, hard floor and the exact context bytes of each verdict;
 //! 6. *policy-replay*: Cedar over those bytes.
+//!
+//! Of a bundle without content, acts, record and replay are not done; the form of each log and of its
+//! releases is checked instead, and the answer is INCOMPLETE at best.
 
 mod acts;
 mod bytes;
 mod charters;
 mod continued;
+mod form;
 mod log;
 mod pool;
 mod receipts;
 mod references;
 mod release;
+mod reports;
 mod stale;
 mod suspects;
 mod verdict;
@@ -28,7 +33,7 @@ mod views;
 mod witnesses;
 
 use crate::bagit;
-use crate::bundle::LogRef;
+use crate::bundle::{LogRef, Variant};
 use crate::files::Files;
 use crate::finding::{Finding, Layer, Report};
 use crate::tree::Hash;
@@ -88,11 +93,13 @@ pub fn examine(files: &dyn Files, pinned: &Digest, options: Options, receipts: &
     let mut report = Report::new(pinned);
     let mut proofs = Vec::new();
     report.counts.files = files.list().count() as u64;
-    let done = layers(files, pinned, options, receipts, &mut report, &mut proofs);
+    let (done, variant) = layers(files, pinned, options, receipts, &mut report, &mut proofs);
     let altered = "altered or unreadable material was found: its meaning is not judged";
     for (at, name) in LAYERS.into_iter().enumerate() {
         let why = match at {
             _ if at >= done => altered,
+            2 if variant == Variant::NoContent => "no-content bundle: of each log only its form was checked",
+            4 | 5 if variant == Variant::NoContent => "no-content bundle",
             5 if !options.policy_replay => "not asked for",
             _ => "",
         };
@@ -115,7 +122,7 @@ pub fn log_bytes(files: &dyn Files, log: &LogRef, others: &[&str]) -> Result<(u6
     log::read(files, log, 0, &mut claims).map(|log| (log.size, log.root))
 }
 
-/// Runs the layers; answers how many were reached and done.
+/// Runs the layers; answers how many were reached and done, and on how much.
 fn layers(
     files: &dyn Files,
     pinned: &Digest,
@@ -123,18 +130,18 @@ fn layers(
     receipts: &[ReceiptFile<'_>],
     report: &mut Report,
     proofs: &mut Vec<Vec<u8>>,
-) -> usize {
+) -> (usize, Variant) {
     let mut found = Vec::new();
     let digests = bagit::check(files, &mut found);
     report.add(found);
     if report.altered() {
-        return 1;
+        return (1, Variant::Full);
     }
     let mut found = Vec::new();
     let evidence = bytes::read(files, &digests, &mut found).and_then(|raw| bytes::bind(raw, pinned, &mut found));
     report.add(found);
     let Some(mut evidence) = evidence.filter(|_| !report.altered()) else {
-        return 2;
+        return (2, Variant::Full);
     };
     report.counts.statements = evidence.pool.len() as u64;
     report.counts.charters = evidence.charters.len() as u64;
@@ -150,11 +157,15 @@ fn layers(
     evidence.expect();
     // A pass over each log: its roots, and its acts.
     // Record and replay are judged where they happened: entry by entry, with the facts before it.
+    let variant = evidence.variant;
     let mut stories: Vec<acts::Story<'_>> = Vec::new();
     let mut found = Vec::new();
     for log in &evidence.logs {
         let before = continued::before(&evidence, &stories, log, &mut found);
-        stories.push(acts::walk(&evidence, log, options, before));
+        stories.push(match variant {
+            Variant::Full => acts::walk(&evidence, log, options, before),
+            Variant::NoContent => form::walk(&evidence, log, options, before),
+        });
     }
     report.add(found);
     report.add(continued::heads(&evidence));
@@ -162,12 +173,15 @@ fn layers(
         story.report(report);
     }
     report.add(acts::across(&evidence, &stories));
-    acts::count(&stories, report);
+    match variant {
+        Variant::Full => acts::count(&stories, report),
+        Variant::NoContent => form::count(&stories, report),
+    }
     let (found, logs) = views::check(&evidence, &stories, &mut suspects);
     report.add(found);
     report.add(self::receipts::check(&evidence, &mut suspects));
     report.logs = logs;
     report.add(evidence.pool.faults());
     *proofs = suspects::proofs(&evidence, &suspects);
-    LAYERS.len()
+    (LAYERS.len(), variant)
 }

@@ -3,7 +3,7 @@
 use super::bytes::{Evidence, tampered};
 use super::charters::Charters;
 use super::log::Log;
-use crate::bundle::{self, INDEX, Index, README};
+use crate::bundle::{self, INDEX, Index, README, Variant};
 use crate::finding::{Class, Finding};
 use escrow_core::recovery::SelfRecovery;
 use escrow_core::request::Request;
@@ -42,10 +42,14 @@ pub(super) fn check(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
 fn resolve(evidence: &Evidence<'_>, log: &Log, named: &mut Named, out: &mut Vec<Finding>) {
     let mut missing = |seq: u64, what: String| out.push(log.finding(Class::Incomplete, seq, "unresolved", what));
     let mut attachments = Vec::new();
+    // Without content most of what is named is not there, which is one finding of its own; of what should
+    // be there all the same, whoever walks the log says whether it is.
+    let full = evidence.variant == Variant::Full;
     for (seq, digest) in &log.named.envelopes {
         named.envelopes.insert(*digest);
         match evidence.pool.get(digest) {
-            Some(stored) => attachments.extend(stored.context.map(|context| (*seq, context))),
+            Some(stored) => attachments.extend(stored.context.filter(|_| full).map(|context| (*seq, context))),
+            None if !full => {}
             None => {
                 let path = bundle::statement_path(digest);
                 missing(*seq, format!("{path} is not in the bundle: this log is not judged from here on"));
@@ -54,7 +58,7 @@ fn resolve(evidence: &Evidence<'_>, log: &Log, named: &mut Named, out: &mut Vec<
     }
     for (seq, names) in &log.named.more {
         for digest in &names.statements {
-            if evidence.pool.named(digest).is_empty() {
+            if full && evidence.pool.named(digest).is_empty() {
                 missing(*seq, format!("statement {digest} is not in the bundle"));
             }
             named.payloads.insert(*digest);
@@ -85,7 +89,7 @@ fn unnamed(evidence: &Evidence<'_>, named: Named, out: &mut Vec<Finding>) {
             out.push(tampered(&stored.path, "signature", "no log names this envelope, and its seat did not sign it"));
         } else {
             // The context of a permit whose own log is not here may come along.
-            attached.extend(stored.context);
+            attached.extend(stored.context.filter(|_| evidence.variant == Variant::Full));
         }
     }
     for digest in evidence.attachments.iter().filter(|d| !attached.contains(*d) && !behind.contains(*d)) {

@@ -111,8 +111,8 @@ pub(super) fn outcome(story: &mut Story<'_>, seq: u64, authorized: u64, request:
     found
 }
 
-/// Judges a delivery by the facts before it.
-pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope: &Envelope, said: &Said<'_>) {
+/// A delivery closes one authorisation that is young and from before no restart.
+pub(super) fn in_time(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Said<'_>) {
     if let Some(since) = outcome(story, seq, said.authorized, said.request) {
         let age = at.millis().saturating_sub(since.millis());
         let young = age <= i64::try_from(AUTHORISATION_LIFE_S.saturating_mul(1000)).unwrap_or(0);
@@ -120,6 +120,11 @@ pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope
         let restarted = story.ready.is_some_and(|ready| ready > said.authorized);
         story.hold(!restarted, seq, "authorization-restart", || "the node restarted in between".into());
     }
+}
+
+/// Judges a delivery by the facts before it.
+pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope: &Envelope, said: &Said<'_>) {
+    in_time(story, seq, at, said);
     let release = match admit::verify_seat_statement::<Release>(&story.facts, envelope, story.log.seat) {
         Ok(release) => release.into_statement(),
         Err(refusal) => return story.refused(seq, &refusal),
@@ -162,7 +167,7 @@ pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope
 
 /// No log, no share: a head that covers the authorisation, countersigned by w peers in the time that an
 /// authorisation lives.
-fn cosigned(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Said<'_>, generation: u32) {
+pub(super) fn cosigned(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Said<'_>, generation: u32) {
     let path = attachment_path(said.note);
     if !story.evidence.attachments.contains(said.note) {
         return; // layer 2 said that it is missing

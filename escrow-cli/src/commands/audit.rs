@@ -6,7 +6,9 @@ use crate::output::Shown;
 use crate::quorum::by_prefix;
 use crate::session::{Global, Session};
 use clap::{Args, Subcommand};
+use escrow_audit::bundle::Variant;
 use escrow_audit::entry::Entry;
+use escrow_audit::report::CUSTODY_HTML;
 use escrow_audit::seat::log_number;
 use escrow_client::Client;
 use escrow_client::export::Scope;
@@ -58,6 +60,9 @@ pub struct Export {
     /// Name these requests in the index
     #[arg(long, value_name = "HASH", group = "scope")]
     pub request: Vec<String>,
+    /// Leave out whatever tells who asked for what; shows only that all is in order in form
+    #[arg(long, conflicts_with = "scope")]
+    pub no_content: bool,
 }
 
 /// Runs `audit`.
@@ -120,8 +125,11 @@ pub async fn export(client: &Client, a: &Export) -> Result<Shown, Failure> {
     if a.out.exists() {
         return Err(Failure::usage(format!("{} exists; evidence is never overwritten", a.out.display())));
     }
-    let exported = client.export(&scope(client, a).await?).await?;
+    let variant = if a.no_content { Variant::NoContent } else { Variant::Full };
+    let exported = client.export_as(&scope(client, a).await?, variant).await?;
     exported.bundle.write_dir(&a.out).map_err(|e| Failure::unexpected(e.to_string()))?;
+    // What was written is a read of everything in it: it belongs into the logs, with who has it.
+    let recorded = client.record_export(&exported.written).await;
     let rows = client.nodes().iter().map(|n| {
         let log = match exported.logs.0.get(&n.seat()) {
             Some(Ok(size)) => format!("{size} entries"),
@@ -133,16 +141,40 @@ pub async fn export(client: &Client, a: &Export) -> Result<Shown, Failure> {
             Some(Err(e)) => e.to_string(),
             None => "not asked".into(),
         };
-        vec![n.seat().to_string(), n.name().to_string(), log, views]
+        let on_record = match recorded.0.get(&n.seat()) {
+            Some(Ok(seq)) => format!("entry {seq}"),
+            Some(Err(e)) => e.to_string(),
+            None => "not asked".into(),
+        };
+        vec![n.seat().to_string(), n.name().to_string(), log, views, on_record]
     });
+    let report = a.out.join(CUSTODY_HTML);
     let mut shown = Shown::new("escrow.audit.export.v1")
-        .table(&["node", "name", "log", "views of other logs"], rows.collect())
-        .text(format!("The bundle is in {}. To verify it, anywhere and offline:", a.out.display()))
-        .text(format!("  escrow verify {} --charter-digest {}", a.out.display(), client.charters().genesis()));
+        .table(&["node", "name", "log", "views of other logs", "export on record"], rows.collect())
+        .text(format!("The bundle is in {}, digest {}.", a.out.display(), exported.written.bundle));
+    if variant == Variant::Full {
+        shown = shown.text(format!("To read and print: {}", report.display()));
+    }
+    shown = shown.text("To verify it, anywhere and offline:").text(format!(
+        "  escrow verify {} --charter-digest {}",
+        a.out.display(),
+        client.charters().genesis()
+    ));
     for what in &exported.left_out {
         shown = shown.text(format!("left out: {what}"));
     }
-    let complete = exported.logs.errors().next().is_none() && exported.views.errors().next().is_none();
+    let on_record = recorded.count() >= client.t();
+    if !on_record {
+        let (have, need) = (recorded.count(), client.t());
+        shown = shown.text(format!(
+            "Only {have} nodes have this export on record, {need} should; export again when more can be reached."
+        ));
+    }
+    let complete = exported.logs.errors().next().is_none() && exported.views.errors().next().is_none() && on_record;
+    let records = recorded
+        .0
+        .iter()
+        .map(|(s, r)| json!({"node": s, "entry": r.as_ref().ok(), "error": r.as_ref().err().map(ToString::to_string)}));
     let logs = exported.logs.0.iter().map(
         |(s, r)| json!({"node": s, "entries": r.as_ref().ok(), "error": r.as_ref().err().map(ToString::to_string)}),
     );
@@ -153,6 +185,8 @@ pub async fn export(client: &Client, a: &Export) -> Result<Shown, Failure> {
     Ok(shown
         .with("bundle", a.out.display().to_string())
         .with("charter_digest", client.charters().genesis().to_string())
+        .with("bundle_digest", exported.written.bundle.to_string())
+        .with("on_record", records.collect::<Vec<_>>())
         .with("files", exported.bundle.files.len())
         .with("logs", logs.collect::<Vec<_>>())
         .with("views", views.collect::<Vec<_>>())

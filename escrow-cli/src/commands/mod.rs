@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod audit;
+pub mod certificate;
 pub mod charter;
 pub mod consent;
 pub mod context;
@@ -15,6 +16,7 @@ pub mod node;
 pub mod policy;
 pub mod recover;
 pub mod release;
+pub mod report;
 pub mod request;
 pub mod revoke;
 pub mod verify;
@@ -49,6 +51,8 @@ pub async fn run(cli: &Cli) -> Result<Shown, Failure> {
         Command::My(c) => my::run(g, c).await,
         Command::Audit(c) => audit::run(g, c).await,
         Command::Verify(c) => verify::run(c),
+        Command::Report(c) => report::run(c),
+        Command::Certificate(c) => certificate::run(c),
         Command::Policy(c) => policy::run(g, c).await,
         Command::Node(c) => node::run(g, c).await,
         Command::Demo(c) => crate::demo::run(c, g.output == crate::output::Format::Json).await,

@@ -4,10 +4,12 @@
 use crate::failure::{Exit, Failure};
 use crate::output::Shown;
 use clap::Args;
-use escrow_audit::bundle::Folder;
+use escrow_audit::bundle::{self, Folder, INDEX, INDEX_MAX, Index};
+use escrow_audit::files::Files;
 use escrow_audit::finding::{Class, Report};
 use escrow_audit::misbehaviour::{self, NotProven, PROOF_MAX};
-use escrow_audit::verify::{Examined, Options, ReceiptFile, examine};
+use escrow_audit::report::verification::{self, Made};
+use escrow_audit::verify::{Examined, Options, ReceiptFile, examine, verify_with};
 use escrow_core::Digest;
 use escrow_core::limits::HTTP_BODY_MAX;
 use std::fs;
@@ -27,25 +29,32 @@ pub struct Verify {
     /// Leave the policies unevaluated; the record is still checked in full
     #[arg(long)]
     pub no_policy_replay: bool,
-    /// A node's answer (receipt and proof) that you kept: its entry must still be in the log
+    /// A node's answer that you kept: its entry must still be in the log
     #[arg(long, value_name = "FILE")]
     pub receipt: Vec<PathBuf>,
-    /// Folder for files that prove MISBEHAVIOUR without the bundle [default: BUNDLE.misbehaviour]
+    /// Folder for proofs of MISBEHAVIOUR [default: BUNDLE.misbehaviour]
     #[arg(long, value_name = "DIR")]
     pub proofs: Option<PathBuf>,
+    /// Write the answer as one printable page, to a new file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Runs `verify`.
 ///
 /// # Errors
-/// A receipt or file that cannot be read; whatever is found stands in the report.
+/// A receipt or file that cannot be read, a page that cannot be written; whatever is found stands in the
+/// report.
 pub fn run(a: &Verify) -> Result<Shown, Failure> {
     if a.bundle.is_file() {
         return proof(&a.bundle, &a.charter_digest);
     }
     let folder = match Folder::open(&a.bundle) {
         Ok(folder) => folder,
-        Err(e) => return Ok(show(&Report::unreadable(&a.charter_digest, e.to_string()))),
+        Err(e) => {
+            let report = Report::unreadable(&a.charter_digest, e.to_string());
+            return page(a, None, &report, show(&report));
+        }
     };
     let mut receipts = Vec::new();
     for path in &a.receipt {
@@ -71,7 +80,44 @@ pub fn run(a: &Verify) -> Result<Shown, Failure> {
         }
         shown = shown.with("proofs", written);
     }
-    Ok(shown)
+    page(a, bundle::digest(&folder), &report, shown)
+}
+
+/// Name and version of this program, as printed answers name it.
+pub(super) const TOOL: &str = concat!("escrow ", env!("CARGO_PKG_VERSION"));
+
+/// Writes the printable page, if one is wanted.
+fn page(a: &Verify, bundle: Option<Digest>, report: &Report, shown: Shown) -> Result<Shown, Failure> {
+    let Some(path) = &a.html else { return Ok(shown) };
+    write_new(path, &verification::html(report, Made { bundle, tool: TOOL }))?;
+    Ok(shown.text(format!("The printable answer is in {}.", path.display())))
+}
+
+/// A bundle that was verified, with its index if it makes reports.
+pub(super) struct Verified {
+    pub(super) folder: Folder,
+    pub(super) index: Index,
+    pub(super) report: Report,
+}
+
+/// Verifies a bundle to make something from it. What was altered makes nothing: of that only the answer
+/// is shown.
+pub(super) fn verified(at: &Path, pinned: &Digest) -> Result<Verified, Shown> {
+    let unreadable = |e: String| show(&Report::unreadable(pinned, e));
+    let folder = Folder::open(at).map_err(|e| unreadable(e.to_string()))?;
+    let report = verify_with(&folder, pinned, Options::default());
+    let index = Files::read(&folder, INDEX, INDEX_MAX as u64).ok().flatten().and_then(|b| Index::decode(&b).ok());
+    match index.filter(|_| report.verdict < Class::Tampered) {
+        Some(index) => Ok(Verified { folder, index, report }),
+        None => Err(show(&report)),
+    }
+}
+
+/// Writes a page or a draft; nothing is ever overwritten.
+pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let written = file.and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()));
+    written.map_err(|e| Failure::usage(format!("cannot write {}: {e}; name a new file", path.display())))
 }
 
 /// Beside the bundle: nothing is ever added to evidence.
@@ -208,16 +254,20 @@ mod tests {
     }
 
     fn args(bundle: PathBuf) -> Verify {
-        let (receipt, proofs) = (vec![], None);
-        Verify { bundle, charter_digest: Digest([1; 32]), no_policy_replay: true, receipt, proofs }
+        let (receipt, proofs, html) = (vec![], None, None);
+        Verify { bundle, charter_digest: Digest([1; 32]), no_policy_replay: true, receipt, proofs, html }
     }
 
     #[test]
     fn what_is_no_bundle_is_malformed() {
         let dir = tempfile::tempdir().unwrap();
-        let shown = run(&args(dir.path().join("none"))).unwrap();
+        let html = dir.path().join("answer.html");
+        let args = Verify { html: Some(html.clone()), ..args(dir.path().join("none")) };
+        let shown = run(&args).unwrap();
         assert_eq!(shown.exit, Exit::Usage);
         assert!(shown.human(false).starts_with("MALFORMED"));
+        assert!(fs::read_to_string(&html).unwrap().contains("MALFORMED"));
+        assert_eq!(run(&args).unwrap_err().exit, Exit::Usage, "a page was overwritten");
     }
 
     #[test]

@@ -417,14 +417,23 @@ impl MainJob {
     /// Chapter 6: the evidence.
     pub(super) async fn export_and_verify(&mut self, teller: &mut Teller) -> Result<(), DemoError> {
         teller.chapter("6. The evidence");
-        let exported =
-            self.officer("quinn")?.export(&ExportScope::Matter(self.matter.clone())).await.during("exporting")?;
+        let quinn = self.officer("quinn")?;
+        let exported = quinn.export(&ExportScope::Matter(self.matter.clone())).await.during("exporting")?;
         let path = self.dir.join("bundle");
         exported.bundle.write_dir(&path).during("writing the bundle")?;
         let read = Bundle::read_dir(&path).during("reading the bundle back")?;
         let report = escrow_audit::verify::verify(&read.files, &self.charters().genesis());
         let (ok, detail) = super::report::judged(&report);
         teller.step("evidence", "the bundle verifies offline: OK", detail, ok);
+        let recorded = quinn.record_export(&exported.written).await;
+        let detail =
+            format!("{} nodes have bundle {} in their logs", recorded.count(), exported.written.bundle.short());
+        teller.step(
+            "the export goes on record",
+            "every node logs who has which bundle",
+            detail,
+            recorded.count() == self.cluster.members().len(),
+        );
         self.bundle = Some(path);
         Ok(())
     }

@@ -98,6 +98,9 @@ fn whereabouts(job: &MainJob, args: &DemoArgs, steps: usize, took: Duration) -> 
   replies.json    the sealed replies          bundle/         the evidence (BagIt)
   node1 .. node5  each node's folder          directory.json  ids and tokens, only on this machine
 
+Who did what when, with log positions, to read and print:
+  {dir}/bundle/data/report/custody.html
+
 Verify the evidence yourself, with the network unplugged:
   escrow verify {dir}/bundle --charter-digest {}
 ",

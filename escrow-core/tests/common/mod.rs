@@ -17,7 +17,7 @@ use escrow_core::enrolment::{Device, Enrolment, Revocation, Revoked};
 use escrow_core::envelope::{EnvelopeError, pae};
 use escrow_core::matter::{Matter, MatterAction};
 use escrow_core::notification::{Notification, NotificationEvent};
-use escrow_core::query::{EntryRange, Query, Question};
+use escrow_core::query::{EntryRange, Exported, Query, Question};
 use escrow_core::receipt::Receipt;
 use escrow_core::recovery::{SelfRecovery, Veto};
 use escrow_core::release::{Caller, Release, ReleaseCall};
@@ -658,6 +658,10 @@ pub(crate) fn examples() -> Vec<Example> {
         Example::of("query for a verdict", query(Question::Evaluate(d(0x91)))),
         Example::of("query for items", query(Question::Items(request().scope))),
         Example::of("query for views", query(Question::Views(nonce(0x33)))),
+        Example::of(
+            "query that records an export",
+            query(Question::Exported(Exported { bundle: d(0x66), export: nonce(0x33), requests: vec![d(0x91)] })),
+        ),
         Example::of("query for matters", query(Question::Matters)),
         Example::of("query for a preview", query(Question::Preview(Box::new(request())))),
         Example::of(

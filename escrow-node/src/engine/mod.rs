@@ -147,7 +147,7 @@ impl Engine {
             }
         };
         self.fold(&entry, statement.as_ref()).map_err(|e| LoadError::Entry { seq, rule: e.to_string() })?;
-        self.tree.append(escrow_audit::entry::leaf_hash(bytes));
+        self.tree.append(self.chain.head());
         Ok(())
     }
 
@@ -257,7 +257,7 @@ impl Engine {
         self.fold(&entry, statement)?;
         // The same check that a stored entry passes; cannot fail for what draft just made.
         self.chain.push(&bytes).map_err(|e| malformed(e.to_string()))?;
-        let leaf = escrow_audit::entry::leaf_hash(&bytes);
+        let leaf = self.chain.head();
         self.tree.append(leaf);
         let position = self.base.saturating_add(entry.seq);
         self.batch.entries.push(EntryRow { position, bytes, leaf });

@@ -231,7 +231,7 @@ mod tests {
         }
         assert!(!TEXT.contains("[`") && !TEXT.contains("crate::"), "a link of rustdoc is left");
         assert!(
-            schemas["QueryAnswer"]["anyOf"].as_array().is_some_and(|a| a.len() == 11),
+            schemas["QueryAnswer"]["anyOf"].as_array().is_some_and(|a| a.len() == 12),
             "{}",
             schemas["QueryAnswer"]
         );

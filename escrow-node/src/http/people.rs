@@ -20,8 +20,8 @@ use escrow_core::release::Caller;
 use escrow_core::request::{Notice, Scope};
 use escrow_core::verdict::Verdict;
 use escrow_core::wire::{
-    ActivityInfo, ConsentInfo, DepositBody, EntriesAnswer, ItemInfo, MatterInfo, OwnAnswer, PreviewAnswer, Receipted,
-    RecoveryInfo, ReleaseBody, Released, RequestInfo, VerdictAnswer, ViewsAnswer,
+    ActivityInfo, ConsentInfo, DepositBody, EntriesAnswer, ExportedAnswer, ItemInfo, MatterInfo, OwnAnswer,
+    PreviewAnswer, Receipted, RecoveryInfo, ReleaseBody, Released, RequestInfo, VerdictAnswer, ViewsAnswer,
 };
 use escrow_core::{Blob, Digest, Envelope, Nonce, Token};
 use escrow_policy::{Admitted, Event, Refusal, Rule};
@@ -48,6 +48,7 @@ pub(crate) enum QueryAnswer {
     Consents(Vec<ConsentInfo>),
     Entries(EntriesAnswer),
     Views(ViewsAnswer),
+    Exported(ExportedAnswer),
 }
 
 /// Bytes of entries, statements and attachments after which a page of the log ends.
@@ -310,9 +311,11 @@ async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Query
         rates.charge(e, &envelope, Class::Queries, from)?;
         // Only a query may be logged here: anything else has an address with checks of its own.
         let query = envelope.decode::<Query>().map_err(|e| Refusal::new(Rule::Malformed, e.to_string()));
-        Ok::<_, Wait>(query.and_then(|q| e.append(&Event::Statement {}, Some(&envelope)).map(|_| q)))
+        Ok::<_, Wait>(
+            query.and_then(|q| e.append(&Event::Statement {}, Some(&envelope)).map(|logged| (q, logged.position()))),
+        )
     });
-    let query = match logged.await?.into_inner()? {
+    let (query, seq) = match logged.await?.into_inner()? {
         Ok(q) => q,
         Err(r) => {
             metrics::statement("query", r.rule.code());
@@ -332,6 +335,9 @@ async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Query
         Question::Consents => QueryAnswer::Consents(consents(node, &query.by).await?),
         Question::Entries(range) => QueryAnswer::Entries(entries(node, range).await?),
         Question::Views(nonce) => QueryAnswer::Views(views(node, nonce).await?),
+        Question::Exported(_) => {
+            QueryAnswer::Exported(ExportedAnswer { entry: entry(node, seq)?, proof: node.proof(seq).await? })
+        }
     }))
 }
 

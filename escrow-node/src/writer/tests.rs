@@ -16,10 +16,7 @@ fn clock() -> Timestamp {
 
 /// Both clocks stand still, so that none of them is an anomaly.
 fn around(clock: fn() -> Timestamp, state: State) -> Surroundings {
-    Surroundings {
-        monotonic: Box::new(|| Duration::ZERO),
-        ..Surroundings::new(clock, Arc::new(Standing::new(state)))
-    }
+    Surroundings { monotonic: Box::new(|| Duration::ZERO), ..Surroundings::new(clock, Arc::new(Standing::new(state))) }
 }
 
 /// A database, and a writer over it that may be started again and again.

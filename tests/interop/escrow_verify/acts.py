@@ -22,7 +22,7 @@ class Judge:
         self.evidence, self.log, self.report = evidence, log, report
         self.facts = Facts(log.seat, evidence.pinned)
         self.cosigned, self.last_release = [], None
-        self.delivered_notes, self.relied_on = [], []
+        self.heads_shown, self.relied_on = [], []
         self.record, self.span, self.carry, self.genesis = [], None, None, None
         self.heads = {}             # origin -> (size, root) cosigned last
 
@@ -83,12 +83,8 @@ class Judge:
             if entry.seq == self.genesis:
                 raise Stop
             return
-        envelope = None
-        if entry.env:
-            if entry.env not in self.evidence.statements:
-                self.unresolved(entry, f"envelope {entry.env}")
-                raise Stop
-            envelope = self.evidence.statements[entry.env][1]
+        envelope = self.resolve(entry)
+        if envelope is not None:
             if envelope.digest != entry.stmt:
                 self.violation("statement-digest", entry, "stmt is not the digest of the payload of env")
                 return
@@ -98,6 +94,15 @@ class Judge:
                 return
         handler = getattr(self, "on_" + entry.type.replace(".", "_").replace("-", "_"), self.on_statement)
         handler(entry, body, envelope)
+
+    def resolve(self, entry):
+        """The statement that an entry names."""
+        if not entry.env:
+            return None
+        if entry.env not in self.evidence.statements:
+            self.unresolved(entry, f"envelope {entry.env}")
+            raise Stop
+        return self.evidence.statements[entry.env][1]
 
     # Entries
 
@@ -130,19 +135,23 @@ class Judge:
             self.violation("continued", entry, "only the first entry of a later log says what it goes on from")
 
     def on_clock_anomaly(self, entry, body, envelope):
-        pass
+        need(body["by_ms"] != 0, "clock", "an anomaly of nothing")
 
     def on_misbehaviour(self, entry, body, envelope):
         heads = []
         for name in (body["first"], body["second"]):
-            if name not in self.evidence.attachments:
-                return self.unresolved(entry, f"note {name}")
+            data = self.evidence.attachments.get(name)
+            if data is None:
+                self.unresolved(entry, f"note {name}")
+                continue
             try:
-                heads.append(self.evidence.signed_head(self.evidence.attachments[name], body["origin"]))
+                heads.append((f"data/attachments/{name}", self.evidence.signed_head(data, body["origin"])))
             except Bad as e:
                 raise Refused("misbehaviour", e) from None
-        need(heads[0].size == heads[1].size and heads[0].root != heads[1].root, "misbehaviour", "the notes do not contradict")
-        self.report.add("MISBEHAVIOUR", "fork", self.log.path, f"{body['origin']} signed two roots of size {heads[0].size}", entry.seq)
+        if len(heads) == 2:
+            (_, a), (_, b) = heads
+            need(a.size == b.size and a.root != b.root, "misbehaviour", "the notes do not contradict each other")
+            self.heads_shown += heads
 
     def on_charter_accepted(self, entry, body, envelope):
         facts = self.facts
@@ -171,8 +180,7 @@ class Judge:
     def on_witness_cosigned(self, entry, body, envelope):
         origin, size, root = body["origin"], body["size"], body["root"]
         if origin == self.log.origin:
-            self.violation("cosigned-own", entry)
-            return
+            self.violation("cosigned-own", entry, "a log does not witness itself")
         before = self.heads.get(origin, (-1, ""))
         if size < before[0] or size == before[0] and root != before[1]:
             self.violation("cosigned-backwards", entry, f"{origin} at {size}")
@@ -277,7 +285,7 @@ class Judge:
             lambda: need(release["charter"] == facts.charter.digest, "charter-stale"),
             lambda: self.scope(body, release),
             lambda: gate.could_permit(facts, body["request"], entry.ts),
-            lambda: self.note(entry, body),
+            lambda: self.note(entry, body, self.generation(body["request"])),
         ]
         for check in checks:
             try:
@@ -302,7 +310,14 @@ class Judge:
         key = asked.body["sealing"] if asked.recovery else asked.body["recipient"][1]["sealing"]
         need(release["recipient"] == key, "release-scope", "another key")
 
-    def note(self, entry, body):
+    def generation(self, request):
+        """That of the items asked for."""
+        asked = self.facts.asked.get(request)
+        items = self.facts.request_items(asked) if asked else []
+        need(items, "item-unknown")
+        return self.members(items[0]["generation"])
+
+    def note(self, entry, body, group):
         data = self.evidence.attachments.get(body["note"])
         if data is None:
             self.unresolved(entry, f"note {body['note']}")
@@ -311,12 +326,9 @@ class Judge:
             head = self.evidence.signed_head(data, self.log.origin)
         except Bad as e:
             raise Refused("note", e) from None
-        self.delivered_notes.append((f"data/attachments/{body['note']}", head))
+        self.heads_shown.append((f"data/attachments/{body['note']}", head))
         need(body["authorized"] < head.size <= entry.seq, "note-size", f"size {head.size}")
-        asked = self.facts.asked.get(body["request"])
-        items = self.facts.request_items(asked) if asked else []
-        need(items, "item-unknown")
-        group, charter = self.members(items[0]["generation"]), self.facts.charter
+        charter = self.facts.charter
         peers, now, skew = set(), entry.ts // 1000, charter.limits["clock_skew_s"]
         for seat in set(group["members"]) & charter.seats.keys() - {self.log.seat}:
             key = charter.seats[seat]["witness_key"].raw

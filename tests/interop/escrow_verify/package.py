@@ -34,8 +34,10 @@ def read_folder(folder):
                 stack.append((path + "/", item.path))
             elif not stat.S_ISREG(mode):
                 raise Unreadable(f"{path} is not a plain file")
-            elif item.stat().st_size > OCTETS or len(files) >= FILES:
-                raise Unreadable(f"{path}: too large, or too many files")
+            elif len(files) >= FILES:
+                raise Unreadable("too many files")
+            elif item.stat().st_size > OCTETS and item.name != "entries.jsonl":
+                files[path] = None      # too large, and not read
             else:
                 with open(item.path, "rb") as f:
                     files[path] = f.read()
@@ -85,6 +87,8 @@ def check(files, report):
     for path in files:
         if not path_ok(path):
             report.add("MALFORMED", "path", path, "not a path of a bundle")
+        elif files[path] is None:
+            report.add("MALFORMED", "too-large", path, "longer than 64 MiB")
     if "bagit.txt" not in files:
         report.add("MALFORMED", "not-a-bag", "bagit.txt", "no BagIt declaration")
     if report.altered:

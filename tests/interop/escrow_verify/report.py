@@ -47,5 +47,5 @@ class Report:
         for log in self.logs:
             out.append(f"  seat {log['seat']}: {log['size']} entries, {log['views']} views: "
                        f"no fork by up to {log['fork_bound']} colluding nodes")
-        out.append("policy replay: not done")
+        out += ["custody report and certificate: not checked", "policy replay: not done"]
         return "\n".join(out)

@@ -2,6 +2,7 @@
 from . import continued, package
 from .acts import Judge
 from .evidence import Evidence
+from .form import Form
 from .logs import cosigned
 from .report import Report
 from .strict import Bad
@@ -20,7 +21,7 @@ def verify_files(files, pinned):
     report.done.append("bytes")
     judges = []
     for log in evidence.logs:
-        judge = Judge(evidence, log, report)
+        judge = (Judge if evidence.full else Form)(evidence, log, report)
         judge.run(judges)
         judges.append(judge)
     if not judges:
@@ -29,13 +30,17 @@ def verify_files(files, pinned):
         judge.permits_logged(judges)
     continued.heads(evidence, judges, report)
     forks(evidence, report)
-    report.done.append("acts")
+    if evidence.full:
+        report.done.append("acts")
+    else:
+        report.add("INCOMPLETE", "no-content", "data/bundle.json", "only the form of each log can be seen")
     views(evidence, judges, report)
     report.done.append("views")
     for judge in judges:
         for rule, entry, detail in judge.record:
             judge.violation(rule, entry, detail)
-    report.done.append("record")
+    if evidence.full:
+        report.done.append("record")
     count(evidence, judges, report)
     return report
 
@@ -69,8 +74,8 @@ def views(evidence, judges, report):
     for log in evidence.logs:
         heads.setdefault(log.origin, []).append((log.path.replace("entries.jsonl", "checkpoint.txt"), log.head))
     for judge in judges:
-        for file, head in judge.delivered_notes:
-            heads.setdefault(judge.log.origin, []).append((file, head))
+        for file, head in judge.heads_shown:
+            heads.setdefault(head.origin, []).append((file, head))
     good = {}       # origin -> {viewer: size}
     for path, viewer, viewed, e in evidence.views:
         body = e.body
@@ -111,6 +116,7 @@ def views(evidence, judges, report):
     charter = max((j.facts.charter for j in judges if j.facts.charter), key=lambda c: c.version,
                   default=evidence.charters[evidence.pinned])
     members, w = charter.current["members"], charter.current["t"] - 1
+    stale(evidence, charter, heads, report)
     for seat in members:
         origin = charter.seats[seat]["log_origin"]
         if all(log.origin != origin for log in evidence.logs):
@@ -132,6 +138,30 @@ def views(evidence, judges, report):
             report.add("INCOMPLETE", "views-missing", log.path, f"{count_} views", seat=log.seat)
         report.logs.append({
             "seat": log.seat, "origin": log.origin, "size": log.tree.size, "views": count_, "fork_bound": max(bound, 0)})
+
+
+def stale(evidence, charter, heads, report):
+    """w members cosigned some head here of each one's log at most 20 minutes before the newest time in the evidence."""
+    members, w = charter.current["members"], charter.current["t"] - 1
+    created, skew = evidence.index["created"] // 1000, charter.limits["clock_skew_s"]
+    for seat in members:
+        newest = []
+        for peer in (p for p in members if p != seat):
+            name, key = f"{charter.body['org']}/{peer}/witness", charter.seats[peer]["witness_key"].raw
+            times = []
+            for file, head in heads.get(charter.seats[seat]["log_origin"], ()):
+                try:
+                    time = cosigned(head.note, name, key)
+                except Bad:
+                    continue
+                if time is not None and time > created + skew:
+                    report.add("INCOMPLETE", "cosigned-future", file, f"{name} cosigned at {time} s", seat=peer)
+                elif time is not None:
+                    times.append(time)
+            newest += [max(times)] if times else []
+        newest.sort(reverse=True)
+        if len(newest) >= w and newest[w - 1] < created - 1200:
+            report.add("INCOMPLETE", "stale", "data/bundle.json", f"the log of seat {seat} was cosigned last long ago", seat=seat)
 
 
 def witnesses(evidence, judges, origin, heads, report):
@@ -164,12 +194,13 @@ def witnesses(evidence, judges, origin, heads, report):
 def count(evidence, judges, report):
     """The report's counts; requests, self-recoveries and restrictions are distinct ones over all logs."""
     asked = {a.digest: a.recovery for j in judges for a in j.facts.asked.values()}
+    asked |= {digest: recovery for j in judges if not evidence.full for digest, recovery in j.asked}
     events = lambda name: sum(e.type == name for j in judges for e in j.log.entries)
     report.counts |= {
         "files": len(evidence.files), "entries": sum(j.log.tree.size for j in judges),
         "statements": sum(e.kind != "charter" for _, e in evidence.statements.values()), "charters": len(evidence.charters),
         "requests": sum(not r for r in asked.values()), "recoveries": sum(asked.values()),
-        "authorized": events("release.authorized"), "delivered": len(report.releases), "aborted": events("release.aborted"),
+        "authorized": events("release.authorized"), "delivered": events("release.delivered"), "aborted": events("release.aborted"),
         "restrictions": len({d for j in judges for d in j.facts.restrictions.values()}), "views": len(evidence.views)}
     for outcome in ("permit", "pending", "refuse"):
         report.counts.setdefault("verdicts", {}).setdefault(outcome, 0)

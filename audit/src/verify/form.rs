@@ -1,0 +1,263 @@
+//! A log of a bundle without content: whether it is in order in form. Who asked and approved is not
+//! here, so nothing that depends on it is judged.
+
+use super::Options;
+use super::acts::{Authorised, Story};
+use super::bytes::Evidence;
+use super::continued::Before;
+use super::log::Log;
+use super::release;
+use crate::bundle::INDEX;
+use crate::entry::Entry;
+use crate::finding::{Class, Finding, Report};
+use crate::record;
+use escrow_core::charter::Generation;
+use escrow_core::verdict::{Outcome, Verdict};
+use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
+use escrow_policy::floor::APPROVERS;
+use escrow_policy::{Event, Record};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a log says that needs no statement of a person.
+struct Form<'e> {
+    story: Story<'e>,
+    /// Statements logged, by payload.
+    seen: BTreeSet<Digest>,
+    /// Replies to each request so far.
+    delivered: BTreeMap<Digest, u64>,
+}
+
+/// Walks a log entry by entry. Without what came before, nothing is judged.
+pub(super) fn walk<'e>(
+    evidence: &'e Evidence<'e>,
+    log: &'e Log,
+    options: Options,
+    before: Option<Before>,
+) -> Story<'e> {
+    let story = Story::new(evidence, log, options, before);
+    let mut form = Form { story, seen: BTreeSet::new(), delivered: BTreeMap::new() };
+    // Its roots are needed whether or not its entries can be judged.
+    let passed = log.pass(evidence.files, |entry| !form.story.stopped && form.entry(entry));
+    let mut story = form.story;
+    if let Err(fault) = passed {
+        story.findings.push(fault);
+        return story;
+    }
+    if story.stopped {
+        return story;
+    }
+    if story.cut == Some(log.end()) {
+        story.carry = Some(story.facts.clone());
+    }
+    let open: Vec<_> = story.authorised.iter().filter(|(_, a)| !a.used).map(|(seq, a)| (*seq, a.request)).collect();
+    for (seq, request) in open {
+        let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
+        story.findings.push(log.finding(Class::Ok, seq, "dangling", detail));
+    }
+    story
+}
+
+/// Distinct requests and self-recoveries; and the one finding that all such bundles have.
+pub(super) fn count(stories: &[Story<'_>], report: &mut Report) {
+    let asked: BTreeSet<_> = stories.iter().flat_map(|s| &s.asked).collect();
+    let distinct = |kind: Kind| asked.iter().filter(|(k, _)| *k == kind).count() as u64;
+    report.counts.requests = distinct(Kind::Request);
+    report.counts.recoveries = distinct(Kind::SelfRecovery);
+    for outcome in [Outcome::Permit, Outcome::Pending, Outcome::Refuse] {
+        report.counts.verdicts.entry(outcome.name()).or_default();
+    }
+    let detail = "this bundle holds no content: that logs and releases are in order in form can be seen, and not who asked, \
+                  for what, and who approved";
+    report.add([Finding::new(Class::Incomplete, INDEX, "no-content", detail)]);
+}
+
+impl Form<'_> {
+    /// Takes the next entry; false if what it refers to should be here and is not.
+    fn entry(&mut self, entry: &Entry) -> bool {
+        let story = &mut self.story;
+        if story.cut == Some(entry.seq) {
+            story.carry = Some(story.facts.clone());
+        }
+        let envelope = entry.statement.as_ref().and_then(|s| story.evidence.pool.envelope(&Digest(s.env)));
+        if envelope.is_none() && ["genesis", "charter", "verdict"].contains(&entry.kind.as_str()) {
+            let detail = format!("the {} is not in the bundle: this log is not judged from here on", entry.kind);
+            story.findings.push(story.log.finding(Class::Incomplete, entry.seq, "unresolved", detail));
+            story.stopped = true;
+            return false;
+        }
+        story.judged = entry.seq + 1;
+        story.span = Some((story.span.map_or(entry.ts, |(first, _)| first), entry.ts));
+        self.step(entry, envelope.as_deref());
+        true
+    }
+
+    fn step(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
+        let seq = entry.seq;
+        let at = Timestamp::from_millis(i64::try_from(entry.ts).unwrap_or(i64::MAX));
+        let event: Event = match serde_json::from_value(Value::Object(entry.body.clone())) {
+            Ok(event) => event,
+            Err(e) => return self.story.violation(seq, "record", e.to_string()),
+        };
+        if matches!(event, Event::Genesis { .. }) != (Some(seq) == self.story.genesis) {
+            let detail = "a seat's first log begins with its genesis entry, and has one";
+            return self.story.violation(seq, "genesis", detail);
+        }
+        if matches!(event, Event::Continued { .. }) && (seq > 0 || self.story.log.number == 1) {
+            let detail = "only the first entry of a later log says what it goes on from";
+            return self.story.violation(seq, "continued", detail);
+        }
+        let evidence = self.story.evidence;
+        if let (Some(s), Some(e)) = (&entry.statement, envelope)
+            && e.digest() != Digest(s.stmt)
+        {
+            let detail = "stmt is not the digest of the statement that env names";
+            return self.story.violation(seq, "statement-digest", detail);
+        }
+        match &event {
+            Event::Genesis { seat } => {
+                let ours = envelope.is_some_and(|e| e.digest() == evidence.pinned) && *seat == self.story.log.seat;
+                let detail = || "the genesis entry is of another seat or charter".into();
+                if self.story.hold(ours, seq, "genesis", detail) {
+                    self.fold(entry, envelope);
+                }
+            }
+            Event::Statement {} => self.statement(seq, at, entry, envelope),
+            Event::CharterAccepted { .. } => self.fold(entry, None),
+            Event::Authorized { request, decisions, permits, answers } => {
+                self.authorised(seq, at, request, [decisions, permits, answers]);
+            }
+            Event::Delivered { authorized, note, request, reply, attempt } => {
+                let said = release::Said { authorized: *authorized, note, request, reply, attempt: *attempt };
+                release::in_time(&mut self.story, seq, at, &said);
+                let before = self.delivered.entry(*request).or_default();
+                let expected = before.saturating_add(1);
+                *before = expected;
+                let detail = || format!("attempt {attempt}, {expected} expected");
+                self.story.hold(*attempt == expected, seq, "attempt", detail);
+                if let Some(generation) = self.least().map(|g| g.number) {
+                    release::cosigned(&mut self.story, seq, at, &said, generation);
+                }
+                self.story.delivered += 1;
+                self.story.relied_on = Some(seq);
+            }
+            Event::Aborted { authorized, request, .. } => {
+                release::outcome(&mut self.story, seq, *authorized, request);
+                self.story.aborted += 1;
+                self.story.relied_on = Some(seq);
+            }
+            Event::Cosigned { origin, size, root } => self.story.cosigned(seq, origin, *size, root),
+            Event::Ready { peers } => self.ready(seq, peers),
+            Event::Misbehaviour { origin, first, second } => self.story.accusation(seq, origin, [first, second]),
+            Event::Clock { by_ms } => {
+                let detail = || "a clock that moved by nothing is no anomaly".into();
+                self.story.hold(*by_ms != 0, seq, "clock", detail);
+            }
+            Event::Refused { .. } | Event::Continued { .. } => {}
+        }
+    }
+
+    /// As in a full bundle, where the facts know what is open.
+    fn ready(&mut self, seq: u64, peers: &[SeatIndex]) {
+        let open = self.story.authorised.iter().filter(|(_, a)| !a.used).map(|(at, _)| *at);
+        for authorized in open.collect::<Vec<_>>() {
+            let detail = format!("the node restarted and did not abort entry {authorized}");
+            self.story.violation(seq, "authorization-open", detail);
+        }
+        self.story.ready(seq, peers);
+    }
+
+    /// Charters are judged as in a full bundle: everything that they rest on is here.
+    fn fold(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
+        let folded = record::read(entry, self.story.base, envelope).map_err(|e| e.to_string());
+        let folded = folded.and_then(|r: Record<'_>| self.story.facts.fold(&r).map_err(|refusal| refusal.to_string()));
+        if let Err(why) = folded {
+            self.story.violation(entry.seq, "record", why);
+        }
+    }
+
+    fn statement(&mut self, seq: u64, at: Timestamp, entry: &Entry, envelope: Option<&Envelope>) {
+        let Some(named) = entry.statement.as_ref().map(|s| Digest(s.stmt)) else {
+            return self.story.violation(seq, "record", "an entry for a statement names none");
+        };
+        let first = self.seen.insert(named);
+        self.story.hold(first, seq, "logged-twice", || "a statement is logged once, when it is first seen".into());
+        let asked = [Kind::Request, Kind::SelfRecovery].into_iter().find(|k| k.name() == entry.kind);
+        self.story.asked.extend(asked.map(|kind| (kind, named)));
+        let Some(envelope) = envelope else { return };
+        if envelope.kind().name() != entry.kind {
+            let detail = format!("says {}, the statement is a {}", entry.kind, envelope.kind());
+            return self.story.violation(seq, "record", detail);
+        }
+        match envelope.decode::<Verdict>() {
+            Ok(v) => self.verdict(seq, at, envelope, &v),
+            Err(_) if envelope.kind() == Kind::Charter => self.fold(entry, Some(envelope)),
+            Err(e) => self.story.violation(seq, "record", e.to_string()),
+        }
+    }
+
+    fn verdict(&mut self, seq: u64, at: Timestamp, envelope: &Envelope, v: &Verdict) {
+        let story = &mut self.story;
+        *story.verdicts.entry(v.outcome.name()).or_default() += 1;
+        let seat = story.log.seat;
+        let ours = v.seat == seat && story.evidence.charters.signed_by_seat(envelope, seat);
+        story.hold(ours, seq, "wrong-signer", || "a verdict that this log's seat did not sign".into());
+        let in_force = story.facts.charter().map(|c| c.digest());
+        let same = Some(v.charter) == in_force;
+        story.hold(same, seq, "verdict-charter", || "names another charter than the one in force".into());
+        story.hold(v.decided == at, seq, "verdict-time", || format!("decided {}, logged {at}", v.decided));
+    }
+
+    /// The generation of the items is not told: of those that this seat is in, the least demanding counts.
+    fn least(&self) -> Option<Generation> {
+        let seat = self.story.log.seat;
+        let mine = self.story.charter()?.generations.iter().filter(|g| g.members.contains(&seat));
+        mine.min_by_key(|g| g.w()).cloned()
+    }
+
+    /// Enough permits of distinct other seats, valid at that moment; enough decisions and answers named.
+    fn authorised(&mut self, seq: u64, at: Timestamp, request: &Digest, named: [&Vec<Digest>; 3]) {
+        let [decisions, permits, answers] = named;
+        let need = self.least().map_or(1, |g| g.w());
+        let story = &mut self.story;
+        let sorted = named.iter().all(|l| l.is_sorted_by(|a, b| a < b));
+        story.hold(sorted, seq, "record", || "decisions, permits and answers are sorted, none twice".into());
+        let evidence = story.evidence;
+        let (mut seats, mut missing) = (BTreeSet::new(), 0);
+        for digest in permits {
+            let envelopes = evidence.pool.named(digest).iter().filter_map(|d| evidence.pool.envelope(d));
+            let signed = envelopes.filter_map(|e| {
+                let v = e.decode::<Verdict>().ok()?;
+                evidence.charters.signed_by_seat(&e, v.seat).then_some(v)
+            });
+            let Some(v) = signed.into_iter().next() else {
+                missing += 1;
+                let detail = format!("permit {digest} is not in the bundle");
+                story.findings.push(story.log.finding(Class::Incomplete, seq, "unresolved", detail));
+                continue;
+            };
+            story.permits.push((seq, *digest, v.seat, v.decided));
+            let holds = v.outcome == Outcome::Permit
+                && v.request == *request
+                && v.seat != story.log.seat
+                && at <= v.valid_until;
+            if story.hold(holds, seq, "permit-invalid", || {
+                format!("{digest} is no permit of another seat for this request now")
+            }) {
+                seats.insert(v.seat);
+            }
+        }
+        // A permit that is merely not here was reported.
+        let enough = seats.len() + missing >= need;
+        story.hold(enough, seq, "permits-missing", || {
+            format!("permits of {} other seats, {need} are needed", seats.len())
+        });
+        story.hold(answers.len() >= need, seq, "peers-missing", || {
+            format!("{} answers, {need} are needed", answers.len())
+        });
+        let approvers = decisions.len() as u64 >= APPROVERS;
+        story.hold(approvers, seq, "pending", || format!("{} decisions, {APPROVERS} are the floor", decisions.len()));
+        story.authorised.insert(seq, Authorised { request: *request, at, used: false });
+        story.relied_on = Some(seq);
+    }
+}
