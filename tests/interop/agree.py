@@ -150,6 +150,8 @@ def main():
     print(f"   {valid} valid and {mutated} mutated bundles, {len(wrong)} disagreements; "
           f"{len(rules)} with the same verdict for other reasons. Policy replay: not done")
     assert table["valid"] == {"OK": valid} and valid >= 20, "a valid bundle is not OK"
+    blamed = table["misdeed with keys"]
+    assert blamed["TAMPERED"] + blamed["MALFORMED"] == 0, "a misdeed that is taken for an altered bundle"
     assert mutated >= LEAST and all(total[c] for c in CLASSES), "too few mutations, or a class without any"
     sys.exit(1 if wrong else 0)
 

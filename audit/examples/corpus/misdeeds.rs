@@ -823,6 +823,8 @@ fn spoiled(mut c: Cluster, last: Vec<u8>) -> Told {
     files.insert("data/README.txt".into(), index.readme().into_bytes());
     files.insert("data/bundle.json".into(), index.encode());
     files.retain(|p, _| p.starts_with("data/"));
+    let reports = escrow_audit::report::files(&files, &index);
+    files.extend(reports);
     let info = index.bag_info(&["MAT-1".parse().unwrap()].into(), &files);
     Told { files: bagit::pack(files, info.as_bytes()), bare: None, pinned: c.genesis.to_string() }
 }
