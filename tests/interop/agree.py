@@ -1,6 +1,6 @@
 """Two verifiers, one record verdict: python3 agree.py BIN WORK [BUNDLE DIGEST]    (BIN has escrow and examples/corpus)
 
-`escrow verify --no-policy-replay` and verify.py (written from docs/protocol.md) judge a corpus of valid bundles, of
+`escrow verify --no-policy-replay --no-reports` and verify.py (written from docs/protocol.md) judge a corpus of valid bundles, of
 misdeeds that need keys (made by audit/examples/corpus), and of bundles altered without any key (attacks.py). Their
 verdicts must be the same. The rules that they name are compared too; VERBOSE=1 lists where those differ."""
 import collections
@@ -78,7 +78,7 @@ def ours(case):
 
 def theirs(escrow, case):
     kind, folder, pinned = case
-    args = [escrow, "verify", folder, "--charter-digest", pinned, "--no-policy-replay", "--output", "json"]
+    args = [escrow, "verify", folder, "--charter-digest", pinned, "--no-policy-replay", "--no-reports", "--output", "json"]
     done = subprocess.run(args, capture_output=True, text=True, check=False)
     try:
         report = json.loads(done.stdout)

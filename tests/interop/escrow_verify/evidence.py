@@ -8,12 +8,26 @@ from .keys import hexdigest
 from .statements import Envelope
 from .strict import Bad, digest, listed, nonce, number, org, record, seat, show_time, text, word
 
-README = """EVIDENCE BUNDLE of {org}
+TITLES = {"full": "EVIDENCE BUNDLE", "no-content": "EVIDENCE BUNDLE WITHOUT CONTENT"}
+TO_READ = {
+    "full": """report/custody.html (who did what when, and where that is on record, to print),
+report/custody.json (the same for programs), report/counts.csv,
+report/certificate-902.md (a draft for counsel).
+""",
+    "no-content": """report/counts.csv, report/certificate-902.md (a draft for counsel). What people
+signed is left out: this bundle shows that logs and releases are in order in form, and
+cannot show who asked, for what, and who approved. Its verification says INCOMPLETE.
+"""}
+
+README = """{title} of {org}
 
 This folder holds signed logs, statements and views of escrow nodes. It shows who asked for
 messages to become readable, why, who approved, what each node decided under which rule and
 to which key it released. It holds no key, no share and no message.
 
+TO READ (folder data/; nothing here proves anything before the bundle is verified)
+
+{to_read}
 TO VERIFY
 
 You need the digest of the organisation's first charter FROM A SOURCE OF YOUR OWN: its
@@ -44,7 +58,7 @@ _index = record(
     schema=word("escrow.bundle.v1"), org=org, charter=digest, export=nonce, created=strict.time,
     logs=listed(record(seat=seat, number=strict.u32, origin=text, size=number()), ordered=True,
                 key=lambda x: (x["seat"], x["number"])),
-    requests=listed(digest, ordered=True))
+    variant=word("full", "no-content"), report=text, requests=listed(digest, ordered=True))
 
 
 class Log:
@@ -93,11 +107,15 @@ class Evidence:
             raise Bad("missing")
         self.raw_index = strict.parse(data, 1 << 26)
         self.index = _index(self.raw_index)
-        names = ["schema", "org", "charter", "export", "created", "logs", "requests"]
+        names = ["schema", "org", "charter", "export", "created", "logs", "variant", "report", "requests"]
         ordered = {n: self.raw_index[n] for n in names}
         ordered["logs"] = [{n: x[n] for n in ("seat", "number", "origin", "size")} for x in ordered["logs"]]
         if (json.dumps(ordered, indent=2, ensure_ascii=False) + "\n").encode() != data:
             raise Bad("not the one spelling of this index")
+        if self.index["variant"] == "no-content":
+            if self.index["requests"]:
+                raise Bad("a no-content bundle names no request")
+            self.report.add("INCOMPLETE", "no-content", "data/bundle.json", "what people signed is not here")
 
     def under(self, folder):
         return {p: b for p, b in self.files.items() if p.startswith(f"data/{folder}/")}
@@ -106,7 +124,7 @@ class Evidence:
         known = {f"{x['seat']}/{x['number']}" for x in self.index["logs"]}
         patterns = {
             "charters": r"[0-9]{4}\.json", "statements": r"[0-9a-f]{64}\.json", "attachments": r"[0-9a-f]{64}",
-            "views": r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}\.json", "logs": r"([1-9][0-9]*/[1-9][0-9]*)/(entries\.jsonl|checkpoint\.txt)"}
+            "report": r"[^/]+", "views": r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}\.json", "logs": r"([1-9][0-9]*/[1-9][0-9]*)/(entries\.jsonl|checkpoint\.txt)"}
         for path in self.files:
             if not path.startswith("data/") or path in ("data/README.txt", "data/bundle.json"):
                 continue
@@ -323,7 +341,7 @@ class Evidence:
         index, raw = self.index, self.raw_index
         rows = "".join(f"  seat {x['seat']}: {x['size']} entries, {x['origin']}\n" for x in index["logs"])
         readme = README.format(
-            org=index["org"], charter=index["charter"], created=raw["created"], logs=rows,
+            title=TITLES[index["variant"]], to_read=TO_READ[index["variant"]], org=index["org"], charter=index["charter"], created=raw["created"], logs=rows,
             requests="".join(f"  {r}\n" for r in index["requests"]))
         if "data/README.txt" not in self.files:
             self.tampered("missing", "data/README.txt")
@@ -341,6 +359,7 @@ class Evidence:
         payload = {p: b for p, b in self.files.items() if p.startswith("data/")}
         ids = "".join(f"External-Identifier: {m}\n" for m in sorted(matters) or [index["org"]])
         info = (f"Bag-Software-Agent: escrow.bundle.v1\nBagging-Date: {show_time(index['created'])[:10]}\n{ids}"
+                f"Bag-Group-Identifier: {index['charter']}\n"
                 f"Payload-Oxum: {sum(map(len, payload.values()))}.{len(payload)}\n")
         if self.files.get("bag-info.txt") != info.encode():
             self.tampered("bag-info", "bag-info.txt", "does not follow from the rest")
