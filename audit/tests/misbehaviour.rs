@@ -191,7 +191,8 @@ fn administrators_are_convicted_by_two_successors() {
     let guilt = check(&found.proofs[0], &c.genesis).unwrap();
     let mut ids: Vec<String> = ["ann", "bob"].iter().map(|n| c.people[n].public().id()).collect();
     let mut keys = guilt.keys.clone();
-    (ids.sort(), keys.sort());
+    ids.sort();
+    keys.sort();
     assert_eq!((guilt.seat, keys), (None, ids));
     let charters = &charters(&c);
     let blob = |e: &Envelope| Blob(e.bytes().to_vec());

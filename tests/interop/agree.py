@@ -1,6 +1,6 @@
 """Two verifiers, one record verdict: python3 agree.py BIN WORK [BUNDLE DIGEST]    (BIN has escrow and examples/corpus)
 
-`escrow verify --no-policy-replay --no-reports` and verify.py (written from docs/protocol.md) judge a corpus of valid bundles, of
+`escrow verify --no-policy-replay` and verify.py (written from docs/protocol.md) judge a corpus of valid bundles, of
 misdeeds that need keys (made by audit/examples/corpus), and of bundles altered without any key (attacks.py). Their
 verdicts must be the same. The rules that they name are compared too; VERBOSE=1 lists where those differ."""
 import collections
@@ -78,7 +78,7 @@ def ours(case):
 
 def theirs(escrow, case):
     kind, folder, pinned = case
-    args = [escrow, "verify", folder, "--charter-digest", pinned, "--no-policy-replay", "--no-reports", "--output", "json"]
+    args = [escrow, "verify", folder, "--charter-digest", pinned, "--no-policy-replay", "--output", "json"]
     done = subprocess.run(args, capture_output=True, text=True, check=False)
     try:
         report = json.loads(done.stdout)
@@ -88,18 +88,20 @@ def theirs(escrow, case):
     return report["verdict"], sorted({(f["class"], f["rule"]) for f in report["findings"] if f["class"] != "OK"})
 
 
-def cases(corpus, work, own=()):
+def cases(program, corpus, work, own=()):
     """(kind, folder, pinned digest): stories as they are, then mutations of some valid ones."""
     pins = json.loads((corpus / "corpus.json").read_text())
     for name, pinned in pins.items():
-        kind = "valid" if name.startswith("valid-") else "lacks something" if name.startswith("lacks-") else "misdeed with keys"
+        kind = "valid" if name.startswith("valid-") else "lacks something" if name.startswith("lacks-") else \
+            "without content" if name.startswith("without-") else "misdeed with keys"
         yield kind, str(corpus / name), pinned
         if name in ("valid-release", "valid-recovery", "fork-of-the-charter", "deliver-too-late"):
             yield "another digest pinned", str(corpus / name), attacks.sha(name.encode())
     if own:
         yield "valid", *own
     load = lambda name: package.read_folder(corpus / name)
-    bases = {n: load(n) for n in ("valid-release", "valid-recovery", "valid-second-charter")}
+    bases = {n: load(n) for n in ("valid-release", "valid-recovery", "valid-second-charter", "without-valid-release")}
+    remade = []
     for seed, name in enumerate(bases):
         order = [bases[name], *(f for n, f in bases.items() if n != name)]
         mutations = list(attacks.all_of(order, seed))
@@ -108,7 +110,10 @@ def cases(corpus, work, own=()):
         for number, (kind, files) in enumerate(mutations):
             folder = work / f"{name}-{number:03}"
             write(folder, files)
+            if isinstance(files, attacks.Remade):
+                remade.append(folder)
             yield kind, str(folder), pins[name]
+    subprocess.run([program, "--reports", *remade], check=True)
 
 
 def main():
@@ -117,7 +122,7 @@ def main():
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     subprocess.run([bin_dir / "examples" / "corpus", work / "corpus"], check=True)
-    found = list(cases(work / "corpus", work / "mutated", own))
+    found = list(cases(bin_dir / "examples" / "corpus", work / "corpus", work / "mutated", own))
     escrow = bin_dir / "escrow"
     with concurrent.futures.ThreadPoolExecutor(2) as threads, multiprocessing.Pool(2) as pool:
         rust = [threads.submit(theirs, escrow, c) for c in found]

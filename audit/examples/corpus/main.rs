@@ -7,10 +7,12 @@
 mod common;
 mod misdeeds;
 mod parties;
+mod remake;
 mod story;
 mod valid;
 
 use common::Cluster;
+use escrow_audit::bundle::Variant;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -20,6 +22,8 @@ type Story = (&'static str, fn() -> Told);
 /// What is written of a story.
 struct Told {
     files: common::Files,
+    /// The same without content, of stories of which it shows something.
+    bare: Option<common::Files>,
     pinned: String,
 }
 
@@ -27,7 +31,8 @@ impl Told {
     /// All logs after every peer has cosigned them, and all views.
     fn settled(mut c: Cluster, pinned: escrow_core::Digest) -> Self {
         c.settle();
-        Self { files: c.full(), pinned: pinned.to_string() }
+        let bare = c.bundle_as(Variant::NoContent, &[0, 1, 2], |_, _| true);
+        Self { files: c.full(), bare: Some(bare), pinned: pinned.to_string() }
     }
 }
 
@@ -38,8 +43,11 @@ impl From<Cluster> for Told {
     }
 }
 
-fn write(at: &Path, told: &Told) -> std::io::Result<()> {
-    for (path, bytes) in &told.files {
+/// What the stories begin with of which there is a bundle without content too.
+const SHOWN_BARE: [&str; 8] = ["valid-re", "deliver", "authorise", "verdict", "ready", "restart", "fork", "accus"];
+
+fn write(at: &Path, files: &common::Files) -> std::io::Result<()> {
+    for (path, bytes) in files {
         let file = at.join(path);
         std::fs::create_dir_all(file.parent().unwrap())?;
         std::fs::write(file, bytes)?;
@@ -48,16 +56,26 @@ fn write(at: &Path, told: &Told) -> std::io::Result<()> {
 }
 
 fn main() -> std::io::Result<()> {
-    let Some(dir) = std::env::args_os().nth(1) else {
-        eprintln!("usage: corpus DIR");
+    let mut args = std::env::args_os().skip(1);
+    let first = args.next();
+    if first.as_deref() == Some("--reports".as_ref()) {
+        return args.try_for_each(|folder| remake::reports(Path::new(&folder)));
+    }
+    let Some(dir) = first else {
+        eprintln!("usage: corpus DIR | corpus --reports FOLDER...");
         std::process::exit(2);
     };
     let dir = Path::new(&dir);
     let mut pins = BTreeMap::new();
     for (name, tell) in valid::STORIES.iter().chain(misdeeds::STORIES).chain(parties::STORIES) {
         let told = tell();
-        write(&dir.join(name), &told)?;
-        assert!(pins.insert(*name, told.pinned).is_none(), "two stories are called {name}");
+        write(&dir.join(name), &told.files)?;
+        if let Some(bare) = told.bare.filter(|_| SHOWN_BARE.iter().any(|start| name.starts_with(start))) {
+            let name = format!("without-{name}");
+            write(&dir.join(&name), &bare)?;
+            pins.insert(name, told.pinned.clone());
+        }
+        assert!(pins.insert((*name).to_owned(), told.pinned).is_none(), "two stories are called {name}");
     }
     std::fs::write(dir.join("corpus.json"), serde_json::to_string_pretty(&pins)?)
 }

@@ -525,7 +525,7 @@ pub(super) const STORIES: &[Story] = &[
         let event = Event::Cosigned { origin: old.origin().into(), size: 3, root: Digest(*old.root()) };
         c.log(2, &event, None);
         let pinned = c.genesis;
-        Told { files: c.full(), pinned: pinned.to_string() }
+        Told { files: c.full(), bare: None, pinned: pinned.to_string() }
     }),
     ("cosigned-its-own-log", || {
         let mut c = Cluster::honest();
@@ -620,7 +620,7 @@ pub(super) const STORIES: &[Story] = &[
         }
         rewrite(&mut c, 0, chain, entries);
         let pinned = c.genesis;
-        Told { files: c.full(), pinned: pinned.to_string() }
+        Told { files: c.full(), bare: None, pinned: pinned.to_string() }
     }),
     ("fork-two-heads-of-one-size", || two_heads(0, &[0, 1, 2])),
     ("fork-two-heads-beyond-the-log", || two_heads(7, &[0, 1, 2])),
@@ -681,29 +681,33 @@ pub(super) const STORIES: &[Story] = &[
     ("lacks-all-views", || {
         let mut c = Cluster::honest();
         c.settle();
-        Told { files: c.bundle(&[0, 1, 2], |_, _| false), pinned: c.genesis.to_string() }
+        Told { files: c.bundle(&[0, 1, 2], |_, _| false), bare: None, pinned: c.genesis.to_string() }
     }),
     ("lacks-half-the-views", || {
         let mut c = Cluster::honest();
         c.settle();
-        Told { files: c.bundle(&[0, 1, 2], |viewer, viewed| viewer == (viewed + 1) % 3), pinned: c.genesis.to_string() }
+        Told {
+            files: c.bundle(&[0, 1, 2], |viewer, viewed| viewer == (viewed + 1) % 3),
+            bare: None,
+            pinned: c.genesis.to_string(),
+        }
     }),
     ("lacks-a-log", || {
         let mut c = Cluster::honest();
         c.settle();
-        Told { files: c.bundle(&[0, 1], |_, _| true), pinned: c.genesis.to_string() }
+        Told { files: c.bundle(&[0, 1], |_, _| true), bare: None, pinned: c.genesis.to_string() }
     }),
     ("lacks-the-log-of-a-permit", || {
         let mut c = Cluster::honest();
         c.settle();
-        Told { files: c.bundle(&[0, 2], |_, _| true), pinned: c.genesis.to_string() }
+        Told { files: c.bundle(&[0, 2], |_, _| true), bare: None, pinned: c.genesis.to_string() }
     }),
     ("lacks-fresh-cosignatures", || {
         let mut c = Cluster::honest();
         c.settle();
         c.tick(1_300);
         c.log(0, &Event::Clock { by_ms: 1_300_000 }, None);
-        Told { files: c.full(), pinned: c.genesis.to_string() }
+        Told { files: c.full(), bare: None, pinned: c.genesis.to_string() }
     }),
     ("lacks-the-end-of-a-log", || {
         let mut c = Cluster::honest();
@@ -714,7 +718,7 @@ pub(super) const STORIES: &[Story] = &[
         let at = c.statements.iter().rposition(|e| e.kind() == Kind::Verdict).unwrap();
         let gone = c.statements.remove(at).decode::<Verdict>().unwrap();
         c.attachments.retain(|a| Some(Digest::of(a)) != gone.context);
-        Told { files: c.full(), pinned: c.genesis.to_string() }
+        Told { files: c.full(), bare: None, pinned: c.genesis.to_string() }
     }),
     ("lacks-views-after-the-release", || {
         let mut c = asked();
@@ -725,14 +729,14 @@ pub(super) const STORIES: &[Story] = &[
         for (n, held) in c.nodes.iter_mut().zip(held) {
             n.held = held;
         }
-        Told { files: c.full(), pinned: c.genesis.to_string() }
+        Told { files: c.full(), bare: None, pinned: c.genesis.to_string() }
     }),
 ];
 
 fn logged(c: &mut Cluster, n: usize, envelope: &Envelope) -> Told {
     c.submit_to(&[n], envelope);
     c.settle();
-    Told { files: c.full(), pinned: c.genesis.to_string() }
+    Told { files: c.full(), bare: None, pinned: c.genesis.to_string() }
 }
 
 /// The request once more with another nonce and its payload spelled otherwise, signed as it stands there.
@@ -821,7 +825,7 @@ fn spoiled(mut c: Cluster, last: Vec<u8>) -> Told {
     files.retain(|p, _| p.starts_with("data/") && !p.starts_with(REPORTS));
     files.extend(escrow_audit::report::files(&files, &index));
     let info = index.bag_info(&["MAT-1".parse().unwrap()].into(), &files);
-    Told { files: bagit::pack(files, info.as_bytes()), pinned: c.genesis.to_string() }
+    Told { files: bagit::pack(files, info.as_bytes()), bare: None, pinned: c.genesis.to_string() }
 }
 
 /// The second node says that it was shown two heads of the first log, of one size and these roots.
@@ -849,5 +853,5 @@ fn two_heads(beyond: u64, logs: &[usize]) -> Told {
     let (a, b) = (head(1), head(2));
     c.nodes[0].held.insert(seat_index(2), a);
     c.nodes[0].held.insert(seat_index(3), b);
-    Told { files: c.bundle(logs, |_, _| true), pinned: c.genesis.to_string() }
+    Told { files: c.bundle(logs, |_, _| true), bare: None, pinned: c.genesis.to_string() }
 }

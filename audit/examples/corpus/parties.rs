@@ -202,7 +202,7 @@ pub(super) const STORIES: &[Story] = &[
 ];
 
 fn full(m: Moved) -> Told {
-    Told { files: m.c.full(), pinned: m.genesis.to_string() }
+    Told { files: m.c.full(), bare: None, pinned: m.genesis.to_string() }
 }
 
 fn authority() -> Authority {

@@ -331,7 +331,7 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
     for story in stories {
         for (seq, digest, seat, decided) in &story.permits {
             let logs = || stories.iter().filter(|s| s.log.seat == *seat);
-            let Some(other) = logs().last() else { continue };
+            let Some(other) = logs().next_back() else { continue };
             // Entries carry non-decreasing times, so a later last entry shows that this one is missing
             // and not just younger than the export.
             let last = other.log.newest.and_then(|ts| i64::try_from(ts).ok()).map(Timestamp::from_millis);

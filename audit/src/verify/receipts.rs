@@ -89,7 +89,7 @@ pub(super) fn check(evidence: &Evidence<'_>, suspects: &mut Vec<Suspect>) -> Vec
                     Digest(other)
                 );
                 report(Class::Misbehaviour, detail);
-                suspects.extend(log.head.clone().map(|head| Suspect::Receipt {
+                suspects.extend(log.head.clone().map(Box::new).map(|head| Suspect::Receipt {
                     receipt: held.proof.clone(),
                     index: held.index,
                     leaf: held.leaf,

@@ -16,9 +16,9 @@ const PROOFS_MAX: usize = 20;
 pub(super) enum Suspect {
     /// Two heads of one log, the smaller first; the larger is on the tree of the log here, or both have
     /// one size.
-    Heads { first: VerifiedCheckpoint, second: VerifiedCheckpoint },
+    Heads { first: Box<VerifiedCheckpoint>, second: Box<VerifiedCheckpoint> },
     /// A proven entry, and the head of the log that has another one there.
-    Receipt { receipt: String, index: u64, leaf: Hash, head: VerifiedCheckpoint, other: Hash },
+    Receipt { receipt: String, index: u64, leaf: Hash, head: Box<VerifiedCheckpoint>, other: Hash },
     /// Two successors of one charter.
     Charters { previous: Digest, first: Digest, second: Digest },
 }

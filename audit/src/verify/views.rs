@@ -123,8 +123,8 @@ fn on_tree(
                     hex::encode(ours)
                 );
                 report(Class::Misbehaviour, &h.file, "fork", detail);
-                let second = log.head.clone();
-                suspects.extend(second.map(|second| Suspect::Heads { first: h.head.clone(), second }));
+                let second = log.head.clone().map(Box::new);
+                suspects.extend(second.map(|second| Suspect::Heads { first: Box::new(h.head.clone()), second }));
             }
             continue;
         }
@@ -136,7 +136,7 @@ fn on_tree(
                 let detail =
                     format!("the key {key} of {origin} signed two roots for size {size}: here and in {}", other.file);
                 report(Class::Misbehaviour, &h.file, "fork", detail);
-                suspects.push(Suspect::Heads { first: other.head.clone(), second: h.head.clone() });
+                suspects.push(Suspect::Heads { first: Box::new(other.head.clone()), second: Box::new(h.head.clone()) });
             }
             Some(_) => {}
             None => {

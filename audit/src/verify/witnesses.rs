@@ -61,7 +61,7 @@ fn forked(
         .filter(|(a, b)| contradict(a, b))
         .find(|(a, b)| cosigned(a, witness).is_some() && cosigned(b, witness).is_some())?;
     let (seat, key) = witness;
-    suspects.push(Suspect::Heads { first: a.head.clone(), second: b.head.clone() });
+    suspects.push(Suspect::Heads { first: Box::new(a.head.clone()), second: Box::new(b.head.clone()) });
     let detail = format!(
         "the witness key {key} cosigned two histories of {origin}: size {} here and size {} in {}",
         a.head.size(),

@@ -5,7 +5,7 @@
 pub(crate) mod forge;
 pub(crate) mod moved;
 
-use escrow_audit::bundle::{BundleBuilder, Meta};
+use escrow_audit::bundle::{BundleBuilder, Meta, Variant};
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use escrow_audit::entry::{Chain, StatementRef};
 use escrow_audit::note::{NoteSigner, cosign};
@@ -699,8 +699,13 @@ impl Cluster {
 
     /// Builds a bundle; `wanted` chooses the views (viewer, viewed) and `logs` the logs.
     pub(crate) fn bundle(&self, logs: &[usize], wanted: impl Fn(usize, usize) -> bool) -> Files {
+        self.bundle_as(Variant::Full, logs, wanted)
+    }
+
+    /// The same of either variant.
+    pub(crate) fn bundle_as(&self, variant: Variant, logs: &[usize], wanted: impl Fn(usize, usize) -> bool) -> Files {
         let export = Nonce::random();
-        let mut b = BundleBuilder::new();
+        let mut b = BundleBuilder::new().variant(variant);
         for n in logs {
             let node = &self.nodes[*n];
             let current = (node.entries.clone(), node.head(node.tree.size()).to_bytes());

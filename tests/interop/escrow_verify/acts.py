@@ -83,12 +83,8 @@ class Judge:
             if entry.seq == self.genesis:
                 raise Stop
             return
-        envelope = None
-        if entry.env:
-            if entry.env not in self.evidence.statements:
-                self.unresolved(entry, f"envelope {entry.env}")
-                raise Stop
-            envelope = self.evidence.statements[entry.env][1]
+        envelope = self.resolve(entry)
+        if envelope is not None:
             if envelope.digest != entry.stmt:
                 self.violation("statement-digest", entry, "stmt is not the digest of the payload of env")
                 return
@@ -98,6 +94,15 @@ class Judge:
                 return
         handler = getattr(self, "on_" + entry.type.replace(".", "_").replace("-", "_"), self.on_statement)
         handler(entry, body, envelope)
+
+    def resolve(self, entry):
+        """The statement that an entry names."""
+        if not entry.env:
+            return None
+        if entry.env not in self.evidence.statements:
+            self.unresolved(entry, f"envelope {entry.env}")
+            raise Stop
+        return self.evidence.statements[entry.env][1]
 
     # Entries
 
@@ -280,7 +285,7 @@ class Judge:
             lambda: need(release["charter"] == facts.charter.digest, "charter-stale"),
             lambda: self.scope(body, release),
             lambda: gate.could_permit(facts, body["request"], entry.ts),
-            lambda: self.note(entry, body),
+            lambda: self.note(entry, body, self.generation(body["request"])),
         ]
         for check in checks:
             try:
@@ -305,7 +310,14 @@ class Judge:
         key = asked.body["sealing"] if asked.recovery else asked.body["recipient"][1]["sealing"]
         need(release["recipient"] == key, "release-scope", "another key")
 
-    def note(self, entry, body):
+    def generation(self, request):
+        """That of the items asked for."""
+        asked = self.facts.asked.get(request)
+        items = self.facts.request_items(asked) if asked else []
+        need(items, "item-unknown")
+        return self.members(items[0]["generation"])
+
+    def note(self, entry, body, group):
         data = self.evidence.attachments.get(body["note"])
         if data is None:
             self.unresolved(entry, f"note {body['note']}")
@@ -316,10 +328,7 @@ class Judge:
             raise Refused("note", e) from None
         self.heads_shown.append((f"data/attachments/{body['note']}", head))
         need(body["authorized"] < head.size <= entry.seq, "note-size", f"size {head.size}")
-        asked = self.facts.asked.get(body["request"])
-        items = self.facts.request_items(asked) if asked else []
-        need(items, "item-unknown")
-        group, charter = self.members(items[0]["generation"]), self.facts.charter
+        charter = self.facts.charter
         peers, now, skew = set(), entry.ts // 1000, charter.limits["clock_skew_s"]
         for seat in set(group["members"]) & charter.seats.keys() - {self.log.seat}:
             key = charter.seats[seat]["witness_key"].raw

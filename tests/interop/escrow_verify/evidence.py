@@ -8,18 +8,7 @@ from .keys import hexdigest
 from .statements import Envelope
 from .strict import Bad, digest, listed, nonce, number, org, record, seat, show_time, text, word
 
-TITLES = {"full": "EVIDENCE BUNDLE", "no-content": "EVIDENCE BUNDLE WITHOUT CONTENT"}
-TO_READ = {
-    "full": """report/custody.html (who did what when, and where that is on record, to print),
-report/custody.json (the same for programs), report/counts.csv,
-report/certificate-902.md (a draft for counsel).
-""",
-    "no-content": """report/counts.csv, report/certificate-902.md (a draft for counsel). What people
-signed is left out: this bundle shows that logs and releases are in order in form, and
-cannot show who asked, for what, and who approved. Its verification says INCOMPLETE.
-"""}
-
-README = """{title} of {org}
+README = """EVIDENCE BUNDLE{without} of {org}
 
 This folder holds signed logs, statements and views of escrow nodes. It shows who asked for
 messages to become readable, why, who approved, what each node decided under which rule and
@@ -27,7 +16,7 @@ to which key it released. It holds no key, no share and no message.
 
 TO READ (folder data/; nothing here proves anything before the bundle is verified)
 
-{to_read}
+{read}
 TO VERIFY
 
 You need the digest of the organisation's first charter FROM A SOURCE OF YOUR OWN: its
@@ -54,11 +43,24 @@ Logs:
 (policy contexts and countersigned log heads), views (what each node holds of the others).
 """
 
+READ = {
+    "full": """report/custody.html (who did what when, and where that is on record, to print),
+report/custody.json (the same for programs), report/counts.csv,
+report/certificate-902.md (a draft for counsel).
+""",
+    "no-content": """report/counts.csv, report/certificate-902.md (a draft for counsel). What people
+signed is left out: this bundle shows that logs and releases are in order in form, and
+cannot show who asked, for what, and who approved. Its verification says INCOMPLETE.
+"""}
+REPORTS = {
+    "full": {"certificate-902.md", "counts.csv", "custody.html", "custody.json"},
+    "no-content": {"certificate-902.md", "counts.csv"}}
+
 _index = record(
     schema=word("escrow.bundle.v1"), org=org, charter=digest, export=nonce, created=strict.time,
     logs=listed(record(seat=seat, number=strict.u32, origin=text, size=number()), ordered=True,
                 key=lambda x: (x["seat"], x["number"])),
-    variant=word("full", "no-content"), report=text, requests=listed(digest, ordered=True))
+    variant=word(*READ), report=text, requests=listed(digest, ordered=True))
 
 
 class Log:
@@ -112,10 +114,9 @@ class Evidence:
         ordered["logs"] = [{n: x[n] for n in ("seat", "number", "origin", "size")} for x in ordered["logs"]]
         if (json.dumps(ordered, indent=2, ensure_ascii=False) + "\n").encode() != data:
             raise Bad("not the one spelling of this index")
-        if self.index["variant"] == "no-content":
-            if self.index["requests"]:
-                raise Bad("a no-content bundle names no request")
-            self.report.add("INCOMPLETE", "no-content", "data/bundle.json", "what people signed is not here")
+        self.full = self.index["variant"] == "full"
+        if self.index["requests"] and not self.full:
+            raise Bad("without content a bundle names no request")
 
     def under(self, folder):
         return {p: b for p, b in self.files.items() if p.startswith(f"data/{folder}/")}
@@ -124,9 +125,10 @@ class Evidence:
         known = {f"{x['seat']}/{x['number']}" for x in self.index["logs"]}
         patterns = {
             "charters": r"[0-9]{4}\.json", "statements": r"[0-9a-f]{64}\.json", "attachments": r"[0-9a-f]{64}",
-            "report": r"[^/]+", "views": r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}\.json", "logs": r"([1-9][0-9]*/[1-9][0-9]*)/(entries\.jsonl|checkpoint\.txt)"}
+            "views": r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}\.json", "logs": r"([1-9][0-9]*/[1-9][0-9]*)/(entries\.jsonl|checkpoint\.txt)"}
         for path in self.files:
-            if not path.startswith("data/") or path in ("data/README.txt", "data/bundle.json"):
+            if not path.startswith("data/") or path in ("data/README.txt", "data/bundle.json") \
+                    or path.startswith("data/report/"):
                 continue
             folder, _, rest = path.removeprefix("data/").partition("/")
             found = folder in patterns and re.fullmatch(patterns[folder], rest, re.ASCII)
@@ -160,6 +162,8 @@ class Evidence:
             e = self.envelope(path, data)
             if e and e.kind in ("charter", "view"):
                 self.tampered("place", path, f"a {e.kind} does not stand there")
+            elif e and e.kind != "verdict" and not self.full:
+                self.tampered("variant", path, "not without content")
             elif e:
                 self.statements[e.env] = (path, e)
                 self.by_digest.setdefault(e.digest, []).append(e)
@@ -330,7 +334,8 @@ class Evidence:
                 self.tampered("unreferenced", path, "no log names it")
             elif e.kind not in ("verdict", "restriction-answer") or not e.sound or not self.by_seat(e):
                 self.tampered("signature", path, "not signed by its seat")
-        blobs |= {e.body["context"] for _, e in self.statements.values() if e.kind == "verdict" and e.sound}
+        if self.full:
+            blobs |= {e.body["context"] for _, e in self.statements.values() if e.kind == "verdict" and e.sound}
         for name in self.attachments.keys() - blobs:
             if named_behind(name):
                 continue
@@ -341,7 +346,8 @@ class Evidence:
         index, raw = self.index, self.raw_index
         rows = "".join(f"  seat {x['seat']}: {x['size']} entries, {x['origin']}\n" for x in index["logs"])
         readme = README.format(
-            title=TITLES[index["variant"]], to_read=TO_READ[index["variant"]], org=index["org"], charter=index["charter"], created=raw["created"], logs=rows,
+            without="" if self.full else " WITHOUT CONTENT", read=READ[index["variant"]],
+            org=index["org"], charter=index["charter"], created=raw["created"], logs=rows,
             requests="".join(f"  {r}\n" for r in index["requests"]))
         if "data/README.txt" not in self.files:
             self.tampered("missing", "data/README.txt")
@@ -359,10 +365,33 @@ class Evidence:
         payload = {p: b for p, b in self.files.items() if p.startswith("data/")}
         ids = "".join(f"External-Identifier: {m}\n" for m in sorted(matters) or [index["org"]])
         info = (f"Bag-Software-Agent: escrow.bundle.v1\nBagging-Date: {show_time(index['created'])[:10]}\n{ids}"
-                f"Bag-Group-Identifier: {index['charter']}\n"
-                f"Payload-Oxum: {sum(map(len, payload.values()))}.{len(payload)}\n")
+                f"Bag-Group-Identifier: {index['charter']}\nPayload-Oxum: {sum(map(len, payload.values()))}.{len(payload)}\n")
         if self.files.get("bag-info.txt") != info.encode():
             self.tampered("bag-info", "bag-info.txt", "does not follow from the rest")
+
+        self.reports()
+
+    def reports(self):
+        """Section 20.1: of the reports, the counts are made again here and compared; the others are not checked."""
+        if self.index["report"] != "escrow.custody.v1":
+            self.report.add("INCOMPLETE", "report-version", "data/bundle.json", "reports of another version: not checked")
+            return
+        there = {p.removeprefix("data/report/") for p in self.under("report")}
+        for name in there ^ REPORTS[self.index["variant"]]:
+            self.tampered("report", f"data/report/{name}", "missing, or not of this variant")
+        counts = {}
+        for named in self.index["logs"]:
+            data = self.files.get(f"data/logs/{named['seat']}/{named['number']}/entries.jsonl", b"")
+            for row in data.split(b"\n")[:-1]:
+                try:
+                    kind = logs.Entry(row).type
+                except Bad:
+                    kind = "unreadable"
+                key = (named["seat"], named["number"], kind)
+                counts[key] = counts.get(key, 0) + 1
+        table = "seat,log,type,entries\n" + "".join(f"{s},{n},{k},{c}\n" for (s, n, k), c in sorted(counts.items()))
+        if self.files.get("data/report/counts.csv", table.encode()) != table.encode():
+            self.tampered("report", "data/report/counts.csv", "does not follow from the logs")
 
 
 def _texts(value):

@@ -4,7 +4,7 @@ import json
 CLASSES = ["OK", "INCOMPLETE", "VIOLATION", "MISBEHAVIOUR", "TAMPERED", "MALFORMED"]
 EXIT = {"OK": 0, "INCOMPLETE": 8, "VIOLATION": 6, "MISBEHAVIOUR": 6, "TAMPERED": 6, "MALFORMED": 2}
 LAYERS = ["package", "bytes", "acts", "views", "record", "policy-replay", "reports"]
-NOT_DONE = {"policy-replay": "this verifier does not run Cedar", "reports": "this verifier does not make reports"}
+NOT_DONE = {"policy-replay": "this verifier does not run Cedar", "reports": "this verifier makes only the counts again"}
 
 
 class Report:
@@ -48,6 +48,5 @@ class Report:
         for log in self.logs:
             out.append(f"  seat {log['seat']}: {log['size']} entries, {log['views']} views: "
                        f"no fork by up to {log['fork_bound']} colluding nodes")
-        out.append("policy replay: not done")
-        out.append("reports: not checked")
+        out += ["custody report and certificate: not checked", "policy replay: not done"]
         return "\n".join(out)

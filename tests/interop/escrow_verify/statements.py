@@ -126,6 +126,7 @@ KINDS = {
         "query", LARGE, by=caller, seat=seat, at=time, what=one_of(
             "matters", "requests", "recoveries", "own", "activity", "consents", evaluate=digest,
             preview=lambda v: KINDS["request"][1](v), items=scope,
+            exported=record(bundle=digest, export=nonce, requests=listed(digest, 0, 10_000, ordered=True)),
             entries=record(log=number(1, 2**32 - 1), from_=number(), count=number(1, 1000)), views=nonce)),
     "receipt": statement(
         "receipt", SMALL, seat=seat, statement=digest, envelope=digest, log=text, seq=number(), leaf=digest, at=time),
