@@ -10,7 +10,7 @@ use escrow_audit::finding::{Class, Report};
 use escrow_audit::report::custody::{Actor, Custody};
 use escrow_audit::report::verification::{self, Made};
 use escrow_audit::report::{self, CERTIFICATE, COUNTS, CUSTODY_HTML, CUSTODY_JSON, certificate};
-use escrow_audit::verify::verify;
+use escrow_audit::verify::{Options, verify};
 use escrow_core::decision::Choice;
 use escrow_core::query::{Exported, Query, Question};
 use escrow_core::release::Caller;
@@ -381,7 +381,7 @@ fn a_certificate_claims_what_was_checked_and_no_more() {
 }
 
 fn verified_without_replay(c: &Cluster) -> Report {
-    let options = escrow_audit::verify::Options { policy_replay: false };
+    let options = Options { policy_replay: false, ..Options::default() };
     escrow_audit::verify::verify_with(&c.full(), &c.genesis, options)
 }
 

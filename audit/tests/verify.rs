@@ -41,7 +41,7 @@ fn an_honest_story_is_ok() {
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
     assert_eq!((&json["schema"], &json["verdict"]), (&"escrow.report.v1".into(), &"OK".into()));
 
-    let record = verify_with(&c.full(), &c.genesis, Options { policy_replay: false });
+    let record = verify_with(&c.full(), &c.genesis, Options { policy_replay: false, ..Options::default() });
     assert_eq!((record.verdict, record.engine, record.policy_replayed()), (Class::Ok, None, false));
     assert_eq!(record.layers[5].why, "not asked for");
 }
@@ -217,7 +217,7 @@ fn violation_a_self_recovery_delivered_too_early() {
     let seq = c.deliver(0, authorized, &note, |_| {});
     c.settle();
     for replay in [true, false] {
-        let report = verify_with(&c.full(), &c.genesis, Options { policy_replay: replay });
+        let report = verify_with(&c.full(), &c.genesis, Options { policy_replay: replay, ..Options::default() });
         expect(&report, Class::Violation, &["recovery-delay", "verdict-floor"]);
         let first = report.findings.iter().filter(|f| f.rule == "recovery-delay" && f.seat == Some(seat_index(1)));
         assert_eq!(first.map(|f| f.entry).collect::<BTreeSet<_>>(), [Some(authorized), Some(seq)].into());
@@ -300,7 +300,7 @@ fn violation_a_verdict_whose_record_is_wrong() {
         v.valid_until = v.decided.plus_seconds(60);
     });
     c.settle();
-    let record = verify_with(&c.full(), &c.genesis, Options { policy_replay: false });
+    let record = verify_with(&c.full(), &c.genesis, Options { policy_replay: false, ..Options::default() });
     expect(&record, Class::Violation, &["verdict-approvers"]);
 }
 

@@ -9,7 +9,7 @@ use super::story::{
 use super::valid::{again, cancellation, code, matter, query, revocation};
 use super::{Story, Told};
 use escrow_audit::bagit;
-use escrow_audit::bundle::{Index, checkpoint_path, entries_path};
+use escrow_audit::bundle::{Index, REPORTS, checkpoint_path, entries_path};
 use escrow_audit::checkpoint::Checkpoint;
 use escrow_audit::entry::{Chain, Entry, leaf_hash};
 use escrow_audit::note::NoteSigner;
@@ -822,9 +822,8 @@ fn spoiled(mut c: Cluster, last: Vec<u8>) -> Told {
     index.logs[2].size += 1;
     files.insert("data/README.txt".into(), index.readme().into_bytes());
     files.insert("data/bundle.json".into(), index.encode());
-    files.retain(|p, _| p.starts_with("data/"));
-    let reports = escrow_audit::report::files(&files, &index);
-    files.extend(reports);
+    files.retain(|p, _| p.starts_with("data/") && !p.starts_with(REPORTS));
+    files.extend(escrow_audit::report::files(&files, &index));
     let info = index.bag_info(&["MAT-1".parse().unwrap()].into(), &files);
     Told { files: bagit::pack(files, info.as_bytes()), bare: None, pinned: c.genesis.to_string() }
 }

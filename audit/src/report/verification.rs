@@ -113,6 +113,7 @@ fn layer(name: &str) -> &'static str {
         "acts" => "each entry against everything before it: signatures, offices, order of a release",
         "views" => "what other nodes hold of each log; a log that told two stories shows here",
         "record" => "each verdict: the floor in code, the decisions counted, the exact facts that the policies saw",
+        "reports" => "the custody report and its fellows, made again from the evidence and compared byte by byte",
         "policy-replay" => "the policies, evaluated again over those facts",
         _ => "",
     }

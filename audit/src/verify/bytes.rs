@@ -11,8 +11,7 @@ use super::log::{self, Claims, Log};
 use super::pool::Pool;
 use super::receipts::Held;
 use super::references;
-use super::reports;
-use crate::bundle::{self, INDEX, INDEX_MAX, Index, Place, Variant};
+use crate::bundle::{self, INDEX, INDEX_MAX, Index, Place};
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::files::Files;
 use crate::finding::{Class, Finding};
@@ -21,7 +20,7 @@ use crate::tree::Hash;
 use escrow_core::charter::Charter;
 use escrow_core::limits::ENVELOPE_MAX;
 use escrow_core::view::View;
-use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
+use escrow_core::{Digest, Envelope, Kind, SeatIndex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -57,9 +56,10 @@ pub(super) struct Evidence<'f> {
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<ViewFile>,
     pub(super) attachments: BTreeSet<Digest>,
-    pub(super) variant: Variant,
-    /// Newest time in the bundle, as its index says and [`references`] has checked.
-    pub(super) created: Timestamp,
+    /// Of its `created` [`references`] has checked that it is the newest time in the bundle.
+    pub(super) index: Index,
+    /// Digests of the reports, by path.
+    pub(super) reports: BTreeMap<String, Digest>,
     /// Receipts from outside.
     pub(super) receipts: Vec<Held>,
     /// Heads of which some note is here, and the logs that say they cosigned them.
@@ -219,7 +219,7 @@ pub(super) fn bind<'f>(raw: Raw<'f>, pinned: &Digest, out: &mut Vec<Finding>) ->
     }
     let pinned = *pinned;
     let (cosigned, views) = (BTreeMap::new(), bound);
-    let (created, receipts, variant) = (index.created, vec![], index.variant);
+    let receipts = vec![];
     let evidence = Evidence {
         files,
         pinned,
@@ -228,18 +228,14 @@ pub(super) fn bind<'f>(raw: Raw<'f>, pinned: &Digest, out: &mut Vec<Finding>) ->
         logs,
         views,
         attachments,
-        variant,
-        created,
+        index,
+        reports,
         receipts,
         cosigned,
         claims,
     };
     references::check(&evidence, out);
-    references::follows(&evidence, &index, out);
-    // What reports say of altered evidence is not worth comparing.
-    if out.iter().all(|f| f.class < Class::Tampered) {
-        out.extend(reports::check(files, &index, &reports));
-    }
+    references::follows(&evidence, out);
     Some(evidence)
 }
 

@@ -1,16 +1,17 @@
 //! The offline verifier: from the bytes of a bundle and one pinned digest to a report.
 //!
 //! Pure: no file, clock or network. Trust comes from the pinned charter digest and from nothing
-//! in the bundle. Six layers, in this order; what is altered is not judged for its meaning, so a
+//! in the bundle. Seven layers, in this order; what is altered is not judged for its meaning, so a
 //! layer that finds TAMPERED or MALFORMED ends the verification:
 //!
 //! 1. *package*: BagIt structure, every file listed, none extra, digests;
-//! 2. *bytes*: every byte is bound by a log, a signature or by following from the rest, the reports
-//!    for people among them; charters chain from the pinned digest; entries chain to a signed head;
+//! 2. *bytes*: every byte is bound by a log, a signature or by following from the rest; charters
+//!    chain from the pinned digest; entries chain to a signed head;
 //! 3. *acts*: signatures, authority and causality, by the same fold as the node's;
 //! 4. *views*: what peers hold of each log;
 //! 5. *record*: counts, hard floor and the exact context bytes of each verdict;
-//! 6. *policy-replay*: Cedar over those bytes.
+//! 6. *policy-replay*: Cedar over those bytes;
+//! 7. *reports*: what people read follows from all that, byte for byte.
 //!
 //! Of a bundle without content, acts, record and replay are not done; the form of each log and of its
 //! releases is checked instead, and the answer is INCOMPLETE at best.
@@ -40,7 +41,7 @@ use crate::tree::Hash;
 use escrow_core::Digest;
 use escrow_policy::cedar::ENGINE;
 
-const LAYERS: [&str; 6] = ["package", "bytes", "acts", "views", "record", "policy-replay"];
+const LAYERS: [&str; 7] = ["package", "bytes", "acts", "views", "record", "policy-replay", "reports"];
 
 /// What to do beyond the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +49,13 @@ pub struct Options {
     /// Evaluate the policies again. Without, the report says so and a wrong answer of a policy
     /// engine goes unnoticed.
     pub policy_replay: bool,
+    /// Make the reports of `data/report/` again and compare. Without, they prove nothing.
+    pub reports: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { policy_replay: true }
+        Self { policy_replay: true, reports: true }
     }
 }
 
@@ -101,6 +104,8 @@ pub fn examine(files: &dyn Files, pinned: &Digest, options: Options, receipts: &
             2 if variant == Variant::NoContent => "no-content bundle: of each log only its form was checked",
             4 | 5 if variant == Variant::NoContent => "no-content bundle",
             5 if !options.policy_replay => "not asked for",
+            6 if !options.reports => "not asked for",
+            6 if report.findings.iter().any(|f| f.rule == reports::UNKNOWN) => "of a version that is not known here",
             _ => "",
         };
         report.layers.push(Layer { name, done: why.is_empty(), why: why.to_owned() });
@@ -157,7 +162,7 @@ fn layers(
     evidence.expect();
     // A pass over each log: its roots, and its acts.
     // Record and replay are judged where they happened: entry by entry, with the facts before it.
-    let variant = evidence.variant;
+    let variant = evidence.index.variant;
     let mut stories: Vec<acts::Story<'_>> = Vec::new();
     let mut found = Vec::new();
     for log in &evidence.logs {
@@ -183,5 +188,9 @@ fn layers(
     report.logs = logs;
     report.add(evidence.pool.faults());
     *proofs = suspects::proofs(&evidence, &suspects);
+    // Last: what is wrong with a report says nothing about the evidence that it should follow from.
+    if options.reports {
+        report.add(reports::check(&evidence));
+    }
     (LAYERS.len(), variant)
 }

@@ -3,7 +3,7 @@
 use super::bytes::{Evidence, tampered};
 use super::charters::Charters;
 use super::log::Log;
-use crate::bundle::{self, INDEX, Index, README, Variant};
+use crate::bundle::{self, INDEX, README, Variant};
 use crate::finding::{Class, Finding};
 use escrow_core::recovery::SelfRecovery;
 use escrow_core::request::Request;
@@ -44,7 +44,7 @@ fn resolve(evidence: &Evidence<'_>, log: &Log, named: &mut Named, out: &mut Vec<
     let mut attachments = Vec::new();
     // Without content most of what is named is not there, which is one finding of its own; of what should
     // be there all the same, whoever walks the log says whether it is.
-    let full = evidence.variant == Variant::Full;
+    let full = evidence.index.variant == Variant::Full;
     for (seq, digest) in &log.named.envelopes {
         named.envelopes.insert(*digest);
         match evidence.pool.get(digest) {
@@ -89,7 +89,7 @@ fn unnamed(evidence: &Evidence<'_>, named: Named, out: &mut Vec<Finding>) {
             out.push(tampered(&stored.path, "signature", "no log names this envelope, and its seat did not sign it"));
         } else {
             // The context of a permit whose own log is not here may come along.
-            attached.extend(stored.context.filter(|_| evidence.variant == Variant::Full));
+            attached.extend(stored.context.filter(|_| evidence.index.variant == Variant::Full));
         }
     }
     for digest in evidence.attachments.iter().filter(|d| !attached.contains(*d) && !behind.contains(*d)) {
@@ -134,7 +134,8 @@ fn signed_by_its_seat(charters: &Charters, envelope: &Envelope) -> bool {
 }
 
 /// Index and bag-info say nothing but what follows from the evidence.
-pub(super) fn follows(evidence: &Evidence<'_>, index: &Index, out: &mut Vec<Finding>) {
+pub(super) fn follows(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
+    let index = &evidence.index;
     let org = evidence.charters.get(&evidence.pinned).map(|c| &c.org);
     if index.charter != evidence.pinned || Some(&index.org) != org {
         out.push(tampered(INDEX, "index", "names another charter or organisation than the pinned one"));

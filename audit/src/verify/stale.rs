@@ -17,7 +17,7 @@ const MISSED_MAX: u64 = 2;
 /// how fresh it is, and are asked for elsewhere.
 pub(super) fn check(evidence: &Evidence<'_>, heads: &Heads<'_>, charter: &Charter, g: &Generation) -> Vec<Finding> {
     let mut out = Vec::new();
-    let created = u64::try_from(evidence.created.millis().div_euclid(1000)).unwrap_or(0);
+    let created = u64::try_from(evidence.index.created.millis().div_euclid(1000)).unwrap_or(0);
     let latest = created.saturating_add(charter.limits.clock_skew_s);
     let witnesses = evidence.charters.witnesses();
     for seat in g.members.iter().filter_map(|m| charter.seat(*m)) {

@@ -389,7 +389,7 @@ fn case_57_authorised_without_a_passing_verdict_or_under_an_old_charter() {
         v.valid_until = v.decided.plus_seconds(60);
     });
     c.settle();
-    let record = verify_with(&c.full(), &c.genesis, Options { policy_replay: false });
+    let record = verify_with(&c.full(), &c.genesis, Options { policy_replay: false, ..Options::default() });
     expect(&record, Class::Violation, &["verdict-approvers"]);
     let mut c = Cluster::new();
     c.ask();
@@ -403,7 +403,7 @@ fn case_57_authorised_without_a_passing_verdict_or_under_an_old_charter() {
     c.settle();
     expect(&verify(&c.full(), &c.genesis), Class::Violation, &["verdict-replay"]);
     // What only the engine can tell goes unnoticed without it, and the report says that.
-    let record = verify_with(&c.full(), &c.genesis, Options { policy_replay: false });
+    let record = verify_with(&c.full(), &c.genesis, Options { policy_replay: false, ..Options::default() });
     assert_eq!((record.verdict, record.policy_replayed()), (Class::Ok, false));
 }
 

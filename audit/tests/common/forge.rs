@@ -49,10 +49,14 @@ pub(crate) fn expect_among(report: &Report, verdict: Class, rule: &str) {
     assert!(rules(report).contains(&rule), "{rule}: {:#?}", report.findings);
 }
 
-/// The package as it is, its manifests and metadata made anew around whatever is in `data/`.
+/// The package as it is, its manifests, metadata and reports made anew around whatever is in `data/`.
 pub(crate) fn repack(mut files: Files) -> Files {
     let info = files[bagit::INFO].clone();
-    files.retain(|p, _| p.starts_with(bagit::PAYLOAD));
+    files.retain(|p, _| p.starts_with(bagit::PAYLOAD) && !p.starts_with(bundle::REPORTS));
+    if let Ok(index) = Index::decode(files.get(INDEX).map(Vec::as_slice).unwrap_or_default()) {
+        let reports = escrow_audit::report::files(&files, &index);
+        files.extend(reports);
+    }
     let octets: usize = files.values().map(Vec::len).sum();
     let text = String::from_utf8(info).unwrap();
     let head = text.split("Payload-Oxum").next().unwrap();
@@ -146,7 +150,9 @@ pub(crate) fn follow(files: &mut Files) {
     let matters = requests.filter_map(|e| e.decode::<Request>().ok()).map(|r| r.matter).collect();
     files.insert(README.into(), index.readme().into_bytes());
     files.insert(INDEX.into(), index.encode());
-    files.retain(|p, _| p.starts_with(bagit::PAYLOAD));
+    files.retain(|p, _| p.starts_with(bagit::PAYLOAD) && !p.starts_with(bundle::REPORTS));
+    let reports = escrow_audit::report::files(files, &index);
+    files.extend(reports);
     let info = index.bag_info(&matters, files);
     *files = bagit::pack(std::mem::take(files), info.as_bytes());
 }

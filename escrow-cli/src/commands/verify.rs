@@ -29,6 +29,9 @@ pub struct Verify {
     /// Leave the policies unevaluated; the record is still checked in full
     #[arg(long)]
     pub no_policy_replay: bool,
+    /// Leave the reports in data/report/ unchecked; they prove nothing then
+    #[arg(long)]
+    pub no_reports: bool,
     /// A node's answer that you kept: its entry must still be in the log
     #[arg(long, value_name = "FILE")]
     pub receipt: Vec<PathBuf>,
@@ -61,7 +64,7 @@ pub fn run(a: &Verify) -> Result<Shown, Failure> {
         receipts.push((path.display().to_string(), read(path, HTTP_BODY_MAX)?));
     }
     let files: Vec<_> = receipts.iter().map(|(name, bytes)| ReceiptFile { name, bytes }).collect();
-    let options = Options { policy_replay: !a.no_policy_replay };
+    let options = Options { policy_replay: !a.no_policy_replay, reports: !a.no_reports };
     let Examined { report, proofs } = examine(&folder, &a.charter_digest, options, &files);
     let mut shown = show(&report);
     if !proofs.is_empty() {
@@ -254,8 +257,8 @@ mod tests {
     }
 
     fn args(bundle: PathBuf) -> Verify {
-        let (receipt, proofs, html) = (vec![], None, None);
-        Verify { bundle, charter_digest: Digest([1; 32]), no_policy_replay: true, receipt, proofs, html }
+        let (charter_digest, receipt, proofs, html) = (Digest([1; 32]), vec![], None, None);
+        Verify { bundle, charter_digest, no_policy_replay: true, no_reports: false, receipt, proofs, html }
     }
 
     #[test]

@@ -3,8 +3,8 @@ import json
 
 CLASSES = ["OK", "INCOMPLETE", "VIOLATION", "MISBEHAVIOUR", "TAMPERED", "MALFORMED"]
 EXIT = {"OK": 0, "INCOMPLETE": 8, "VIOLATION": 6, "MISBEHAVIOUR": 6, "TAMPERED": 6, "MALFORMED": 2}
-LAYERS = ["package", "bytes", "acts", "views", "record", "policy-replay"]
-NOT_REPLAYED = "this verifier does not run Cedar"
+LAYERS = ["package", "bytes", "acts", "views", "record", "policy-replay", "reports"]
+NOT_DONE = {"policy-replay": "this verifier does not run Cedar", "reports": "this verifier makes only the counts again"}
 
 
 class Report:
@@ -34,7 +34,8 @@ class Report:
     def as_json(self):
         why = "a layer before found the bundle altered" if self.altered else ""
         layers = [{"name": n, "done": n in self.done, "why": "" if n in self.done else why} for n in LAYERS]
-        layers[-1]["why"] = NOT_REPLAYED
+        for layer in layers:
+            layer["why"] = NOT_DONE.get(layer["name"], layer["why"])
         return json.dumps({
             "schema": "escrow.report.v1", "verdict": self.verdict, "charter": self.pinned, "findings": self.findings,
             "layers": layers, "logs": self.logs, "counts": self.counts, "releases": self.releases, "engine": None}, indent=2)
