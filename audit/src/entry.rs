@@ -69,8 +69,8 @@ pub enum EntryError {
     /// Nesting beyond [`MAX_DEPTH`].
     #[error("entry is nested deeper than {MAX_DEPTH}")]
     Depth,
-    /// A member name that is not ASCII.
-    #[error("member name is not ASCII")]
+    /// A member name that is not ASCII or begins with `$`.
+    #[error("member name is not ASCII, or begins with a dollar sign")]
     MemberName,
     /// The right content in other bytes: white space, order, escapes, repeated body members,
     /// upper-case hex, null for absent.
@@ -200,6 +200,12 @@ fn write_string(out: &mut String, text: &str) {
     out.push_str(&Value::from(text).to_string());
 }
 
+/// ASCII, and not one of the names that begin with `$`: `serde_json` gives some of those a meaning of its own,
+/// depending on features that any crate of a build can switch on.
+fn is_name(name: &[u8]) -> bool {
+    name.is_ascii() && !name.starts_with(b"$")
+}
+
 /// `depth` is how many more levels may open, this one included. Members are sorted here and
 /// not left to the map, whose order is a build feature of `serde_json`.
 fn write_object(out: &mut String, object: &Map<String, Value>, depth: usize) -> Result<(), EntryError> {
@@ -208,7 +214,7 @@ fn write_object(out: &mut String, object: &Map<String, Value>, depth: usize) -> 
     members.sort_unstable_by_key(|(name, _)| *name);
     out.push('{');
     for (at, (name, value)) in members.into_iter().enumerate() {
-        if !name.is_ascii() {
+        if !is_name(name.as_bytes()) {
             return Err(EntryError::MemberName);
         }
         if at > 0 {
@@ -342,6 +348,7 @@ mod tests {
             (r#""y":0"#, r#""y":1e2"#, EntryError::Number),
             (r#""y":0"#, r#""y":-0"#, EntryError::Number),
             (r#""y":0"#, r#""ÿ":0"#, EntryError::MemberName),
+            (r#""y":0"#, r#""$y":0"#, EntryError::MemberName),
             ("abab", "abag", EntryError::Digest("prev")),
             ("0101", "010", EntryError::Digest("stmt")),
             ("0202", "02", EntryError::Digest("env")),

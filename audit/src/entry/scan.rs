@@ -248,7 +248,7 @@ fn object(from: &[u8], inner: usize) -> Option<&[u8]> {
     let mut last: Option<&[u8]> = None;
     loop {
         let (name, after) = string(rest.strip_prefix(b"\"")?)?;
-        if !name.is_ascii() || last.is_some_and(|last| !ascends(last, name)) {
+        if !super::is_name(name) || last.is_some_and(|last| !ascends(last, name)) {
             return None;
         }
         last = Some(name);

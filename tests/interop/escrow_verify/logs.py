@@ -45,8 +45,8 @@ ORDER = list(_shape)
 def canonical(value):
     """RFC 8785 for what a body may hold; raises Bad for the rest."""
     if isinstance(value, dict):
-        if not all(name.isascii() for name in value):
-            raise Bad("a member name that is not ASCII")
+        if not all(name.isascii() and not name.startswith("$") for name in value):
+            raise Bad("a member name that is not ASCII or begins with $")
         return "{" + ",".join(f"{canonical(n)}:{canonical(value[n])}" for n in sorted(value)) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(canonical, value)) + "]"
