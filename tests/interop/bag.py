@@ -8,7 +8,7 @@ bagit.Bag(str(source)).validate()
 with tempfile.TemporaryDirectory() as tmp:
     copy = pathlib.Path(tmp) / "bag"
     shutil.copytree(source, copy)
-    victim = copy / "data" / "logs" / "1" / "entries.jsonl"
+    victim = copy / "data" / "logs" / "1" / "1" / "entries.jsonl"
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(data)
