@@ -15,11 +15,11 @@ use escrow_core::envelope::{EnvelopeError, pae};
 use escrow_core::limits;
 use escrow_core::matter::MatterAction;
 use escrow_core::notification::NotificationEvent;
-use escrow_core::query::{EntryRange, Query, Question};
+use escrow_core::query::{EntryRange, Exported, Query, Question};
 use escrow_core::request::{Counts, Request, Scope};
 use escrow_core::strict::StrictError;
 use escrow_core::verdict::{Lacking, Outcome};
-use escrow_core::{Digest, Envelope, Kind, PublicKey, SigningKey, Statement, Timestamp, Token};
+use escrow_core::{Digest, Envelope, Kind, Nonce, PublicKey, SigningKey, Statement, Timestamp, Token};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -609,6 +609,10 @@ fn many_digests(count: u32) -> Vec<Digest> {
         .collect()
 }
 
+fn exported(requests: Vec<Digest>) -> Question {
+    Question::Exported(Exported { bundle: Digest([3; 32]), export: Nonce::random(), requests })
+}
+
 #[test]
 fn a_statement_that_breaks_a_rule_of_its_kind_is_neither_signed_nor_taken() {
     let lacking = || vec![Lacking { what: w("waited_seconds"), have: 0, need: 1 }];
@@ -734,6 +738,17 @@ fn a_statement_that_breaks_a_rule_of_its_kind_is_neither_signed_nor_taken() {
             entries_query(),
             |q| q.what = Question::Entries(EntryRange { log: 0, from: 0, count: 1 }),
             "logs are numbered from 1",
+        ),
+        broken(
+            entries_query(),
+            |q| q.what = exported(vec![Digest([2; 32]), Digest([1; 32])]),
+            "requests sorted, no duplicates",
+        ),
+        broken(entries_query(), |q| q.what = exported(vec![Digest([1; 32]); 2]), "requests sorted, no duplicates"),
+        broken(
+            entries_query(),
+            |q| q.what = exported(many_digests(10_001)),
+            "at most 10000 requests; none stands for all",
         ),
         broken(entries_query(), |q| q.what = Question::Entries(EntryRange { log: 1, from: 0, count: 0 }), count),
         broken(entries_query(), |q| q.what = Question::Entries(EntryRange { log: 1, from: 0, count: 1001 }), count),

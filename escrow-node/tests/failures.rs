@@ -83,7 +83,9 @@ fn r5_one_function_seals_a_reply_and_one_opens_a_share() {
     );
     assert_eq!(places(".try_deliver("), ["engine/decide.rs::deliver"]);
     // Shares at rest are opened in one place, which only that delivery calls, and only with its permit.
-    assert_eq!(places("vault.open("), ["release.rs::shares"]);
+    // Beside it, whoever restores a backup offline checks that each share of it opens, and drops it there.
+    assert_eq!(places("vault.open("), ["release.rs::shares", "restore.rs::open_shares"]);
+    assert_eq!(places("open_shares(").len(), 2, "its declaration and its one call");
     assert_eq!(places("shares(&shared, permit)"), ["release.rs::deliver"]);
     assert_eq!(places("e.deliver("), ["release.rs::deliver"]);
     assert_eq!(places("deliver(node, authorised, note)"), ["release.rs::round"]);
