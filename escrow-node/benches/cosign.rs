@@ -1,6 +1,6 @@
 //! A round of cosignatures by four real nodes over TLS on loopback, against one flush of the same disk,
 //! in turns. `make bench`.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)] // a measurement that fails has nothing to say
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)] // a measurement that fails has nothing to say
 
 mod machine;
 

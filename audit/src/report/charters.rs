@@ -15,8 +15,8 @@ pub(super) fn verified(source: &dyn Files, index: &Index) -> Vec<(VerifiedCharte
     loop {
         let before = waiting.len();
         waiting.retain(|envelope| {
-            let successors = out.iter().filter_map(|(previous, _)| verify_successor(previous, envelope).ok());
-            let Some(verified) = verify_genesis(envelope, &index.charter).ok().or(successors.last()) else {
+            let mut successors = out.iter().filter_map(|(previous, _)| verify_successor(previous, envelope).ok());
+            let Some(verified) = verify_genesis(envelope, &index.charter).ok().or(successors.next_back()) else {
                 return true;
             };
             if out.iter().all(|(known, _)| known.digest() != verified.digest()) {

@@ -102,7 +102,7 @@ fn case(page: &mut Page, c: &Case, fresh: bool) {
     };
     page.section(&title, fresh);
     let authority = c.authority.as_ref();
-    let authority = authority.map(|a| lines([text(&a.reference), digest("document SHA-256", &a.document)]));
+    let authority = authority.map(|a| lines([text(&a.reference), digest("document SHA-256", a.document)]));
     let period = c.from.zip(c.to).map(|(from, to)| join([time(from), text(" until "), time(to)]));
     let all = if c.items_left_out > 0 { "; not all are described below" } else { "" };
     let some = |html: Option<Html>| html.unwrap_or_default();
@@ -124,7 +124,7 @@ fn case(page: &mut Page, c: &Case, fresh: bool) {
                 lines([
                     actor(&c.recipient),
                     text(format!("as {}", c.recipient_as)),
-                    digest("sealing key", &c.sealed_to),
+                    digest("sealing key", c.sealed_to),
                 ]),
             ),
             ("Notice to subjects", some(c.notice.as_ref().map(text))),
@@ -136,7 +136,7 @@ fn case(page: &mut Page, c: &Case, fresh: bool) {
     page.facts(
         "Terms of the transfer",
         &[
-            ("Received by", lines([actor(&c.recipient), digest("sealing key", &c.sealed_to)])),
+            ("Received by", lines([actor(&c.recipient), digest("sealing key", c.sealed_to)])),
             ("Purpose", text(c.purpose.as_ref().map_or("the subject's own recovery", |p| p.as_str()))),
             ("Method and tool", text(METHOD)),
             ("Hash algorithm", text("SHA-256 (FIPS 180-4); log entries as leaves of RFC 6962 trees")),
@@ -146,19 +146,19 @@ fn case(page: &mut Page, c: &Case, fresh: bool) {
         Some(a) => vec![
             text(i.no),
             lines([
-                digest("thread", &a.thread),
+                digest("thread", a.thread),
                 join([time(a.from), text(" until "), time(a.to)]),
                 text(format!("era {}, epoch {}", a.era, a.epoch)),
             ]),
             code(a.custodian),
-            lines([digest("item", &i.item), a.archive.map(|d| digest("sealed archive", &d)).unwrap_or_default()]),
-            lines([digest("deposit", &a.deposit), digest("consent record", &a.consent)]),
+            lines([digest("item", i.item), a.archive.map(|d| digest("sealed archive", d)).unwrap_or_default()]),
+            lines([digest("deposit", a.deposit), digest("consent record", a.consent)]),
         ],
         None => vec![
             text(i.no),
             text("its deposit is not in this bundle"),
             text("unknown"),
-            digest("item", &i.item),
+            digest("item", i.item),
             Html::default(),
         ],
     });
@@ -170,7 +170,7 @@ fn case(page: &mut Page, c: &Case, fresh: bool) {
     let released = (1u64..).zip(&c.released).map(|(no, r)| {
         let to = r
             .sealed_to
-            .map(|d| digest("sealed to key", &d))
+            .map(|d| digest("sealed to key", d))
             .unwrap_or_else(|| text("its statement is not in this bundle"));
         let other =
             if r.as_asked == Some(false) { strong("ANOTHER KEY THAN THE REQUEST NAMES") } else { Html::default() };
@@ -179,8 +179,8 @@ fn case(page: &mut Page, c: &Case, fresh: bool) {
             text(no),
             lines([time(r.position.at), text(format!("attempt {}", r.attempt)), items]),
             actor(&r.by),
-            lines([digest("reply", &r.reply), to, other]),
-            lines([position(&r.position), digest("countersigned head", &r.note)]),
+            lines([digest("reply", r.reply), to, other]),
+            lines([position(&r.position), digest("countersigned head", r.note)]),
             signed(r.signed.as_ref()),
         ]
     });
@@ -214,7 +214,7 @@ fn event(no: u64, e: &Event) -> Vec<Html> {
     let said =
         e.details.iter().filter(|(name, _)| **name != "outcome").map(|(name, value)| text(format!("{name}: {value}")));
     let stated = e.stated.map(|at| join([text("stated time "), time(at)])).unwrap_or_default();
-    let statement = e.statement.map(|d| digest("statement", &d)).unwrap_or_default();
+    let statement = e.statement.map(|d| digest("statement", d)).unwrap_or_default();
     let by = if e.by.is_empty() { text("nobody whose key is known here") } else { lines(e.by.iter().map(actor)) };
     let on = if e.positions.is_empty() {
         text("beyond what this report shows")
@@ -304,13 +304,13 @@ fn sources(page: &mut Page, c: &Custody) {
         } else {
             Html::default()
         };
-        let root = l.root.map(|d| digest("root", &d)).unwrap_or_else(|| strong("ITS HEAD CANNOT BE READ"));
+        let root = l.root.map(|d| digest("root", d)).unwrap_or_else(|| strong("ITS HEAD CANNOT BE READ"));
         vec![
             lines([actor(&l.node), place]),
             lines([text(format!("log {} of seat {}", l.log, l.seat)), code(&l.origin), beyond]),
             text(l.size),
             lines(span),
-            lines([root, digest("file", &l.sha256)]),
+            lines([root, digest("file", l.sha256)]),
         ]
     });
     page.table(
