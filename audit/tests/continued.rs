@@ -1,7 +1,6 @@
 //! A seat that lost entries and goes on under a new log: one story over two logs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[allow(dead_code, reason = "this story needs less of it")]
 mod common;
 
 use common::moved::{Lies, THREE, moved, released};

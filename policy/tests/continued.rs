@@ -1,7 +1,6 @@
 //! Facts over several logs of one seat.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[allow(dead_code, reason = "little of it is needed here")]
 mod common;
 
 use common::Node;
