@@ -316,6 +316,15 @@ impl World {
         let config = self.escrow.config(VICTIM);
         let listed = self.escrow.listed(VICTIM);
         let store = Store::open_reader(&config.database()).unwrap();
+        // The node runs: what it recorded and what was countersigned is read before the log, which only grows.
+        let db = rusqlite::Connection::open(config.database()).unwrap();
+        let mut rows = db.prepare("SELECT size, root FROM root").unwrap();
+        let rows = rows.query_map([], |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get::<_, Hash>(1)?))).unwrap();
+        let recorded: Vec<(u64, Hash)> = rows.map(Result::unwrap).collect();
+        let heads = |peer| Store::open_reader(&self.escrow.config(peer).database()).unwrap().peers().unwrap();
+        let of_victim = |(origin, _): &(String, _)| *origin == listed.log_origin;
+        let witnessed: Vec<String> =
+            [1, 2, 4, 5].into_iter().flat_map(heads).filter(of_victim).map(|(_, head)| head.note).collect();
         let mut chain = Chain::new(&listed.log_origin);
         let mut tree = Tree::new();
         for bytes in store.entries(0, 1_000_000).unwrap() {
@@ -335,21 +344,14 @@ impl World {
             assert_eq!(*roots.entry(size).or_insert(root), root, "{case:?}: two roots for size {size}, {from}");
             assert_eq!(tree.root_at(size), Some(root), "{case:?}: size {size} of {from} is not on the log's tree");
         };
-        let db = rusqlite::Connection::open(config.database()).unwrap();
-        let mut recorded = db.prepare("SELECT size, root FROM root").unwrap();
-        let rows = recorded.query_map([], |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get::<_, Hash>(1)?))).unwrap();
-        rows.map(Result::unwrap).for_each(|(size, root)| one(size, root, "the node's own record"));
+        recorded.into_iter().for_each(|(size, root)| one(size, root, "the node's own record"));
         let mut signed = |note: &[u8], from: &str| {
             let head: VerifiedCheckpoint =
                 Checkpoint::verify(note, &listed.log_origin, &log_verifier(listed).unwrap()).unwrap();
             one(head.size(), *head.root(), from);
         };
         self.acknowledged.heads.iter().for_each(|note| signed(note, "an acknowledgement"));
-        for peer in [1, 2, 4, 5] {
-            let heads = Store::open_reader(&self.escrow.config(peer).database()).unwrap().peers().unwrap();
-            let of = heads.iter().filter(|(origin, _)| *origin == listed.log_origin);
-            of.for_each(|(_, head)| signed(head.note.as_bytes(), "a witness"));
-        }
+        witnessed.iter().for_each(|note| signed(note.as_bytes(), "a witness"));
     }
 }
 
