@@ -174,6 +174,12 @@ impl Strace {
     fn end(mut self) -> String {
         let pid = self.child.id().to_string();
         let _ = Command::new("kill").args(["-INT", &pid]).status();
+        // strace may wait for ever for a thread of a process that it killed.
+        let until = Instant::now() + Duration::from_secs(2);
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
         fs::read_to_string(&self.out).unwrap_or_default()
     }
