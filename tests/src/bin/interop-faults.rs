@@ -236,6 +236,9 @@ impl World {
 
     /// One case; how it ended.
     async fn suffer(&mut self, case: &Case) -> &'static str {
+        // What was acknowledged just before must survive as well.
+        let before = self.prepare(Action::Append).await;
+        assert!(self.act(before).await, "{case:?}: the node that came back takes no deposit");
         let prepared = self.prepare(case.action).await;
         let pid = self.pid();
         let out = self.escrow.dir().join("strace.out");
