@@ -63,10 +63,11 @@ fn batches(file: &Path) -> Vec<Vec<Vec<u8>>> {
     let store = Store::open_reader(file).unwrap();
     let mut from = 0;
     let roots = store.roots(0, u64::from(u32::MAX)).unwrap();
-    roots
-        .into_iter()
-        .map(|(size, _)| store.entries(std::mem::replace(&mut from, size), size - from).unwrap())
-        .collect::<Vec<_>>()
+    let batch = |(size, _)| {
+        let start = std::mem::replace(&mut from, size);
+        store.entries(start, size - start).unwrap()
+    };
+    roots.into_iter().map(batch).collect()
 }
 
 fn main() {
