@@ -22,7 +22,7 @@ pub enum NoteError {
     /// Longer than [`MAX_NOTE_LEN`].
     #[error("note is longer than {MAX_NOTE_LEN} bytes")]
     TooLong,
-    /// Not UTF-8, or a control character other than newline.
+    /// Not UTF-8, or a control character below U+0020 other than newline.
     #[error("note holds bytes that no note may hold")]
     Characters,
     /// No blank line before the signatures, or no newline at the end.
@@ -193,7 +193,9 @@ impl SignatureLine {
 
     fn parse(line: &str) -> Option<Self> {
         let (name, encoded) = line.strip_prefix("— ")?.split_once(' ')?;
-        check_key_name(name).ok()?;
+        if !is_key_name(name) {
+            return None;
+        }
         let bytes = BASE64.decode(encoded).ok()?;
         let (key_id, signature) = bytes.split_first_chunk()?;
         (!signature.is_empty()).then(|| Self { name: name.to_owned(), key_id: *key_id, signature: signature.to_vec() })
@@ -380,10 +382,14 @@ fn cosigned_message(time: u64, text: &str) -> Result<String, NoteError> {
     Ok(format!("cosignature/v1\ntime {time}\n{text}"))
 }
 
-/// A key name or origin: not empty, no Unicode white space, plus sign or control character.
+/// What c2sp.org/signed-note allows as the name on anybody's signature line.
+fn is_key_name(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+')
+}
+
+/// The name of a key or log that we know: no control characters either, since it is printed.
 pub(crate) fn check_key_name(name: &str) -> Result<(), NoteError> {
-    let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
-    if !name.is_empty() && name.chars().all(allowed) { Ok(()) } else { Err(NoteError::KeyName) }
+    if is_key_name(name) && !name.contains(char::is_control) { Ok(()) } else { Err(NoteError::KeyName) }
 }
 
 fn checked_text(bytes: &[u8]) -> Result<&str, NoteError> {
@@ -442,6 +448,17 @@ mod tests {
             assert_eq!(Note::parse(bytes.as_bytes()), Err(error), "{bytes}");
         }
         assert_eq!(Note::parse(b"\xff\n\n"), Err(NoteError::Characters));
+    }
+
+    #[test]
+    fn a_strangers_name_may_hold_what_ours_may_not() {
+        let good = String::from_utf8(signed().to_bytes()).unwrap();
+        let note = Note::parse(format!("{good}— \u{7f}x\u{9b} AAAAAAE=\n").as_bytes()).unwrap();
+        assert_eq!(note.verify(&[key("log", KeyKind::Log, 1)]).unwrap().len(), 1);
+        for name in ["\u{7f}x", "x\u{9b}", "", "a+b", "a b"] {
+            let ours = VerifierKey::new(name, KeyKind::Log, &secret(1).verifying_key());
+            assert_eq!(ours, Err(NoteError::KeyName), "{name:?}");
+        }
     }
 
     #[test]
