@@ -34,8 +34,7 @@ planted: ## Every planted bug must be caught: tests/planted/*.patch on a scratch
 
 # Optimised, so the first time takes long. Ratios are what counts; run it on a machine that does nothing else.
 bench: ## Durable appends against raw SQLite, a cosign round against a flush, verification against SHA-256
-	$(CARGO) bench -p escrow-node --bench append --bench cosign
-	$(CARGO) bench -p escrow-audit --bench verify
+	$(CARGO) bench -p escrow-node -p escrow-audit --bench append --bench cosign --bench verify
 
 mutants: ## Every small change of the verdict code must fail a test (hours; needs cargo-mutants)
 	@tests/mutants/run
