@@ -338,10 +338,10 @@ fn note_names(entry: &Scanned<'_>, at: usize, named: &mut Named, claims: &mut Cl
     let (seq, statement) = (entry.seq, entry.statement());
     if entry.kind == "witness.cosigned"
         && statement.is_none()
-        && let Ok(Event::Cosigned { origin, size, root }) = serde_json::from_slice(entry.body)
+        && let Some((origin, size, root)) = entry.cosigned()
     {
-        if let Some(claims) = claims.get_mut(&origin) {
-            claims.push(Claim { by: at, seq, size, root: root.0 });
+        if let Some(claims) = claims.get_mut(origin.as_ref()) {
+            claims.push(Claim { by: at, seq, size, root });
         }
         return;
     }
