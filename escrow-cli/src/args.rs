@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{
-    archive, audit, certificate, charter, consent, context, decide, deposit, enrol, keygen, matter, my, node,
+    archive, audit, certificate, charter, consent, context, decide, deposit, enrol, export, keygen, matter, my, node,
 };
 use crate::commands::{policy, recover, release, report, request, revoke, verify};
 use crate::session::Global;
@@ -70,6 +70,9 @@ pub enum Command {
     /// Collect released replies
     #[command(subcommand)]
     Release(release::Command),
+    /// Turn what was released into a production: RSMF, load file, lines or pages
+    #[command(subcommand)]
+    Export(export::Command),
     /// What concerns me as a subject
     #[command(subcommand)]
     My(my::Command),

@@ -3,6 +3,7 @@
 use crate::failure::{Exit, Failure, of_nodes};
 use escrow_client::archive::{DirectoryError, FileError, RingError, SealArchiveError};
 use escrow_client::export::ExportError;
+use escrow_client::production::{EvidenceError, ProductionError};
 use escrow_client::watch::WatchError;
 use escrow_client::{
     AgentError, ChartersError, ConsentError, DecisionError, DepositError, DraftError, KeyFileError, MatterError,
@@ -34,6 +35,26 @@ failure_from! {
     SealArchiveError => |e| Failure::new(Exit::Usage, "archive", e.to_string());
     RepliesError => |e| Failure::new(Exit::Usage, "replies-file", e.to_string());
     escrow_core::WordError => |e| Failure::usage(e.to_string());
+}
+
+impl From<EvidenceError> for Failure {
+    fn from(e: EvidenceError) -> Self {
+        let exit = if matches!(e, EvidenceError::Verdict { .. }) { Exit::Verification } else { Exit::Usage };
+        Self::new(exit, "evidence", e.to_string()).next("escrow audit export --matter MATTER --out DIR")
+    }
+}
+
+impl From<ProductionError> for Failure {
+    fn from(e: ProductionError) -> Self {
+        match e {
+            ProductionError::Replies(e) => e.into(),
+            ProductionError::File(e) => e.into(),
+            ProductionError::NoRequest | ProductionError::Nothing | ProductionError::Occupied(_) => {
+                Self::new(Exit::Usage, "export", e.to_string())
+            }
+            other => Self::new(Exit::Unexpected, "export", other.to_string()),
+        }
+    }
 }
 
 impl From<SignError> for Failure {

@@ -53,6 +53,7 @@ mod matter;
 mod open;
 mod outbox;
 mod outcome;
+pub mod production;
 mod recovery;
 mod release;
 mod replies;
@@ -75,7 +76,7 @@ pub use deposit::{DepositError, FlushOptions, Flushed, ITEMS_PER_DEPOSIT, OnProg
 pub use enrolment::Quorum;
 pub use identity::{Device, Identity, KeyFileError, Officer, SignError, Signer, load_token_key, save_token_key};
 pub use matter::{MatterError, title_commitment};
-pub use open::{ItemError, OpenError, Opened, OpenedKey, ReplyFault, open_replies};
+pub use open::{ItemError, OpenError, Opened, OpenedKey, ReleasedItem, ReplyFault, open_replies, released_items};
 pub use outbox::{Outbox, OutboxError, Pending, Progress, SealedDeposit};
 pub use outcome::{NodeError, Outcomes};
 pub use recovery::{KnownRecovery, RecoveryDraft, RecoveryError};

@@ -13,7 +13,7 @@ use escrow_core::release::Release;
 use escrow_core::reply::{ReplyContext, ReplyError, open_reply};
 use escrow_core::sealing::SealingSecret;
 use escrow_core::sharing::Share;
-use escrow_core::{Digest, Envelope, ItemId, SeatIndex, ThreadKey};
+use escrow_core::{Digest, Envelope, ItemId, SeatIndex, ThreadKey, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a release does not open at all.
@@ -97,6 +97,41 @@ pub struct Opened {
     pub culprits: BTreeMap<SeatIndex, ReplyFault>,
     /// Replies left aside because nobody signed them: faults of the way, nobody's lie.
     pub unsigned: BTreeMap<SeatIndex, String>,
+}
+
+/// An item of a release, whether it opens or not.
+#[derive(Clone, Debug)]
+pub struct ReleasedItem {
+    /// Its id.
+    pub item: ItemId,
+    /// What its key opens.
+    pub about: About,
+    /// Who escrowed it.
+    pub depositor: Token,
+}
+
+/// What the items of a release are about, in no order. Ids are hashes over the deals, so whoever kept
+/// the file can have left deposits out, and changed none.
+///
+/// # Errors
+/// [`OpenError::Malformed`].
+pub fn released_items(file: &Replies) -> Result<Vec<ReleasedItem>, OpenError> {
+    let malformed = |e: String| OpenError::Malformed(e);
+    let envelope = Envelope::parse(&file.request.0).map_err(|e| malformed(e.to_string()))?;
+    let asked: BTreeSet<ItemId> =
+        Case::read(envelope).map_err(|e| malformed(e.to_string()))?.items.into_iter().collect();
+    let mut found = Vec::new();
+    for deposit in &file.deposits {
+        let envelope = Envelope::parse(&deposit.0).map_err(|e| malformed(e.to_string()))?;
+        let deposit: Deposit = envelope.decode().map_err(|e| malformed(e.to_string()))?;
+        let deal = OpenedDeal::parse(&deposit.deal.0).map_err(|e| malformed(e.to_string()))?;
+        for (item, row) in deal.item_ids().into_iter().zip(&deal.deal.items) {
+            if asked.contains(&item) {
+                found.push(ReleasedItem { item, about: row.about.clone(), depositor: deposit.depositor });
+            }
+        }
+    }
+    Ok(found)
 }
 
 struct Located<'a> {

@@ -9,6 +9,7 @@ pub mod context;
 pub mod decide;
 pub mod deposit;
 pub mod enrol;
+pub mod export;
 pub mod keygen;
 pub mod matter;
 pub mod my;
@@ -48,6 +49,7 @@ pub async fn run(cli: &Cli) -> Result<Shown, Failure> {
         Command::Recuse(c) => decide::recuse(g, c).await,
         Command::Recover(c) => recover::run(g, c).await,
         Command::Release(c) => release::run(g, c).await,
+        Command::Export(c) => export::run(g, c),
         Command::My(c) => my::run(g, c).await,
         Command::Audit(c) => audit::run(g, c).await,
         Command::Verify(c) => verify::run(c),

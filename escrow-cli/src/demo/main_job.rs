@@ -54,6 +54,7 @@ pub(super) struct MainJob {
     pub(super) matter: MatterId,
     pub(super) request: Option<KnownRequest>,
     pub(super) bundle: Option<PathBuf>,
+    pub(super) production: Option<PathBuf>,
     pub(super) opened: Option<PathBuf>,
     pub(super) counts: BTreeMap<&'static str, u64>,
 }
@@ -126,6 +127,7 @@ impl MainJob {
             matter,
             request: None,
             bundle: None,
+            production: None,
             opened: None,
             counts: BTreeMap::new(),
         })

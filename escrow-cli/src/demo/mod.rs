@@ -6,6 +6,7 @@
 mod cast;
 mod cluster;
 mod main_job;
+mod production;
 mod refusals;
 mod report;
 mod source;
@@ -62,6 +63,7 @@ async fn story(args: &DemoArgs, quiet: bool) -> Result<Shown, DemoError> {
     job.ask_and_approve(&mut teller).await?;
     job.release_and_open(&mut teller).await?;
     job.export_and_verify(&mut teller).await?;
+    job.produce(&mut teller)?;
     refusals::all(&mut job, &mut teller).await?;
     report::finish(job, args, &teller, started.elapsed())
 }

@@ -16,16 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) async fn all(job: &mut MainJob, teller: &mut Teller) -> Result<(), DemoError> {
-    teller.chapter("7. What must not work");
+    teller.chapter("8. What must not work");
     unenrolled_device(job, teller).await?;
     outside_the_scope(job, teller).await?;
-    teller.chapter("8. Nodes that are down");
+    teller.chapter("9. Nodes that are down");
     nodes_down(job, teller).await?;
-    teller.chapter("9. A node that lies");
+    teller.chapter("10. A node that lies");
     liar(job, teller).await?;
-    teller.chapter("10. Somebody withdraws");
+    teller.chapter("11. Somebody withdraws");
     withdrawn(job, teller).await?;
-    teller.chapter("11. Somebody touches the evidence");
+    teller.chapter("12. Somebody touches the evidence");
     flipped_byte(job, teller)
 }
 

@@ -46,6 +46,7 @@ pub(super) fn finish(job: MainJob, args: &DemoArgs, teller: &Teller, took: Durat
         .text(whereabouts(&job, args, steps.len(), took))
         .with("charter_digest", job.charters().genesis().to_string())
         .with("bundle", text(&job.bundle))
+        .with("production", text(&job.production))
         .with("archive", job.archive_dir().display().to_string())
         .with("opened", text(&job.opened))
         .data("nodes", &nodes)
@@ -96,13 +97,17 @@ fn whereabouts(job: &MainJob, args: &DemoArgs, steps: usize, took: Duration) -> 
   charter.json    the signed charter          keys/           private keys of the people in the story
   archive/        the sealed messages         opened.jsonl    what Erik could read
   replies.json    the sealed replies          bundle/         the evidence (BagIt)
-  node1 .. node5  each node's folder          directory.json  ids and tokens, only on this machine
+  production/     the messages as RSMF        directory.json  ids and tokens, only on this machine
+  node1 .. node5  each node's folder
 
 Who did what when, with log positions, to read and print:
   {dir}/bundle/data/report/custody.html
 
 Verify the evidence yourself, with the network unplugged:
   escrow verify {dir}/bundle --charter-digest {}
+
+Check the production as a review platform would:
+  escrow export verify {dir}/production
 ",
         took.as_secs(),
         job.charters().genesis()

@@ -11,6 +11,7 @@
 //! **What a keeper of the files sees.** Organisation, thread token, day, the number of messages,
 //! the length of each line, and who (as tokens) took part. No id, name, time or text.
 
+mod attachment;
 mod content;
 mod directory;
 mod message;
@@ -20,6 +21,7 @@ mod ring;
 mod seal;
 mod segment;
 
+pub use attachment::open_attachment;
 pub use content::{
     ATTACHMENTS_MAX, AttachmentRef, Content, ContentKind, ConversationInfo, ConversationKind, NAME_MAX, REACTION_MAX,
     ReceiptAction,

@@ -1,0 +1,164 @@
+//! `escrow export`: productions of what was released, as review platforms and people read them.
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Shown, progress};
+use crate::session::{Global, Session};
+use crate::when;
+use clap::{Args, Subcommand};
+use escrow_client::Replies;
+use escrow_client::production::{Evidence, Format, Order, Produced, Selection, Source, Zone, produce};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What to make of a release.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// RSMF 2.0.0 for review platforms: a file for each conversation and day
+    #[command(
+        after_help = "Examples: escrow export rsmf replies.json --archive archive --evidence bundle --out production\n          escrow export rsmf replies.json --archive archive --evidence bundle --out production --time-zone Europe/Berlin --context-messages 10"
+    )]
+    Rsmf(Export),
+    /// A Concordance load file with natives, texts and attachments
+    #[command(
+        after_help = "Examples: escrow export dat replies.json --archive archive --evidence bundle --out production-dat\n          escrow export dat replies.json --archive archive --evidence bundle --out production-dat --from 2026-03-02 --to 2026-03-02"
+    )]
+    Dat(Export),
+    /// The exact lines that were sealed, a file for each thread
+    #[command(
+        after_help = "Examples: escrow export jsonl replies.json --archive archive --evidence bundle --out lines\n          escrow export jsonl replies.json --archive archive --evidence bundle --out lines --from 2026-03-02 --to 2026-03-02"
+    )]
+    Jsonl(Export),
+    /// One printable, searchable page for each thread
+    #[command(
+        after_help = "Examples: escrow export html replies.json --archive archive --evidence bundle --out pages\n          escrow export html replies.json --archive archive --evidence bundle --out pages --time-zone America/New_York"
+    )]
+    Html(Export),
+}
+
+/// Arguments of all exports.
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// The file of `release collect`
+    pub replies: PathBuf,
+    /// The archive's folder, or a copy of it
+    #[arg(long, value_name = "DIR")]
+    pub archive: PathBuf,
+    /// The evidence bundle of `audit export`, made after the release
+    #[arg(long, value_name = "DIR")]
+    pub evidence: PathBuf,
+    /// Folder to make
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// First day in the zone, or instant [default: what the request asked for]
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<String>,
+    /// Last day in the zone, or the first instant after [default: what the request asked for]
+    #[arg(long, value_name = "DAY")]
+    pub to: Option<String>,
+    /// Zone in which days begin and times are written
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub time_zone: Zone,
+    /// So many messages of each thread before and after as well, as far as they were released
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub context_messages: usize,
+    /// So many hours before and after as well, as far as they were released
+    #[arg(long, value_name = "H", default_value_t = 0)]
+    pub context_hours: u32,
+}
+
+/// Runs `export`.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
+    let (format, a) = match command {
+        Command::Rsmf(a) => (Format::Rsmf, a),
+        Command::Dat(a) => (Format::Dat, a),
+        Command::Jsonl(a) => (Format::Jsonl, a),
+        Command::Html(a) => (Format::Html, a),
+    };
+    export(&Session::open(global)?, format, a)
+}
+
+/// `export rsmf|dat|jsonl|html`.
+///
+/// # Errors
+/// [`Failure`]; then there is no folder.
+pub fn export(session: &Session, format: Format, a: &Export) -> Result<Shown, Failure> {
+    let identity = session.identity()?;
+    let key = identity.sealing().ok_or_else(|| {
+        Failure::new(
+            Exit::Key,
+            "key-missing",
+            "the key in use has no sealing half, so nothing can have been released to it",
+        )
+    })?;
+    let tokens = session.context.token_key.is_some().then(|| session.token_key()).transpose()?;
+    let directory = session.directory()?;
+    let replies = Replies::load(&a.replies)?;
+    let source = Source::open(&replies, &session.charters, key, &a.archive, tokens.as_ref(), &directory)?;
+    let evidence = Evidence::read(&a.evidence, &session.charters.genesis(), &source.release)?;
+    let zone = &a.time_zone;
+    let selection = Selection {
+        from: match a.from.as_deref().map(|text| (zone.bounds(text), text)) {
+            None => source.request.scope.from,
+            Some((Some((start, _)), _)) => start,
+            Some((None, text)) => when::from(text)?,
+        },
+        to: match a.to.as_deref().map(|text| (zone.bounds(text), text)) {
+            None => source.request.scope.to,
+            Some((Some((_, end)), _)) => end,
+            Some((None, text)) => when::to(text)?,
+        },
+        context_messages: a.context_messages,
+        context_hours: a.context_hours,
+        zone: zone.clone(),
+    };
+    if selection.from >= selection.to {
+        return Err(Failure::usage("--from is not before --to; nothing can lie between them"));
+    }
+    let bar = progress("reading segments");
+    let order = Order { source: &source, selection: &selection, evidence: &evidence, format, out: &a.out };
+    let produced = produce(&order, &*bar)?;
+    Ok(show(a, format, &evidence, &produced))
+}
+
+fn show(a: &Export, format: Format, evidence: &Evidence, p: &Produced) -> Shown {
+    let mut by_rule: BTreeMap<&str, u64> = BTreeMap::new();
+    for problem in &p.problems {
+        *by_rule.entry(problem.rule).or_default() += 1;
+    }
+    let rows = by_rule.iter().map(|(rule, n)| vec![(*rule).to_owned(), n.to_string()]).collect::<Vec<_>>();
+    let mut shown = Shown::new("escrow.export.v1").text(format!(
+        "{} events ({} messages, {} attachments) of {} conversations in {} {} files: {}",
+        p.events,
+        p.messages,
+        p.attachments,
+        p.conversations,
+        p.files,
+        format.name(),
+        a.out.display()
+    ));
+    if !rows.is_empty() {
+        shown = shown.table(&["remark", "times"], rows).text("Each of them stands in data/errors.csv.");
+    }
+    shown
+        .text(format!(
+            "Evidence {}: {}. The folder holds messages in clear; only you can read its files.",
+            evidence.digest.short(),
+            evidence.verdict
+        ))
+        .text(format!("Next: escrow export verify {}", a.out.display()))
+        .with("out", a.out.display().to_string())
+        .with("format", format.name())
+        .with("conversations", p.conversations)
+        .with("files", p.files)
+        .with("events", p.events)
+        .with("messages", p.messages)
+        .with("attachments", p.attachments)
+        .with("undecryptable", p.undecryptable)
+        .with("evidence", json!({"digest": evidence.digest, "verdict": evidence.verdict}))
+        .with("remarks", json!(by_rule))
+        .exit(if p.whole() { Exit::Ok } else { Exit::Partial })
+}

@@ -1,0 +1,199 @@
+//! One page for each thread, for people without a review platform: it needs nothing else, prints
+//! well, can be searched, asks no network and lets no message steer the reader's browser.
+
+use super::bag::Open;
+use super::event::{Conversation, Event, EventKind, Slice};
+use super::package::{Counted, Package, Provenance, Tally};
+use super::source::Source;
+use super::zone::Zone;
+use super::{ProductionError, Sink};
+use escrow_core::Timestamp;
+use std::fmt::Write as _;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+pub(super) struct Pages {
+    package: Package,
+    page: Option<Page>,
+}
+
+struct Page {
+    path: String,
+    file: Open,
+    tally: Tally,
+    span: Option<(Timestamp, Timestamp)>,
+}
+
+impl Pages {
+    pub(super) fn new(package: Package) -> Self {
+        Self { package, page: None }
+    }
+
+    fn begin(&mut self, of: &Conversation) -> Result<(), ProductionError> {
+        if self.page.is_none() {
+            let path = format!("html/{:05}.html", of.number);
+            let mut file = self.package.bag.open(&path)?;
+            file.write(head(of, &self.package.provenance, &self.package.selection.zone).as_bytes())?;
+            self.page = Some(Page { path, file, tally: Tally::default(), span: None });
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Pages {
+    fn slice(&mut self, source: &Source<'_>, slice: &Slice<'_>) -> Result<(), ProductionError> {
+        self.begin(slice.conversation)?;
+        let mut links = Vec::new();
+        for a in slice.events.iter().flat_map(|e| &e.attachments) {
+            links.push(self.package.attachment(source, a)?);
+        }
+        let zone = &self.package.selection.zone;
+        let mut links = links.into_iter();
+        let mut out = String::new();
+        if slice.part == 1 {
+            let _ = writeln!(out, "<h2>{}</h2>", slice.day);
+        }
+        for e in &slice.events {
+            let own: Vec<String> = links.by_ref().take(e.attachments.len()).collect();
+            event(&mut out, e, slice, zone, &own);
+        }
+        let Some(page) = &mut self.page else { return Ok(()) };
+        page.tally.add(Tally::of(slice));
+        let (begin, end) = slice.span().unwrap_or((Timestamp::MAX, Timestamp::EPOCH));
+        let span = page.span.get_or_insert((begin, end));
+        *span = (span.0.min(begin), span.1.max(end));
+        page.file.write(out.as_bytes())
+    }
+
+    fn end(&mut self, of: &Conversation) -> Result<(), ProductionError> {
+        let Some(Page { path, mut file, tally, span }) = self.page.take() else { return Ok(()) };
+        file.write(format!("</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n").as_bytes())?;
+        let sums = self.package.bag.close(file)?;
+        self.package.count(Counted { file: format!("data/{path}"), conversation: of.id.clone(), span, tally, sums });
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Package, ProductionError> {
+        Ok(self.package)
+    }
+}
+
+fn head(of: &Conversation, p: &Provenance, zone: &Zone) -> String {
+    let people: String = of
+        .people
+        .iter()
+        .map(|(id, name)| match id == name {
+            true => format!("<li>{}</li>", escaped(name)),
+            false => format!("<li>{} <code>{}</code></li>", escaped(name), escaped(id)),
+        })
+        .collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<link rel=\"icon\" href=\"data:,\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n\
+         <dl><dt>Matter</dt><dd>{matter}</dd><dt>Release</dt><dd><code>{release}</code></dd>\
+         <dt>Evidence</dt><dd><code>{evidence}</code>, {verdict}</dd><dt>On record</dt><dd>node/entry {positions}</dd>\
+         <dt>Conversation</dt><dd><code>{thread}</code></dd><dt>Platform</dt><dd>{platform}</dd><dt>Times in</dt><dd>{zone}</dd></dl>\n\
+         <details open><summary>{count} people</summary><ul>{people}</ul></details>\n\
+         <p id=\"find\" hidden><label>Find <input type=\"search\" autocomplete=\"off\"></label> <output></output></p>\n\
+         </header>\n<main>\n",
+        title = escaped(&of.display),
+        matter = escaped(&p.matter),
+        release = p.release,
+        evidence = p.evidence,
+        verdict = p.verdict,
+        positions = escaped(&p.positions),
+        thread = escaped(&of.id),
+        platform = escaped(&of.platform),
+        count = of.people.len(),
+    )
+}
+
+fn event(out: &mut String, e: &Event, slice: &Slice<'_>, zone: &Zone, links: &[String]) {
+    let name = |id: &str| escaped(slice.display(id));
+    let who = e.participant.as_deref().map(name).unwrap_or_default();
+    let class = match e.kind {
+        EventKind::Message if e.participant.as_deref() == slice.custodian() => "own",
+        EventKind::Message => "message",
+        EventKind::Unknown => "unknown",
+        _ => "note",
+    };
+    let said = match e.kind {
+        EventKind::Join => "joined ",
+        EventKind::Leave => "left ",
+        _ => "",
+    };
+    let _ = write!(
+        out,
+        "<article class=\"{class}\" id=\"l{}\"><p class=\"meta\"><b><bdi>{who}</bdi></b> <time>{}</time>",
+        e.line,
+        zone.spaced(e.at)
+    );
+    for (mark, shown) in [("context", e.custom.contains_key("context")), ("important", e.high), ("deleted", e.deleted)]
+    {
+        if shown {
+            let _ = write!(out, " <strong>{mark}</strong>");
+        }
+    }
+    if let Some(parent) = e.reply_to.as_ref().or(e.custom.get("reply_to")) {
+        let _ = write!(out, " answers <code>{}</code>", escaped(parent));
+    }
+    let _ = write!(
+        out,
+        " <code>{}</code></p><p class=\"text\" dir=\"auto\">{said}{}</p>",
+        escaped(&e.id),
+        escaped(&e.body)
+    );
+    for edit in &e.edits {
+        let at = edit.at.map_or_else(String::new, |at| format!(" {}", zone.spaced(at)));
+        let _ = write!(
+            out,
+            "<p class=\"meta\">edited by <bdi>{}</bdi>{at}, before: <q dir=\"auto\">{}</q></p>",
+            name(&edit.participant),
+            escaped(&edit.previous)
+        );
+    }
+    for (a, link) in e.attachments.iter().zip(links) {
+        let _ = write!(
+            out,
+            "<p class=\"meta\">file <a href=\"../{link}\"><bdi>{}</bdi></a>, {} bytes, SHA-256 <code>{}</code></p>",
+            escaped(&a.file.name),
+            a.file.size,
+            a.file.sha256
+        );
+    }
+    if let Some(lost) = e.custom.get("attachments_missing") {
+        let _ = write!(out, "<p class=\"meta\"><strong>files that could not be read:</strong> {}</p>", escaped(lost));
+    }
+    for r in &e.reactions {
+        let by: Vec<String> = r.participants.iter().map(|p| name(p)).collect();
+        let _ = write!(out, "<p class=\"meta\">{} by <bdi>{}</bdi></p>", escaped(&r.value), by.join(", "));
+    }
+    for r in &e.receipts {
+        let action = if r.action == crate::archive::ReceiptAction::Read { "read" } else { "received" };
+        let _ =
+            write!(out, "<p class=\"meta\">{action} by <bdi>{}</bdi> {}</p>", name(&r.participant), zone.spaced(r.at));
+    }
+    out.push_str("</article>\n");
+}
+
+/// Text of anybody. Direction marks stay, as right-to-left text needs them: every text stands in a
+/// block of its own direction. Other control characters show as U+FFFD.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
