@@ -141,7 +141,7 @@ pub fn progress(what: &'static str) -> Arc<dyn Fn(u64, u64) + Send + Sync> {
         return Arc::new(|_, _| {});
     }
     let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}") {
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta} left") {
         bar.set_style(style);
     }
     bar.set_message(what);

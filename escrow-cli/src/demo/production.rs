@@ -18,8 +18,9 @@ impl MainJob {
         let (archive, charters) = (self.archive_dir(), self.charters().clone());
         let source = Source::open(&replies, &charters, key, &archive, Some(&self.tokens), &directory)
             .during("opening the release")?;
-        let evidence = Evidence::read(bundle, &charters.genesis(), &source.release).during("verifying the evidence")?;
-        let selection = Selection::of(&source.request);
+        let evidence =
+            Evidence::read(bundle, &charters.genesis(), &source.about().release).during("verifying the evidence")?;
+        let selection = Selection::of(&source.about().scope);
         let out = self.dir.join("production");
         let order =
             Order { source: &source, selection: &selection, evidence: &evidence, format: Format::Rsmf, out: &out };

@@ -47,9 +47,9 @@ pub struct Evidence {
     /// Where the deliveries of the release are on record: seat and log position.
     pub entries: Vec<(u8, u64)>,
     /// The custody report for people.
-    pub(super) html: Vec<u8>,
+    pub html: Vec<u8>,
     /// The same for programs.
-    pub(super) json: Vec<u8>,
+    pub json: Vec<u8>,
 }
 
 impl Evidence {

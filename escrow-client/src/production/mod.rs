@@ -30,7 +30,7 @@ mod zone;
 
 pub use evidence::{Evidence, EvidenceError};
 pub use selection::Selection;
-pub use source::Source;
+pub use source::{About, Source};
 pub use survey::Problem;
 pub use tell::EVENTS_MAX;
 pub use zone::{UnknownZone, Zone};
@@ -186,7 +186,13 @@ pub fn produce(order: &Order<'_>, progress: &dyn Fn(u64, u64)) -> Result<Produce
         Format::Jsonl => Box::new(jsonl::Lines::new(package)),
         Format::Html => Box::new(html::Pages::new(package)),
     };
-    let (mut problems, mut lines) = (Vec::new(), 0);
+    let lost = order.source.lost.iter().map(|(item, why)| Problem {
+        file: String::new(),
+        event: item.to_string(),
+        rule: "undecryptable",
+        what: format!("an item of the request: {why}"),
+    });
+    let (mut problems, mut lines) = (lost.collect::<Vec<_>>(), 0);
     for (number, thread) in (1..).zip(&threads) {
         let survey = Survey::of(order.source, thread, step);
         let conversation = survey.conversation(order.source, thread, number);

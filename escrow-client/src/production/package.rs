@@ -77,10 +77,10 @@ impl Package {
     pub(super) fn begin(order: &Order<'_>) -> Result<Self, ProductionError> {
         let (source, evidence) = (order.source, order.evidence);
         let provenance = Provenance {
-            org: source.org.to_string(),
-            matter: source.request.matter.to_string(),
-            release: source.release,
-            recipient: source.request.recipient.person().map_or_else(String::new, ToString::to_string),
+            org: source.about.org.to_string(),
+            matter: source.about.matter.to_string(),
+            release: source.about.release,
+            recipient: source.about.recipient.as_ref().map_or_else(String::new, ToString::to_string),
             evidence: evidence.digest,
             verdict: evidence.verdict,
             positions: evidence.positions(),

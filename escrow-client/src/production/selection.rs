@@ -3,7 +3,7 @@
 
 use super::zone::Zone;
 use escrow_core::Timestamp;
-use escrow_core::request::Request;
+use escrow_core::request::Scope;
 use std::ops::RangeInclusive;
 
 /// A line's place in its thread: time first, then the order of the archive.
@@ -42,8 +42,8 @@ pub(super) enum Standing {
 impl Selection {
     /// Exactly what a request asked for, its days in UTC.
     #[must_use]
-    pub fn of(request: &Request) -> Self {
-        let (from, to) = (request.scope.from, request.scope.to);
+    pub fn of(scope: &Scope) -> Self {
+        let (from, to) = (scope.from, scope.to);
         Self { from, to, context_messages: 0, context_hours: 0, zone: Zone::utc() }
     }
 

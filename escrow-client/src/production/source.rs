@@ -1,19 +1,19 @@
 //! A release as exporters read it: its items by thread, each opened when it is needed.
 
 use super::ProductionError;
-use crate::archive::{AttachmentRef, Directory, OpenError, OpenOptions, OpenedSegment, open_attachment, open_item};
+use crate::archive::{AttachmentRef, Directory, OpenOptions, OpenedSegment, open_attachment, open_item};
 use crate::open::{OpenError as ReplyError, Opened, ReleasedItem, released_items};
 use crate::{Charters, Replies, open_replies};
-use escrow_core::request::Request;
+use escrow_core::request::{Request, Scope};
 use escrow_core::sealing::SealingSecret;
-use escrow_core::{Digest, Envelope, ItemId, Org, ThreadKey, Token, TokenKey};
-use std::collections::{BTreeMap, HashMap};
+use escrow_core::{Digest, Envelope, ItemId, MatterId, Org, PersonId, ThreadKey, Token, TokenKey};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
-/// What an export reads.
-pub struct Source<'a> {
+/// Which release an export is of, and where its files lie.
+pub struct About<'a> {
     /// The folder of the archive.
     pub archive: &'a Path,
     /// The organisation.
@@ -22,13 +22,28 @@ pub struct Source<'a> {
     pub tokens: Option<&'a TokenKey>,
     /// Names of people on this machine.
     pub directory: &'a Directory,
-    /// The request as it was signed.
-    pub request: Request,
-    /// Its digest, which names the release.
+    /// The request's digest, which names the release.
     pub release: Digest,
-    keys: BTreeMap<ItemId, ThreadKey>,
-    failed: BTreeMap<ItemId, String>,
-    items: Vec<ReleasedItem>,
+    /// The matter.
+    pub matter: MatterId,
+    /// Who received it, if that is a person of the charter.
+    pub recipient: Option<PersonId>,
+    /// What was asked for.
+    pub scope: Scope,
+}
+
+impl fmt::Debug for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "About(release {}, redacted)", self.release.short())
+    }
+}
+
+/// What an export reads: the items of a release, with the keys that opened.
+pub struct Source<'a> {
+    pub(super) about: About<'a>,
+    items: Vec<(ReleasedItem, Result<ThreadKey, String>)>,
+    /// Items of which not even the thread is known, as their deposit is not there.
+    pub(super) lost: Vec<(ItemId, String)>,
 }
 
 impl fmt::Debug for Source<'_> {
@@ -61,30 +76,63 @@ impl<'a> Source<'a> {
         let envelope = Envelope::parse(&replies.request.0).map_err(|e| malformed(e.to_string()))?;
         let request: Request = envelope.decode().map_err(|_| ProductionError::NoRequest)?;
         let Opened { keys, failed, .. } = open_replies(charters, replies, key)?;
-        let mut items = released_items(replies)?;
-        items.sort_by_key(|i| (i.about.thread, i.about.from, i.about.era, i.about.epoch, i.item));
-        Ok(Self {
+        let mut keys: BTreeMap<ItemId, ThreadKey> = keys.into_iter().map(|k| (k.item, k.key)).collect();
+        let why = |item: &ItemId| {
+            failed.get(item).map_or_else(|| "its key is not in the release".to_owned(), ToString::to_string)
+        };
+        let items: Vec<_> = released_items(replies)?
+            .into_iter()
+            .map(|item| {
+                let key = keys.remove(&item.item).ok_or_else(|| why(&item.item));
+                (item, key)
+            })
+            .collect();
+        let known: BTreeSet<ItemId> = items.iter().map(|(i, _)| i.item).collect();
+        let lost = request.items.iter().filter(|i| !known.contains(i)).map(|i| (*i, why(i))).collect();
+        let about = About {
             archive,
             org: &charters.current().org,
             tokens,
             directory,
-            request,
             release: envelope.digest(),
-            keys: keys.into_iter().map(|k| (k.item, k.key)).collect(),
-            failed: failed.into_iter().map(|(item, e)| (item, e.to_string())).collect(),
-            items,
-        })
+            matter: request.matter,
+            recipient: request.recipient.person().cloned(),
+            scope: request.scope,
+        };
+        Ok(Self { lost, ..Self::new(about, items) })
+    }
+
+    /// From items whose keys somebody opened already, or could not open and says why.
+    #[must_use]
+    pub fn new(about: About<'a>, mut items: Vec<(ReleasedItem, Result<ThreadKey, String>)>) -> Self {
+        items.sort_by(|(a, _), (b, _)| {
+            let key = |i: &ReleasedItem| (i.about.thread, i.about.from, i.about.era, i.about.epoch, i.item);
+            key(a).cmp(&key(b))
+        });
+        items.dedup_by_key(|(i, _)| i.item);
+        Self { about, items, lost: Vec::new() }
+    }
+
+    /// Which release this is.
+    #[must_use]
+    pub fn about(&self) -> &About<'a> {
+        &self.about
     }
 
     /// The released items.
     pub(super) fn item(&self, at: usize) -> Option<&ReleasedItem> {
-        self.items.get(at)
+        self.items.get(at).map(|(item, _)| item)
+    }
+
+    fn opened(&self, at: usize) -> Result<(&ReleasedItem, &ThreadKey), String> {
+        let (item, key) = self.items.get(at).ok_or("no such item")?;
+        Ok((item, key.as_ref().map_err(Clone::clone)?))
     }
 
     /// The threads by token, each with its items by window.
     pub(super) fn threads(&self) -> Vec<Thread> {
         let mut threads: Vec<Thread> = Vec::new();
-        for (at, item) in self.items.iter().enumerate() {
+        for (at, (item, _)) in self.items.iter().enumerate() {
             match threads.last_mut().filter(|t| t.token == item.about.thread) {
                 Some(thread) => thread.items.push(at),
                 None => threads.push(Thread { token: item.about.thread, items: vec![at] }),
@@ -95,36 +143,26 @@ impl<'a> Source<'a> {
 
     /// Opens one item, or says in words why it stays closed.
     pub(super) fn segment(&self, at: usize) -> Result<OpenedSegment, String> {
-        let item = self.item(at).ok_or("no such item")?;
-        let closed = |e: OpenError| e.to_string();
-        open_item(&self.options(), &item.about, self.key(&item.item)?).map_err(closed)
+        let (item, key) = self.opened(at)?;
+        let options = OpenOptions { dir: self.about.archive, org: self.about.org, tokens: self.about.tokens };
+        open_item(&options, &item.about, key).map_err(|e| e.to_string())
     }
 
     /// Writes out a file that a line of an item names, or says in words why not; what was written
     /// is then worth nothing.
     pub(super) fn extract(&self, at: usize, file: &AttachmentRef, mut out: &mut dyn Write) -> Result<(), String> {
-        let item = self.item(at).ok_or("no such item")?;
-        let key = self.key(&item.item)?;
-        open_attachment(self.archive, key, &item.about, file, &mut out).map_err(|e| e.to_string())
-    }
-
-    fn key(&self, item: &ItemId) -> Result<&ThreadKey, String> {
-        let why = || self.failed.get(item).map_or("its key is not in the release", String::as_str);
-        self.keys.get(item).ok_or_else(|| why().to_owned())
-    }
-
-    fn options(&self) -> OpenOptions<'_> {
-        OpenOptions { dir: self.archive, org: self.org, tokens: self.tokens }
+        let (item, key) = self.opened(at)?;
+        open_attachment(self.about.archive, key, &item.about, file, &mut out).map_err(|e| e.to_string())
     }
 
     /// Names by id of everybody whom the directory knows by one.
     pub(super) fn names(&self) -> HashMap<&str, &str> {
-        let named = self.directory.subjects().iter().filter_map(|s| Some((s.id.as_str(), s.name.as_deref()?)));
+        let named = self.about.directory.subjects().iter().filter_map(|s| Some((s.id.as_str(), s.name.as_deref()?)));
         named.collect()
     }
 
     /// The id that a token stands for, as far as this machine knows.
     pub(super) fn id_of(&self, token: &Token) -> Option<&str> {
-        self.directory.subject_of(token).map(|s| s.id.as_str())
+        self.about.directory.subject_of(token).map(|s| s.id.as_str())
     }
 }

@@ -220,7 +220,7 @@ impl Survey {
         for change in self.changes.values().flatten() {
             all.insert(change.by.clone());
         }
-        let known: HashSet<Token> = match source.tokens {
+        let known: HashSet<Token> = match source.about.tokens {
             Some(tokens) => all.iter().map(|id| tokens.subject(id)).collect(),
             None => HashSet::new(),
         };
@@ -228,7 +228,7 @@ impl Survey {
         let items = thread.items.iter().filter_map(|at| source.item(*at));
         let tokens: BTreeSet<Token> = items.flat_map(|i| i.about.participants.iter().map(|p| p.token)).collect();
         for token in tokens.into_iter().filter(|t| !known.contains(t)) {
-            match (source.id_of(&token), source.tokens) {
+            match (source.id_of(&token), source.about.tokens) {
                 (Some(id), _) => all.insert(id.to_owned()),
                 (None, Some(_)) => all.insert(token.to_string()),
                 (None, None) => false,
@@ -271,7 +271,7 @@ impl Survey {
                 .id_of(&token)
                 .filter(|id| people.contains_key(*id))
                 .map(str::to_owned)
-                .or_else(|| source.tokens.and_then(by_token).cloned())
+                .or_else(|| source.about.tokens.and_then(by_token).cloned())
         });
         Conversation {
             id: self.id.clone().unwrap_or_else(|| thread.token.to_string()),

@@ -131,9 +131,7 @@ impl<'a> Teller<'a> {
             let Some(mut event) = self.event(&message.message_id, place, &message.sender, content, at) else {
                 continue;
             };
-            if message.message_id != event.id {
-                event.custom.insert("message_id", message.message_id.into_owned());
-            }
+            event.custom.insert("message_id", message.message_id.clone().into_owned());
             if standing == Standing::Context {
                 event.custom.insert("context", "true".into());
             }

@@ -98,16 +98,16 @@ pub fn export(session: &Session, format: Format, a: &Export) -> Result<Shown, Fa
     let directory = session.directory()?;
     let replies = Replies::load(&a.replies)?;
     let source = Source::open(&replies, &session.charters, key, &a.archive, tokens.as_ref(), &directory)?;
-    let evidence = Evidence::read(&a.evidence, &session.charters.genesis(), &source.release)?;
+    let evidence = Evidence::read(&a.evidence, &session.charters.genesis(), &source.about().release)?;
     let zone = &a.time_zone;
     let selection = Selection {
         from: match a.from.as_deref().map(|text| (zone.bounds(text), text)) {
-            None => source.request.scope.from,
+            None => source.about().scope.from,
             Some((Some((start, _)), _)) => start,
             Some((None, text)) => when::from(text)?,
         },
         to: match a.to.as_deref().map(|text| (zone.bounds(text), text)) {
-            None => source.request.scope.to,
+            None => source.about().scope.to,
             Some((Some((_, end)), _)) => end,
             Some((None, text)) => when::to(text)?,
         },
