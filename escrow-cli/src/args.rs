@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{
-    archive, audit, certificate, charter, consent, context, decide, deposit, enrol, keygen, matter, my, node,
+    archive, audit, certificate, charter, consent, context, decide, deposit, enrol, export, keygen, matter, my, node,
 };
 use crate::commands::{policy, recover, release, report, request, revoke, verify};
 use crate::session::Global;
@@ -76,6 +76,9 @@ pub enum Command {
     /// Look at logs, and export evidence
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Check productions for review platforms
+    #[command(subcommand)]
+    Export(export::Command),
     /// Verify an evidence bundle; needs no network
     Verify(verify::Verify),
     /// Make reports from an evidence bundle; needs no network

@@ -53,6 +53,7 @@ mod matter;
 mod open;
 mod outbox;
 mod outcome;
+pub mod production;
 mod recovery;
 mod release;
 mod replies;

@@ -9,6 +9,7 @@ pub mod context;
 pub mod decide;
 pub mod deposit;
 pub mod enrol;
+pub mod export;
 pub mod keygen;
 pub mod matter;
 pub mod my;
@@ -50,6 +51,7 @@ pub async fn run(cli: &Cli) -> Result<Shown, Failure> {
         Command::Release(c) => release::run(g, c).await,
         Command::My(c) => my::run(g, c).await,
         Command::Audit(c) => audit::run(g, c).await,
+        Command::Export(c) => export::run(c),
         Command::Verify(c) => verify::run(c),
         Command::Report(c) => report::run(c),
         Command::Certificate(c) => certificate::run(c),
