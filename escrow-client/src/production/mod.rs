@@ -26,6 +26,7 @@ mod source;
 mod survey;
 mod tell;
 mod text;
+pub mod verify;
 mod zone;
 
 pub use evidence::{Evidence, EvidenceError};

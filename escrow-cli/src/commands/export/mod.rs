@@ -1,5 +1,7 @@
 //! `escrow export`: productions of what was released, as review platforms and people read them.
 
+mod verify;
+
 use crate::failure::{Exit, Failure};
 use crate::output::{Shown, progress};
 use crate::session::{Global, Session};
@@ -34,6 +36,8 @@ pub enum Command {
         after_help = "Examples: escrow export html replies.json --archive archive --evidence bundle --out pages\n          escrow export html replies.json --archive archive --evidence bundle --out pages --time-zone America/New_York"
     )]
     Html(Export),
+    /// Check a production as a review platform would, and more; needs no network
+    Verify(verify::VerifyArgs),
 }
 
 /// Arguments of all exports.
@@ -77,6 +81,7 @@ pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
         Command::Dat(a) => (Format::Dat, a),
         Command::Jsonl(a) => (Format::Jsonl, a),
         Command::Html(a) => (Format::Html, a),
+        Command::Verify(a) => return Ok(verify::run(a)),
     };
     export(&Session::open(global)?, format, a)
 }
