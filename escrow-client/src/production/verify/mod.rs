@@ -80,7 +80,8 @@ fn folder(path: &Path, limits: &Limits, progress: &dyn Fn(u64, u64), report: &mu
     report.rsmf = rsmf_files.len() as u64;
     report.load_files = load_files.len() as u64;
     report.bag = bag::is_bag(&folder);
-    if rsmf_files.is_empty() && load_files.is_empty() && out.count() == 0 {
+    // A bag of pages or lines is checked as a bag.
+    if rsmf_files.is_empty() && load_files.is_empty() && !report.bag && out.count() == 0 {
         out.add(&rules::NOTHING_HERE, "there is no .rsmf or .dat file");
     }
     report.take(out);
