@@ -191,7 +191,7 @@ impl<'de> Visitor<'de> for &At {
 }
 
 /// A JSON string with its escapes resolved, as bytes.
-struct Raw<'de>(Cow<'de, [u8]>);
+pub(super) struct Raw<'de>(pub(super) Cow<'de, [u8]>);
 
 impl<'de> Deserialize<'de> for Raw<'de> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {

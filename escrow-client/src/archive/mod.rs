@@ -11,6 +11,7 @@
 //! **What a keeper of the files sees.** Organisation, thread token, day, the number of messages,
 //! the length of each line, and who (as tokens) took part. No id, name, time or text.
 
+mod content;
 mod directory;
 mod message;
 mod open;
@@ -19,9 +20,13 @@ mod ring;
 mod seal;
 mod segment;
 
+pub use content::{
+    ATTACHMENTS_MAX, AttachmentRef, Content, ContentKind, ConversationInfo, ConversationKind, NAME_MAX, REACTION_MAX,
+    ReceiptAction,
+};
 pub use directory::{Directory, DirectoryError, SubjectEntry, ThreadEntry};
 pub use message::{ID_MAX, LINE_MAX, Message, MessageError, Messages};
-pub use open::{OpenError, OpenOptions, OpenedItem, Report, open_segments};
+pub use open::{OpenError, OpenOptions, OpenedItem, Report, open_item, open_segments};
 pub use private::FileError;
 pub use ring::{KeyRing, RingError};
 pub use seal::{

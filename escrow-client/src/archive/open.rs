@@ -124,10 +124,18 @@ fn open_one(
     key: &ThreadKey,
     seen: &HashSet<Digest>,
 ) -> Result<OpenedSegment, OpenError> {
-    let digest = about.archive.ok_or(OpenError::NoArchive)?;
-    if seen.contains(&digest) {
+    if about.archive.is_some_and(|digest| seen.contains(&digest)) {
         return Err(OpenError::Repeated);
     }
+    open_item(options, about, key)
+}
+
+/// Opens the segment of one released item, or nothing of it. Holds all of it in memory.
+///
+/// # Errors
+/// [`OpenError`], but never [`OpenError::Repeated`].
+pub fn open_item(options: &OpenOptions<'_>, about: &About, key: &ThreadKey) -> Result<OpenedSegment, OpenError> {
+    let digest = about.archive.ok_or(OpenError::NoArchive)?;
     // The name follows from the item: an index that somebody else keeps decides nothing here.
     let file = segment_file(&about.thread, about.from.day());
     let bytes = private::read(&options.dir.join(&file), SEGMENT_MAX)?;

@@ -397,6 +397,14 @@ impl OpenedRecord {
     pub fn message_id(&self) -> &str {
         self.clear.get(self.id.clone()).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default()
     }
+
+    /// The line with its thread, sender and time; [`super::Content::read`] reads the rest of it.
+    ///
+    /// # Errors
+    /// None for a record of an opened segment: its line was parsed when it was opened.
+    pub fn message(&self) -> Result<Message<'_>, MessageError> {
+        Message::parse(self.bytes(), self.line)
+    }
 }
 
 impl fmt::Debug for OpenedRecord {
