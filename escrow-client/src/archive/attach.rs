@@ -106,9 +106,14 @@ pub(super) fn seal_all(
     let folder = root.join(FOLDER);
     let mut report = AttachmentReport { unreadable: std::mem::take(&mut found.unreadable), ..Default::default() };
     let mut sealed = Vec::new();
-    let wanted = segments.iter().flat_map(|s| s.wanted.iter().map(move |w| (s, w)));
-    for (segment, wanted) in wanted {
-        match seal_one(root, &folder, segment, wanted, &found)? {
+    let mut wanted: Vec<_> = segments
+        .iter()
+        .flat_map(|s| s.wanted.iter().map(move |w| (attachment_file(&s.key, &s.about, &w.sha256), s, w)))
+        .collect();
+    // By name: in the order of the segments, the times of the files would tell a keeper what belongs together.
+    wanted.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, segment, wanted) in wanted {
+        match seal_one(root, &name, segment, wanted, &found)? {
             Ok(entry) => {
                 report.sealed += 1;
                 report.bytes += wanted.size;
@@ -183,7 +188,7 @@ fn digest(path: &Path) -> Result<(Digest, u64), FileError> {
 /// The outer error is the archive's disk and ends everything; the inner one is about this file.
 fn seal_one(
     root: &Path,
-    folder: &Path,
+    name: &Path,
     segment: &SealedSegment,
     wanted: &Wanted,
     found: &Found,
@@ -199,9 +204,9 @@ fn seal_one(
         Ok(file) => file,
         Err(e) => return Ok(Err(AttachmentFault::File(fault("open", path)(e)))),
     };
+    let target = root.join(name);
+    let folder = private::parent(&target);
     fs::create_dir_all(folder).map_err(fault("make", folder))?;
-    let name = attachment_file(&segment.key, &segment.about, &wanted.sha256);
-    let target = root.join(&name);
     let mut input = Source { file: input, broken: None };
     let mut out = tempfile::NamedTempFile::new_in(folder).map_err(fault("make a file in", folder))?;
     let made = seal_attachment(&segment.key, &segment.about, &wanted.sha256, &mut input, out.as_file_mut());

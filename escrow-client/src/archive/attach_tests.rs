@@ -20,9 +20,10 @@ fn a_file_that_changes_meanwhile_is_not_sealed() {
     let mut found = Found::default();
     found.by_digest.insert(wanted.sha256, (file.clone(), 5));
     let folder = dir.path().join(FOLDER);
+    let name = attachment_file(&segment.key, &segment.about, &wanted.sha256);
     for (now, fits) in [("sword", false), ("words and more", false), ("", false), ("words", true)] {
         fs::write(&file, now).unwrap();
-        let outcome = seal_one(dir.path(), &folder, segment, wanted, &found).unwrap();
+        let outcome = seal_one(dir.path(), &name, segment, wanted, &found).unwrap();
         assert_eq!(outcome.is_ok(), fits, "{now}");
         assert!(fits || matches!(outcome, Err(AttachmentFault::Changed)), "{outcome:?}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), usize::from(fits), "no part of it stays behind");
