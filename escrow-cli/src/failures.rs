@@ -1,7 +1,7 @@
 //! From the SDK's errors to exit codes: one place, every operation.
 
 use crate::failure::{Exit, Failure, of_nodes};
-use escrow_client::archive::{DirectoryError, FileError, RingError, SealArchiveError};
+use escrow_client::archive::{DirectoryError, FileError, IndexError, RingError, SealArchiveError};
 use escrow_client::export::ExportError;
 use escrow_client::production::{EvidenceError, ProductionError};
 use escrow_client::watch::WatchError;
@@ -33,6 +33,11 @@ failure_from! {
         .next("see that the id is written as the messenger writes it; `enrol` and `archive seal` fill the directory");
     RingError => |e| Failure::new(Exit::Key, "key-ring", e.to_string());
     SealArchiveError => |e| Failure::new(Exit::Usage, "archive", e.to_string());
+    IndexError => |e| Failure::new(match e {
+        IndexError::Missing(_) => Exit::Partial,
+        IndexError::Malformed { .. } => Exit::Verification,
+        IndexError::File(_) => Exit::Unexpected,
+    }, "archive-index", e.to_string());
     RepliesError => |e| Failure::new(Exit::Usage, "replies-file", e.to_string());
     escrow_core::WordError => |e| Failure::usage(e.to_string());
 }

@@ -266,6 +266,84 @@ fn a_device_seals_and_its_ring_opens_for_nobody_else() {
     assert!(!String::from_utf8_lossy(&ring).contains("thread"));
 }
 
+/// A device with its context, for sealing.
+fn device(b: &Bench) {
+    let digest = b.ceremony();
+    b.ok(&["keygen", "token-key", "--out", "token.key"]);
+    b.ok(&["keygen", "device", "--subject", "ann", "--token-key", "token.key", "--out", "phone.key"]);
+    let context = ["--charter", "charter.json", "--genesis", &digest, "--token-key", "token.key"];
+    b.ok(&[&["context", "add", "ann", "--key", "phone.key"], &context[..]].concat());
+}
+
+fn naming(id: u8, file: &[u8]) -> String {
+    let sha256 = Digest::of(file);
+    format!(
+        "{{\"v\":2,\"thread\":\"t-1\",\"message_id\":\"{id}\",\"sender\":\"ann\",\"sent_at\":\"2026-03-01T10:00:00Z\",\"text\":\"\",\
+         \"attachments\":[{{\"name\":\"plan.pdf\",\"media_type\":\"application/pdf\",\"size\":{},\"sha256\":\"{sha256}\"}}]}}\n",
+        file.len()
+    )
+}
+
+#[test]
+fn attachments_are_sealed_and_a_keeper_sees_whether_all_is_there() {
+    let b = Bench::new();
+    device(&b);
+    fs::create_dir(b.path().join("files")).unwrap();
+    fs::write(b.path().join("files/any name"), "plan").unwrap();
+    fs::write(b.path().join("m.jsonl"), naming(1, b"plan") + &naming(2, b"lost")).unwrap();
+    let seal = ["archive", "seal", "m.jsonl", "--dir", "archive", "--attachments", "files", "--output", "json"];
+    let out = b.run(&seal);
+    assert_eq!(out.status.code(), Some(8));
+    let sealed: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(
+        (&sealed["attachments"], &sealed["attachments_named"], &sealed["messages"]),
+        (&1.into(), &2.into(), &2.into())
+    );
+    assert_eq!((&sealed["attachments_missing"][0]["line"], &sealed["counts"]["repeated_ids"]), (&2.into(), &0.into()));
+    // Without the files nothing is sealed of them, and that is said.
+    let out = b.run(&["archive", "seal", "m.jsonl", "--dir", "without"]);
+    assert_eq!(out.status.code(), Some(8));
+    assert!(String::from_utf8(out.stdout).unwrap().contains("2 attachments are not sealed"));
+    // A keeper needs no context.
+    assert!(b.ok(&["archive", "verify", "archive"]).contains("1 segments with 2 messages, and 1 attachments: whole"));
+    let index: Value = serde_json::from_slice(&fs::read(b.path().join("archive/archive.json")).unwrap()).unwrap();
+    let file = b.path().join("archive").join(index["attachments"][0]["file"].as_str().unwrap());
+    let bytes = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let out = b.run(&["archive", "verify", "archive", "--output", "json"]);
+    assert_eq!(out.status.code(), Some(8));
+    let seen: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(seen["findings"][0]["finding"], "missing");
+    fs::write(&file, [bytes.as_slice(), b"x"].concat()).unwrap();
+    assert_eq!(b.run(&["archive", "verify", "archive"]).status.code(), Some(6));
+    assert_eq!(b.run(&["archive", "verify", "files"]).status.code(), Some(8), "no index there");
+}
+
+#[test]
+fn an_import_lists_what_it_leaves_out() {
+    let b = Bench::new();
+    device(&b);
+    let good = naming(1, b"plan").replace("\"attachments\":", "\"x\":");
+    let bad = good.replace("\"v\":2", "\"v\":2,\"type\":\"poll\"") + "\n";
+    fs::write(b.path().join("m.jsonl"), format!("{good}{bad}{good}")).unwrap();
+    assert!(b.fails(2, &["archive", "seal", "m.jsonl", "--dir", "archive"]).contains("line 2: `type` must be"));
+    let import = ["archive", "import", "m.jsonl", "--dir", "archive", "--rejects", "rejects.jsonl", "--output", "json"];
+    let out = b.run(&import);
+    assert_eq!(out.status.code(), Some(8));
+    let made: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&made["messages"], &made["counts"]["exact_repeats"]), (&2.into(), &1.into()));
+    let rejected: Vec<_> = made["rejected"].as_array().unwrap().iter().map(|r| (&r["line"], &r["member"])).collect();
+    assert_eq!(rejected, [(&2.into(), &"type".into()), (&3.into(), &Value::Null)]);
+    let file = b.path().join("rejects.jsonl");
+    assert_eq!(fs::read_to_string(&file).unwrap(), bad);
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions()) & 0o777, 0o600);
+    // A file that is there is never written over, and nothing is sealed then.
+    let again = ["archive", "import", "m.jsonl", "--dir", "other", "--rejects", "rejects.jsonl"];
+    assert!(b.fails(2, &again).contains("rejects.jsonl"));
+    assert!(!b.path().join("other").exists());
+}
+
 #[test]
 #[cfg(unix)]
 fn exposed_keys_are_refused_and_secrets_stay_in_files() {

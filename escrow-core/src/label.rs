@@ -40,6 +40,8 @@ pub mod labels {
     pub const ARCHIVE: &str = "escrow/v1/archive";
     /// Key commitment of a sealed archive segment.
     pub const ARCHIVE_KEY: &str = "escrow/v1/archive-key";
+    /// Key and file name of a sealed attachment.
+    pub const ATTACHMENT: &str = "escrow/v1/attachment";
 }
 
 /// Builds one labelled byte string; see the module.

@@ -445,6 +445,42 @@ fn archive_header() -> Block {
         .hex("clear text of record 0", clear)
 }
 
+/// The attachment that another program sealed and the client opens in its own tests.
+fn attachment() -> Block {
+    let file = repository().join("escrow-client/src/archive/attachment-v1.hex");
+    let text: String = std::fs::read_to_string(file).unwrap().split_whitespace().collect();
+    let sealed = hex::decode(text).unwrap();
+    let (thread, clear) = (token_of(7, "t"), b"words");
+    let (from, to) = (be(1_525_478_400_000), be(1_525_564_800_000));
+    let prk = hmac_sha256(&[0; 32], &[1; 32]);
+    let info = |what: &[u8], salt: &[&[u8]]| {
+        let (era, epoch, digest) = (be(3), be(17_656), sha256(clear));
+        let fields: [&[u8]; 7] = [what, thread.as_bytes(), &era, &epoch, &from, &to, &digest];
+        labelled(labels::ATTACHMENT, &[&fields[..], salt].concat())
+    };
+    let (head, salt) = sealed[..40].split_at(8);
+    assert_eq!(head, b"ESCATT\0\x01");
+    let key = expand(&prk, &info(b"key", &[salt]));
+    let nonce = [[0; 7].as_slice(), &[0, 0, 0, 0, 1]].concat();
+    let nonce: [u8; 12] = nonce.try_into().unwrap();
+    let opened = Aes256Gcm::new((&key).into()).decrypt((&nonce).into(), &sealed[40..]).unwrap();
+    assert_eq!(opened, clear);
+    Block::new()
+        .hex("thread key", [1; 32])
+        .text("thread", &thread)
+        .text("era, epoch, from, to", "3, 17656, 1525478400000, 1525564800000")
+        .hex("clear text", clear)
+        .hex("sha256", sha256(clear))
+        .hex("PRK", prk)
+        .hex("I(\"name\")", info(b"name", &[]))
+        .hex("name", expand(&prk, &info(b"name", &[])))
+        .hex("salt", salt)
+        .hex("I(\"key\") with the salt", info(b"key", &[salt]))
+        .hex("key", key)
+        .hex("nonce of chunk 0", nonce)
+        .hex("file", &sealed)
+}
+
 fn token_of(key: u8, id: &str) -> String {
     format!("v1:{}", hex::encode(hmac_sha256(&[key; 32], &labelled("escrow/v1/token/thread", &[id.as_bytes()]))))
 }
@@ -469,6 +505,7 @@ fn blocks() -> Vec<(&'static str, Block)> {
         ("shares-aad", shares_aad()),
         ("reply-aad", reply_aad()),
         ("archive-header", archive_header()),
+        ("attachment", attachment()),
     ]
 }
 

@@ -238,3 +238,7 @@ impl Content {
         one.into_iter().chain(members).map(String::as_str)
     }
 }
+
+#[cfg(test)]
+#[path = "content_tests.rs"]
+mod tests;

@@ -199,7 +199,7 @@ impl Directory {
         self.threads.add(ThreadEntry { id: id.to_owned(), token })
     }
 
-    /// Makes all threads and senders of a sealed archive known.
+    /// Makes all threads and people of a sealed archive known.
     ///
     /// # Errors
     /// [`DirectoryError::Conflict`].
@@ -207,7 +207,7 @@ impl Directory {
         for (id, token) in &archive.threads {
             self.add_thread(id, *token)?;
         }
-        for (id, token) in &archive.senders {
+        for (id, token) in &archive.people {
             self.add_subject(id, None, *token)?;
         }
         Ok(())

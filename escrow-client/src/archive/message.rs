@@ -244,17 +244,40 @@ impl<'a> Messages<'a> {
     /// [`MessageError`]; reading on after one is pointless.
     #[allow(clippy::should_implement_trait)] // it lends its buffer, which Iterator cannot say
     pub fn next(&mut self) -> Result<Option<Message<'_>>, MessageError> {
+        if self.read_line()? { self.message().map(Some) } else { Ok(None) }
+    }
+
+    /// Reads the next line, or as much of it as is looked at; false at the end of the input.
+    pub(super) fn read_line(&mut self) -> Result<bool, MessageError> {
         self.line += 1;
+        self.read_on()?;
+        Ok(!self.buffer.is_empty())
+    }
+
+    /// Reads on in a line that is longer than [`LINE_MAX`].
+    pub(super) fn read_on(&mut self) -> Result<(), MessageError> {
         self.buffer.clear();
-        let n = (&mut self.input)
+        (&mut self.input)
             .take(LINE_MAX as u64 + 1)
             .read_until(b'\n', &mut self.buffer)
             .map_err(|source| MessageError::Read { line: self.line, source })?;
-        if n == 0 {
-            return Ok(None);
-        }
+        Ok(())
+    }
+
+    /// What was read last, its line feed included.
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// True if nothing of the line is left to read.
+    pub(super) fn at_line_end(&self) -> bool {
+        self.buffer.len() <= LINE_MAX || self.buffer.ends_with(b"\n")
+    }
+
+    /// The message in the line that was read last.
+    pub(super) fn message(&self) -> Result<Message<'_>, MessageError> {
         let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
-        Message::parse(line, self.line).map(Some)
+        Message::parse(line, self.line)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Archives for these tests, and their productions read back.
 
 use escrow_client::ReleasedItem;
-use escrow_client::archive::{Directory, SealOptions, SealedArchive, seal};
+use escrow_client::archive::{Directory, SealOptions, SealedArchive, prepare};
 use escrow_client::production::verify::{Report, verify};
 use escrow_client::production::{About, Evidence, Format, Order, Produced, Selection, Source, Zone, produce};
 use escrow_core::request::Scope;
@@ -48,9 +48,12 @@ impl Sealed {
         let text: String = lines.iter().map(|l| format!("{l}\n")).collect();
         let target = dir.path().join("archive");
         let inside = |_: &str| true;
-        let options =
-            SealOptions { dir: &target, org: &org, tokens: &tokens, era: 0, inside: &inside, attachments };
-        let archive = seal(text.as_bytes(), &options).unwrap();
+        let options = SealOptions { dir: &target, org: &org, tokens: &tokens, era: 0, inside: &inside };
+        let mut prepared = prepare(text.as_bytes(), &options).unwrap();
+        if let Some(attachments) = attachments {
+            let _missing = prepared.attach(attachments, &|_, _| {}).unwrap();
+        }
+        let archive = prepared.publish().unwrap();
         let mut directory = Directory::new(org.clone());
         directory.add_archive(&archive).unwrap();
         let zone = Zone::utc();
@@ -77,8 +80,7 @@ impl Sealed {
         let items = self.archive.segments.iter().enumerate().map(|(n, s)| {
             let mut id = [0; 32];
             id[0] = n as u8;
-            let item =
-                ReleasedItem { item: ItemId(id), about: s.about.clone(), depositor: self.tokens.subject("ann") };
+            let item = ReleasedItem { item: ItemId(id), about: s.about.clone(), depositor: self.tokens.subject("ann") };
             let key = ThreadKey::from_bytes(Zeroizing::new(*s.key.expose()));
             (item, if self.closed.contains(&n) { Err("the key is another".to_owned()) } else { Ok(key) })
         });

@@ -12,7 +12,12 @@ fn edits_deletions_reactions_and_receipts_stand_on_their_message() {
         line("2", "ben", "2026-03-01T10:01:00Z", json!({"type": "reaction", "target": "1", "value": "\u{1f44d}"})),
         line("3", "ann", "2026-03-01T10:02:00Z", json!({"type": "reaction", "target": "1", "value": "\u{1f44d}"})),
         line("4", "ben", "2026-03-01T10:03:00Z", json!({"type": "reaction", "target": "1", "value": "x"})),
-        line("5", "ben", "2026-03-01T10:04:00Z", json!({"type": "reaction", "target": "1", "value": "x", "removed": true})),
+        line(
+            "5",
+            "ben",
+            "2026-03-01T10:04:00Z",
+            json!({"type": "reaction", "target": "1", "value": "x", "removed": true}),
+        ),
         line("6", "ann", "2026-03-01T10:05:00Z", json!({"type": "edit", "target": "1", "text": "hello"})),
         line("7", "ann", "2026-03-02T10:05:00Z", json!({"type": "edit", "target": "1", "text": "hello!"})),
         line("8", "ben", "2026-03-01T10:06:00Z", json!({"type": "receipt", "target": "1", "action": "read"})),
@@ -72,7 +77,12 @@ fn changes_of_messages_that_are_not_there_stand_for_themselves() {
 fn what_cannot_be_read_is_told_as_unknown_and_never_dropped() {
     let mut sealed = Sealed::of(&[
         line("1", "ann", "2026-03-01T10:00:00Z", json!({"text": "a"})),
-        line("2", "ben", "2026-03-01T10:00:01Z", json!({"type": "undecryptable", "text": "no session for this device"})),
+        line(
+            "2",
+            "ben",
+            "2026-03-01T10:00:01Z",
+            json!({"type": "undecryptable", "text": "no session for this device"}),
+        ),
         line("3", "ann", "2026-03-02T10:00:00Z", json!({"text": "never shown"})),
         line("4", "ann", "2026-03-03T10:00:00Z", json!({"text": "c", "reply_to": "1"})),
     ]);
@@ -119,7 +129,9 @@ fn attachments_come_along_of_any_size() {
     for (name, bytes) in [("empty.txt", &[][..]), ("film.MP4", &big), ("\u{202e}gpj.exe", b"x"), ("plain", b"y")] {
         let sha256 = escrow_core::Digest::of(bytes);
         std::fs::write(clear.path().join(sha256.to_string()), bytes).unwrap();
-        named.push(json!({"name": name, "media_type": "application/octet-stream", "size": bytes.len(), "sha256": sha256}));
+        named.push(
+            json!({"name": name, "media_type": "application/octet-stream", "size": bytes.len(), "sha256": sha256}),
+        );
     }
     let lost = json!({"name": "lost.pdf", "media_type": "application/pdf", "size": 3, "sha256": "ab".repeat(32)});
     let sealed = Sealed::of_files(
@@ -134,7 +146,8 @@ fn attachments_come_along_of_any_size() {
     assert_eq!((produced.attachments, produced.whole()), (5, false));
     let sizes: Vec<_> = event(&manifests, "1")["attachments"].as_array().unwrap().iter().map(|a| &a["size"]).collect();
     assert_eq!(sizes, [&json!(0), &json!(50_000_000), &json!(1), &json!(1)]);
-    let names: Vec<_> = event(&manifests, "1")["attachments"].as_array().unwrap().iter().map(|a| &a["display"]).collect();
+    let names: Vec<_> =
+        event(&manifests, "1")["attachments"].as_array().unwrap().iter().map(|a| &a["display"]).collect();
     assert_eq!(names[1], "film.MP4");
     assert!(custom(event(&manifests, "3"), "attachments_missing").unwrap().contains("lost.pdf"));
     assert_eq!(rules(&produced), BTreeMap::from([("attachment-missing", 1)]));

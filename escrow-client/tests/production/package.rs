@@ -7,10 +7,25 @@ use std::os::unix::fs::PermissionsExt as _;
 
 fn everything() -> Sealed {
     let mut sealed = Sealed::of(&[
-        line("1", "ann", "2026-03-01T10:00:00Z", json!({"text": "<script>alert(1)</script> \u{202e}\u{5e9}\u{5dc}\u{5d5}\u{5dd}"})),
+        line(
+            "1",
+            "ann",
+            "2026-03-01T10:00:00Z",
+            json!({"text": "<script>alert(1)</script> \u{202e}\u{5e9}\u{5dc}\u{5d5}\u{5dd}"}),
+        ),
         line("2", "ben", "2026-03-01T10:00:00.250Z", json!({"text": ""})),
-        line("=HYPERLINK(1)", "ben", "2026-03-01T10:00:01Z", json!({"text": "\u{fe}\u{14}\u{ae};\n\"x\"", "reply_to": "none"})),
-        line("3", "ann", "2026-03-02T10:00:00Z", json!({"text": "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} line\r\nbreak"})),
+        line(
+            "=HYPERLINK(1)",
+            "ben",
+            "2026-03-01T10:00:01Z",
+            json!({"text": "\u{fe}\u{14}\u{ae};\n\"x\"", "reply_to": "none"}),
+        ),
+        line(
+            "3",
+            "ann",
+            "2026-03-02T10:00:00Z",
+            json!({"text": "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} line\r\nbreak"}),
+        ),
     ]);
     sealed.name("ann", "Ann \u{fe}; O'Hara, PhD");
     sealed
@@ -24,7 +39,9 @@ fn every_format_is_a_bag_in_which_nothing_is_found() {
         assert_passes(&out);
         assert_eq!((produced.lines, produced.events, produced.conversations), (4, 4, 1));
         let files = files(&out);
-        for path in ["bagit.txt", "manifest-sha512.txt", "data/counts.csv", "data/errors.csv", "data/custody/custody.html"] {
+        for path in
+            ["bagit.txt", "manifest-sha512.txt", "data/counts.csv", "data/errors.csv", "data/custody/custody.html"]
+        {
             assert!(files.contains_key(path), "{path}");
         }
         let errors = String::from_utf8(files["data/errors.csv"].clone()).unwrap();
@@ -83,9 +100,9 @@ fn what_cannot_be_written_leaves_nothing() {
     (sealed.selection.from, sealed.selection.to) = (at("2020-01-01T00:00:00Z"), at("2020-01-02T00:00:00Z"));
     fails(&sealed, "empty");
     assert!(!sealed.dir.path().join("empty").exists());
-    let hidden = std::fs::read_dir(sealed.dir.path()).unwrap().filter(|e| {
-        e.as_ref().unwrap().file_name().to_str().unwrap().starts_with(".production-")
-    });
+    let hidden = std::fs::read_dir(sealed.dir.path())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_str().unwrap().starts_with(".production-"));
     assert_eq!(hidden.count(), 0);
     assert!(ProductionError::Nothing.to_string().contains("nothing was written"));
 }

@@ -87,7 +87,8 @@ fn only_what_was_asked_for_is_told_and_context_says_that_it_is() {
 #[test]
 fn two_people_stay_a_direct_conversation_and_silent_ones_are_in_it() {
     let members = json!({"members": ["ann", "ben"]});
-    let mut sealed = Sealed::of(&[line("1", "ann", "2026-03-01T10:00:00Z", json!({"text": "?", "conversation": members}))]);
+    let mut sealed =
+        Sealed::of(&[line("1", "ann", "2026-03-01T10:00:00Z", json!({"text": "?", "conversation": members}))]);
     sealed.name("ann", "Ann O'Hara");
     sealed.name("ben", "\u{5d1}\u{5df} \u{1f600}");
     let (manifests, _) = sealed.rsmf();
