@@ -2,10 +2,10 @@
 
 use escrow_client::ReleasedItem;
 use escrow_client::archive::{Directory, SealOptions, SealedArchive, prepare};
-use escrow_client::production::verify::{Report, verify};
+use escrow_client::production::verify::verify;
 use escrow_client::production::{About, Evidence, Format, Order, Produced, Selection, Source, Zone, produce};
 use escrow_core::request::Scope;
-use escrow_core::{Digest, ItemId, Org, ThreadKey, Timestamp, TokenKey};
+use escrow_core::{Digest, Org, ThreadKey, Timestamp, TokenKey};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
@@ -14,34 +14,34 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 /// A sealed archive with the keys of all its segments.
-pub struct Sealed {
-    pub dir: TempDir,
-    pub archive: SealedArchive,
-    pub directory: Directory,
+pub(crate) struct Sealed {
+    pub(crate) dir: TempDir,
+    pub(crate) archive: SealedArchive,
+    pub(crate) directory: Directory,
     org: Org,
     tokens: TokenKey,
     /// Segments whose key is withheld, by position.
-    pub closed: Vec<usize>,
-    pub selection: Selection,
+    pub(crate) closed: Vec<usize>,
+    pub(crate) selection: Selection,
 }
 
 /// A message of version 2 in thread `t`.
-pub fn line(id: &str, sender: &str, at: &str, more: Value) -> Value {
+pub(crate) fn line(id: &str, sender: &str, at: &str, more: Value) -> Value {
     let mut line = json!({"v": 2, "thread": "t", "message_id": id, "sender": sender, "sent_at": at, "text": ""});
     line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     line
 }
 
-pub fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     Timestamp::from_rfc3339(text).unwrap()
 }
 
 impl Sealed {
-    pub fn of(lines: &[Value]) -> Self {
+    pub(crate) fn of(lines: &[Value]) -> Self {
         Self::of_files(lines, None)
     }
 
-    pub fn of_files(lines: &[Value], attachments: Option<&Path>) -> Self {
+    pub(crate) fn of_files(lines: &[Value], attachments: Option<&Path>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let org: Org = "acme.example".parse().unwrap();
         let tokens = TokenKey::from_bytes(1, Zeroizing::new([7; 32]));
@@ -62,7 +62,7 @@ impl Sealed {
         Self { dir, archive, directory, org, tokens, closed: vec![], selection }
     }
 
-    pub fn name(&mut self, id: &str, name: &str) {
+    pub(crate) fn name(&mut self, id: &str, name: &str) {
         self.directory.add_subject(id, Some(name), self.tokens.subject(id)).unwrap();
     }
 
@@ -80,7 +80,7 @@ impl Sealed {
         let items = self.archive.segments.iter().enumerate().map(|(n, s)| {
             let mut id = [0; 32];
             id[0] = n as u8;
-            let item = ReleasedItem { item: ItemId(id), about: s.about.clone(), depositor: self.tokens.subject("ann") };
+            let item = ReleasedItem { item: Digest(id), about: s.about.clone(), depositor: self.tokens.subject("ann") };
             let key = ThreadKey::from_bytes(Zeroizing::new(*s.key.expose()));
             (item, if self.closed.contains(&n) { Err("the key is another".to_owned()) } else { Ok(key) })
         });
@@ -95,7 +95,7 @@ impl Sealed {
     }
 
     /// Produces into a folder of that name.
-    pub fn produce(&self, format: Format, name: &str) -> (PathBuf, Produced) {
+    pub(crate) fn produce(&self, format: Format, name: &str) -> (PathBuf, Produced) {
         let evidence = Evidence {
             digest: Digest([4; 32]),
             verdict: "OK",
@@ -111,21 +111,20 @@ impl Sealed {
     }
 
     /// An RSMF production in which the validator finds nothing.
-    pub fn rsmf(&self) -> (Vec<Value>, Produced) {
+    pub(crate) fn rsmf(&self) -> (Vec<Value>, Produced) {
         let (out, produced) = self.produce(Format::Rsmf, "production");
         assert_passes(&out);
         (manifests(&out), produced)
     }
 }
 
-pub fn assert_passes(out: &Path) -> Report {
+pub(crate) fn assert_passes(out: &Path) {
     let report = verify(out, &|_, _| {});
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
-    report
 }
 
 /// Files of a folder by relative path.
-pub fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -143,7 +142,7 @@ pub fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The manifests of all RSMF files in order of their names.
-pub fn manifests(out: &Path) -> Vec<Value> {
+pub(crate) fn manifests(out: &Path) -> Vec<Value> {
     let rsmf = files(out).into_iter().filter(|(path, _)| path.ends_with(".rsmf"));
     rsmf.map(|(_, bytes)| manifest(&bytes)).collect()
 }
@@ -160,24 +159,24 @@ fn manifest(file: &[u8]) -> Value {
 }
 
 /// All events of all manifests.
-pub fn events(manifests: &[Value]) -> Vec<&Value> {
+pub(crate) fn events(manifests: &[Value]) -> Vec<&Value> {
     manifests.iter().flat_map(|m| m["events"].as_array().unwrap()).collect()
 }
 
 /// The event of that id.
-pub fn event<'a>(manifests: &'a [Value], id: &str) -> &'a Value {
+pub(crate) fn event<'a>(manifests: &'a [Value], id: &str) -> &'a Value {
     let found: Vec<_> = events(manifests).into_iter().filter(|e| e["id"] == id).collect();
     assert_eq!(found.len(), 1, "{id}");
     found[0]
 }
 
 /// The custom value of that name.
-pub fn custom<'a>(of: &'a Value, name: &str) -> Option<&'a str> {
+pub(crate) fn custom<'a>(of: &'a Value, name: &str) -> Option<&'a str> {
     of["custom"].as_array()?.iter().find(|c| c["name"] == name)?["value"].as_str()
 }
 
 /// How often each rule stands in the problems.
-pub fn rules(produced: &Produced) -> BTreeMap<&'static str, usize> {
+pub(crate) fn rules(produced: &Produced) -> BTreeMap<&'static str, usize> {
     let mut out = BTreeMap::new();
     for p in &produced.problems {
         *out.entry(p.rule).or_insert(0) += 1;

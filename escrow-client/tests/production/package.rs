@@ -67,7 +67,8 @@ fn lines_are_those_that_were_sealed() {
 
 #[test]
 fn a_page_runs_no_word_of_a_message() {
-    let (out, _) = everything().produce(Format::Html, "pages");
+    let sealed = everything();
+    let (out, _) = sealed.produce(Format::Html, "pages");
     let page = String::from_utf8(files(&out)["data/html/00001.html"].clone()).unwrap();
     assert_eq!(page.matches("<script>").count(), 1);
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
