@@ -1,6 +1,6 @@
 //! `escrow export`: productions for review platforms.
 
-mod verify;
+pub mod verify;
 
 use crate::failure::Failure;
 use crate::output::Shown;
