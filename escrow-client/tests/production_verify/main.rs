@@ -8,7 +8,7 @@ mod rsmf;
 mod sample;
 mod zipped;
 
-use escrow_client::production::verify::{Limits, RULES, Report, Verdict, verify, verify_within};
+use escrow_client::production::verify::{Limits, RULES, Report, Rule, Severity, Verdict, verify, verify_within};
 use sample::{Files, Production, Rsmf, bag, write};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -127,6 +127,17 @@ fn every_rule_has_a_row_and_a_code_of_its_own() {
         assert!(rule.code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{}", rule.code);
         assert!(rule.remedy.len() > 8 && !rule.remedy.ends_with('.'), "{}", rule.code);
     }
+}
+
+#[test]
+fn the_documented_rules_are_the_rules() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/export-rules.md")).unwrap();
+    let documented: Vec<&str> = text.lines().filter(|l| l.starts_with("| `")).collect();
+    let row = |r: &Rule| {
+        let severity = if r.severity == Severity::Fault { "fault" } else { "warning" };
+        format!("| `{}` | {severity} | {} |", r.code, r.remedy)
+    };
+    assert_eq!(documented, RULES.iter().map(row).collect::<Vec<_>>());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::How::{Content, Disk, Packed, Within};
 use crate::Row;
-use crate::sample::{Files, manifest_of, md5, retag, row};
+use crate::sample::{Files, Production, manifest_of, md5, retag, row};
 use std::fs;
 
 const PICTURE: &str = "data/files/pic.bin";
@@ -227,4 +227,19 @@ fn an_altered_byte_of_the_payload_is_found_by_bag_and_load_file() {
     assert_eq!(crate::codes(&report), ["bag-file-altered", "dat-hash", "dat-hash"]);
     let places: Vec<_> = report.findings.iter().map(|f| (f.file.as_str(), f.event.as_deref())).collect();
     assert_eq!(places, [(PICTURE, None), ("data/loadfile.dat", Some("A2")), ("data/loadfile.dat", Some("A2"))]);
+}
+
+#[test]
+fn a_sent_file_called_dat_is_no_load_file_and_a_load_file_always_is() {
+    let mut production = Production::new();
+    let rows = [row(&["DOCID", "NATIVEPATH"]), row(&["B1", "files/meter.dat"])].concat();
+    production.more.insert("data/more.dat".into(), format!("\u{feff}{rows}").into_bytes());
+    production.more.insert("data/files/meter.dat".into(), b"1,2,3".to_vec());
+    let dir = tempfile::tempdir().unwrap();
+    crate::sample::write(&production.payload(), dir.path());
+    let report = crate::checked(dir.path());
+    assert_eq!((crate::codes(&report).as_slice(), report.load_files), ([].as_slice(), 2));
+    fs::write(dir.path().join("data/files/meter.dat"), row(&["DOCID"])).unwrap();
+    let report = crate::checked(dir.path());
+    assert_eq!((crate::codes(&report), report.load_files), (vec!["dat-bom"], 3));
 }

@@ -92,6 +92,7 @@ fn drop_member(r: &mut crate::sample::Rsmf, pointer: &str) {
 pub(crate) fn form() -> Vec<Row> {
     vec![
         ("manifest-too-large", Within(|l| l.manifest = 100)),
+        ("manifest-too-large", Within(|l| l.values = 50)),
         ("manifest-utf8", Rsmf(|r| r.raw = Some(b"{\"version\":\"\xff\"}".to_vec()))),
         ("manifest-json", Rsmf(|r| r.raw = Some(b"{\"version\":\"2.0.0\",}".to_vec()))),
         ("manifest-json", Rsmf(|r| r.raw = Some("[".repeat(100_000).into_bytes()))),

@@ -1,6 +1,6 @@
 //! `escrow export`: productions of what was released, as review platforms and people read them.
 
-mod verify;
+pub mod verify;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Shown, progress};

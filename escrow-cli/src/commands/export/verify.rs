@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 /// Arguments of `export verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: escrow export verify ./production\n\
-Example: escrow export verify thread-2026-03-01.rsmf --output json\n\
-Exit code 0 if nothing was found, 6 if a platform would refuse or misunderstand something, 8 if there are warnings only.")]
+#[command(
+    after_help = "Examples: escrow export verify ./production\n          escrow export verify thread-2026-03-01.rsmf --output json\n\
+Exit code 0 if nothing was found, 6 if a platform would refuse or misunderstand something, 8 if there are warnings only."
+)]
 pub struct VerifyArgs {
     /// A bag, a folder with .rsmf and .dat files, or one .rsmf file
     pub production: PathBuf,

@@ -13,6 +13,8 @@ pub struct Limits {
     pub members: usize,
     /// Bytes of one manifest, which is held in memory.
     pub manifest: u64,
+    /// Values in one manifest, strings and numbers as well as lists and objects.
+    pub values: usize,
     /// Bytes of one load file, of which every DOCID is held in memory.
     pub load_file: u64,
     /// Bytes of one line of a load file, and of one file of a bag that is not payload.
@@ -27,6 +29,7 @@ impl Default for Limits {
             unpacked: 8 * 1024 * 1024 * 1024,
             members: 50_000,
             manifest: 256 * 1024 * 1024,
+            values: 4_000_000,
             load_file: 1024 * 1024 * 1024,
             line: 64 * 1024 * 1024,
         }

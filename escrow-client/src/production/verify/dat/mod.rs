@@ -9,8 +9,8 @@ use super::limits::Limits;
 use super::rsmf::Summary;
 use super::{Rule, rules};
 use rows::{Bad, Rows};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::BufReader;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::{BufReader, Read as _};
 
 /// Columns that name a file, with whether its digests are in the row.
 const PATHS: [(&str, bool); 2] = [("NATIVEPATH", true), ("TEXTPATH", false)];
@@ -44,14 +44,26 @@ struct Document {
     parent: Option<String>,
 }
 
+/// True if the file begins as a load file does, in UTF-8 or in the older Latin-1.
+pub(super) fn begins(folder: &Folder, path: &str) -> bool {
+    let mut start = Vec::new();
+    let read = folder.file(path).and_then(|f| f.take(5).read_to_end(&mut start));
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
+    read.is_ok() && (start.starts_with("\u{fe}".as_bytes()) || start.starts_with(b"\xfe"))
+}
+
+/// What load files are checked against.
+pub(super) struct Around<'a> {
+    pub(super) folder: &'a mut Folder,
+    pub(super) limits: &'a Limits,
+    pub(super) rsmf: &'a BTreeMap<String, Summary>,
+    /// Files that load files name, as they are listed in the folder.
+    pub(super) named: BTreeSet<String>,
+}
+
 /// Checks the load file at `path`.
-pub(super) fn check(
-    folder: &mut Folder,
-    path: &str,
-    limits: &Limits,
-    rsmf: &BTreeMap<String, Summary>,
-    out: &mut Findings,
-) {
+pub(super) fn check(around: &mut Around<'_>, path: &str, out: &mut Findings) {
+    let (folder, limits) = (&*around.folder, around.limits);
     let size = folder.size(path);
     if size > limits.load_file {
         return out.add(&rules::FILE_TOO_LARGE, format!("{size} bytes, {} are the most", limits.load_file));
@@ -82,7 +94,7 @@ pub(super) fn check(
             Ok(values) => {
                 let row = Row { columns: &columns, values, number };
                 form(&row, out);
-                files(folder, path, &row, rsmf, out);
+                files(around, path, &row, out);
                 documents.extend(document(&row, out));
             }
             Err(bad) => {
@@ -156,7 +168,7 @@ fn form(row: &Row<'_>, out: &mut Findings) {
 }
 
 /// The files that a row names.
-fn files(folder: &mut Folder, table: &str, row: &Row<'_>, rsmf: &BTreeMap<String, Summary>, out: &mut Findings) {
+fn files(around: &mut Around<'_>, table: &str, row: &Row<'_>, out: &mut Findings) {
     let name = row.name();
     for (column, digests) in PATHS {
         let Some(path) = row.get(column) else { continue };
@@ -164,11 +176,14 @@ fn files(folder: &mut Folder, table: &str, row: &Row<'_>, rsmf: &BTreeMap<String
             out.at(&rules::DAT_PATH, Some(&name), format!("{column} is `{}`", quoted(path)));
             continue;
         }
-        match folder.named(table, path) {
-            Some(file) if digests => native(folder, &file, row, rsmf.get(&file), out),
-            Some(_) => {}
-            None => out.at(&rules::DAT_PATH_MISSING, Some(&name), format!("{column} is `{}`", quoted(path))),
+        let Some(file) = around.folder.named(table, path) else {
+            out.at(&rules::DAT_PATH_MISSING, Some(&name), format!("{column} is `{}`", quoted(path)));
+            continue;
+        };
+        if digests {
+            native(around.folder, &file, row, around.rsmf.get(&file), out);
         }
+        around.named.insert(file);
     }
 }
 

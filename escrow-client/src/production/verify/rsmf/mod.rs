@@ -9,7 +9,7 @@ mod mime;
 mod schema;
 
 use super::finding::Findings;
-use super::json::Json;
+use super::json::{self, Json};
 use super::limits::Limits;
 use super::rules;
 use archive::Archive;
@@ -80,15 +80,14 @@ fn open(file: &mut File, container: &Container, limits: &Limits, out: &mut Findi
         out.add(&rules::MANIFEST_UTF8, "rsmf_manifest.json is not UTF-8");
         return None;
     };
-    match serde_json::from_str(text) {
-        Ok(manifest) => Some((manifest, archive)),
-        Err(e) => {
-            // Without the parser's own words, which may repeat what people wrote.
-            let what = format!("no JSON at line {}, column {}", e.line(), e.column());
-            out.add(&rules::MANIFEST_JSON, what);
-            None
+    match json::read(text, limits.values) {
+        Ok(manifest) => return Some((manifest, archive)),
+        Err(json::Bad::TooMany) => out.add(&rules::MANIFEST_TOO_LARGE, format!("more than {} values", limits.values)),
+        Err(json::Bad::Malformed(line, column)) => {
+            out.add(&rules::MANIFEST_JSON, format!("no JSON at line {line}, column {column}"));
         }
     }
+    None
 }
 
 fn summary(manifest: &Json) -> Summary {
