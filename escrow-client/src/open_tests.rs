@@ -35,6 +35,7 @@ impl Story {
             purpose: "investigation".parse().unwrap(),
             counts: Counts { items: 2, threads: 1 },
             scope: Scope { threads: vec![world.tokens.thread("t")], from: world.about(0).from, to: world.about(1).to },
+            selection: None,
             items,
             recipient: client.recipient(&"reader".parse().unwrap()).unwrap(),
             policy: "standard".parse().unwrap(),

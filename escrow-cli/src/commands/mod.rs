@@ -11,6 +11,7 @@ pub mod deposit;
 pub mod enrol;
 pub mod keygen;
 pub mod matter;
+pub mod matter_show;
 pub mod my;
 pub mod node;
 pub mod policy;

@@ -227,6 +227,11 @@ impl ArchiveIndex {
         let index: Self = serde_json::from_slice(&bytes).map_err(|e| malformed(e.to_string()))?;
         if index.schema == INDEX_SCHEMA { Ok(index) } else { Err(malformed(format!("schema {}", index.schema))) }
     }
+
+    /// How many messages each segment holds, by SHA-256 of its file, as the index says.
+    pub fn messages(&self) -> BTreeMap<Digest, u64> {
+        self.segments.iter().map(|s| (s.digest, s.messages)).collect()
+    }
 }
 
 /// Where the segment of a thread and day lies: tokens only, so the path tells nobody anything.
