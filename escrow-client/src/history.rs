@@ -54,7 +54,7 @@ pub struct Happened {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Statement(Digest),
-    Export(Digest),
+    Export(Digest, PersonId),
     Own(Position),
 }
 
@@ -165,8 +165,8 @@ fn said(
     // An export that names no request is about all of them. Each node is asked to record the same export.
     let about = x.requests.is_empty() || !named.is_empty();
     let request = if let [one] = named.as_slice() { Some(*one) } else { None };
-    let (_, happened) = of("export", by, request).filter(|_| about)?;
-    Some((Key::Export(x.bundle), Happened { bundle: Some(x.bundle), ..happened }))
+    let (_, happened) = of("export", by.clone(), request).filter(|_| about)?;
+    Some((Key::Export(x.bundle, by), Happened { bundle: Some(x.bundle), ..happened }))
 }
 
 /// What the node itself did with a request of the matter.

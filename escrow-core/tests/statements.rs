@@ -193,6 +193,8 @@ fn null_stands_only_where_the_specification_says_so() {
         ("notification", "/matter"),
         ("query", "/what/preview/authority"),
         ("request", "/authority"),
+        ("request", "/selection"),
+        ("request", "/selection/epochs"),
         ("restriction-answer", "/matter"),
         ("restriction-answer", "/request"),
         ("verdict", "/context"),
@@ -342,6 +344,10 @@ fn another(at: &str, value: &Value) -> Value {
             "epochs" => json!({"first": 1, "last": 2}),
             "context" | "request" => json!(d(1)),
             "matter" => json!("MAT-1"),
+            "selection" => json!({
+                "custodians": [], "epochs": null, "from": at_text(0), "to": at_text(3_600),
+                "context": {"hours": 0, "messages": 0}, "zone": "UTC",
+            }),
             _ => panic!("no other value for null at {at}"),
         },
         Value::String(s) => match (last(at), s.as_str()) {

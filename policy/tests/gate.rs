@@ -56,6 +56,26 @@ fn selected(change: impl FnOnce(&mut Selection)) -> Case {
     })
 }
 
+/// The same where the second item differs.
+fn second(item: fn(&mut About), change: fn(&mut Selection)) -> Case {
+    let items = move |a: &mut About| {
+        if a.thread == thread("t2") {
+            item(a);
+        }
+    };
+    approved(
+        |_| {},
+        items,
+        |r| {
+            let (from, to) = (r.scope.from, r.scope.to);
+            let context = ContextAsked::default();
+            let mut s = Selection { custodians: vec![], epochs: None, from, to, context, zone: w("UTC") };
+            change(&mut s);
+            r.selection = Some(s);
+        },
+    )
+}
+
 /// An approved case that moves on to charter version 2, with one change.
 fn then(change: impl FnOnce(&mut Charter)) -> Case {
     let mut c = Case::approved();
@@ -193,6 +213,15 @@ const FLOOR: &[Row] = &[
     }),
     ("an item of a later epoch", Rule::ItemScope, || selected(|s| s.epochs = Some(Epochs { first: 0, last: 6 }))),
     ("an item of an earlier epoch", Rule::ItemScope, || selected(|s| s.epochs = Some(Epochs { first: 8, last: 9 }))),
+    ("one item of another than the custodian", Rule::ItemScope, || {
+        second(|a| a.participants.retain(|p| p.token != subject("max")), |s| s.custodians = vec![subject("max")])
+    }),
+    ("one item of another epoch", Rule::ItemScope, || {
+        second(|a| a.epoch = 8, |s| s.epochs = Some(Epochs { first: 7, last: 7 }))
+    }),
+    ("context of one thread alone", Rule::ItemScope, || {
+        second(|a| (a.from, a.to) = (days(-20), days(-19)), |s| s.from = days(-11))
+    }),
     ("context before nothing", Rule::ItemScope, || selected(|s| s.from = days(-9))),
     ("context after nothing", Rule::ItemScope, || selected(|s| s.to = days(-10))),
     // The consent.
@@ -467,6 +496,15 @@ fn the_floor_permits_at_its_edges() {
         ("an order over a works agreement", || by_agreement(Basis::Order)),
         ("scope that meets the items' last instant", || asked(|r| r.scope.from = days(-9).plus_seconds(-1))),
         ("items as they were selected", || selected(|_| {})),
+        ("items of several custodians and epochs", || {
+            second(
+                |a| (a.epoch, a.participants) = (8, participants(&[("maria", true), ("zoe", true)])),
+                |s| {
+                    s.custodians = sorted(vec![subject("max"), subject("zoe")]);
+                    s.epochs = Some(Epochs { first: 7, last: 8 });
+                },
+            )
+        }),
         ("items of anybody and any epoch", || selected(|s| (s.custodians, s.epochs) = (vec![], None))),
         ("time asked for that meets the items' last instant", || selected(|s| s.from = days(-9).plus_seconds(-1))),
         ("another's matter closed", || {
