@@ -168,7 +168,6 @@ mod tests {
     fn day_in(zone: &str, text: &str) -> (String, String, f64) {
         let zone = Zone::named(zone).unwrap();
         let (from, to) = (zone.from(text).unwrap(), zone.to(text).unwrap());
-        #[allow(clippy::cast_precision_loss)]
         let hours = (to.millis() - from.millis()) as f64 / 3_600_000.0;
         (zone.show(from), zone.show(to), hours)
     }

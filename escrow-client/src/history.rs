@@ -179,5 +179,5 @@ fn done(entry: &Entry, requests: &BTreeSet<Digest>, bare: Happened) -> Option<(K
         _ => return None,
     };
     let here = *bare.positions.first()?;
-    requests.contains(&request).then(|| (Key::Own(here), Happened { what, request: Some(request), ..bare }))
+    requests.contains(&request).then_some((Key::Own(here), Happened { what, request: Some(request), ..bare }))
 }

@@ -392,9 +392,15 @@ fn at_text(seconds: i64) -> String {
 /// Members that cannot change alone, and the rule that says so.
 fn tied(name: &str, at: &str) -> Option<&'static str> {
     Some(match (name, at) {
-        ("request" | "request to a device" | "request to the filter team", "/counts/items")
+        (
+            "request" | "request to a device" | "request to the filter team" | "request by custodians with context",
+            "/counts/items",
+        )
         | ("query for a preview", "/what/preview/counts/items") => "counts.items differs from the items listed",
-        ("request" | "request to a device" | "request to the filter team", "/counts/threads")
+        (
+            "request" | "request to a device" | "request to the filter team" | "request by custodians with context",
+            "/counts/threads",
+        )
         | ("query for a preview", "/what/preview/counts/threads") => "counts.threads differs from the threads listed",
         ("query for a preview", "/what/preview/kind") => "what is tried out is a request",
         ("consent" | "consent of the subject", "/record/event_state") => {
