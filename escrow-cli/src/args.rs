@@ -52,7 +52,7 @@ pub enum Command {
     Archive(archive::Command),
     /// Deposit the waiting keys at all nodes (devices)
     Deposit(deposit::Deposit),
-    /// Create and look at matters
+    /// Open, close and look at matters
     #[command(subcommand)]
     Matter(matter::Command),
     /// Ask for messages to be made readable

@@ -2,7 +2,7 @@
 
 use crate::failure::{Exit, Failure};
 use crate::output::note;
-use escrow_core::Digest;
+use escrow_core::{Digest, MatterId};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 /// How a command may go on without asking.
@@ -36,6 +36,34 @@ pub fn confirm(consent: &Consent, request: &Digest, word: &str, what: &str) -> R
     typed(&format!("{what} Type {word} to go on: "), word)
 }
 
+/// How an act on a matter goes on without asking.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Repeat {
+    /// Do not ask; needs --matter
+    #[arg(long, requires = "repeated")]
+    pub yes: bool,
+    /// The matter's name once more
+    #[arg(long = "matter", id = "repeated", value_name = "MATTER")]
+    pub repeated: Option<MatterId>,
+}
+
+/// Lets a person type a matter's name; or takes `--yes` with the name repeated.
+///
+/// # Errors
+/// Usage, if nobody can be asked, something else was typed, or another matter is repeated.
+pub fn confirm_matter(repeat: &Repeat, matter: &MatterId, what: &str) -> Result<(), Failure> {
+    if let Some(other) = repeat.repeated.as_ref().filter(|m| *m != matter) {
+        return Err(Failure::usage(format!("--matter {other} is another matter than {matter}; nothing was signed")));
+    }
+    if repeat.yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage("nobody can be asked here").next(format!("add --yes --matter {matter}")));
+    }
+    typed(&format!("{what} Type {matter} to go on: "), matter.as_str())
+}
+
 /// Lets a person on a terminal type `word`. Without a terminal nothing is asked: what only protects
 /// the person who acts must not be harder for a script than its opposite.
 ///
@@ -65,6 +93,16 @@ fn typed(prompt: &str, word: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn yes_needs_the_matters_name() {
+        let (this, other): (MatterId, MatterId) = ("MAT-1".parse().unwrap(), "MAT-2".parse().unwrap());
+        let repeat = |yes, m: &MatterId| Repeat { yes, repeated: Some(m.clone()) };
+        assert!(confirm_matter(&repeat(true, &this), &this, "x").is_ok());
+        for yes in [true, false] {
+            assert_eq!(confirm_matter(&repeat(yes, &other), &this, "x").unwrap_err().exit, Exit::Usage);
+        }
+    }
 
     #[test]
     fn yes_needs_the_right_hash() {

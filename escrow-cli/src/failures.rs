@@ -168,6 +168,7 @@ impl From<DraftError> for Failure {
                 let (exit, rule) = of_nodes(&outcomes, 1);
                 Self::new(exit, rule, "the nodes refuse to say what they hold").nodes(&outcomes)
             }
+            DraftError::Unbounded => Self::usage(e.to_string()),
             DraftError::NothingThere => Self::new(Exit::Denied, "item-unknown", e.to_string()),
             DraftError::MixedGenerations(_) => Self::new(Exit::Usage, "mixed-generations", e.to_string()),
             DraftError::Recipient(_) => Self::new(Exit::Usage, "recipient-key", e.to_string()),
@@ -241,6 +242,7 @@ impl From<ReleaseError> for Failure {
                 Self::new(exit, rule, reason).nodes(&outcomes)
             }
             ReleaseError::Statement(e) => e.into(),
+            ReleaseError::Replies(e) => e.into(),
             other => Self::unexpected(other.to_string()),
         }
     }

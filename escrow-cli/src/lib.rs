@@ -21,6 +21,7 @@ mod failures;
 pub mod hashwords;
 pub mod output;
 pub mod quorum;
+pub mod scope;
 pub mod session;
 pub mod titles;
 pub mod when;

@@ -10,16 +10,14 @@ use escrow_audit::bundle::{self, BuildError, Bundle, BundleBuilder, Meta, Varian
 use escrow_audit::checkpoint::Checkpoint;
 use escrow_audit::entry::Entry;
 use escrow_audit::note::Note;
-use escrow_core::query::{ENTRIES_PER_ANSWER, EXPORTED_MAX, EntryRange, Exported as Written, Question};
+use escrow_core::query::{EXPORTED_MAX, Exported as Written, Question};
 use escrow_core::request::Request;
 use escrow_core::view::View;
-use escrow_core::wire::{EntriesAnswer, ExportedAnswer, ViewsAnswer};
+use escrow_core::wire::{ExportedAnswer, ViewsAnswer};
 use escrow_core::{Blob, Digest, Envelope, Kind, MatterId, Nonce, SeatIndex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Pages read before a log counts as endless: more than any real log has.
-const PAGES_MAX: usize = 1_000_000;
 /// Longest wait for views that reach the last release; nodes cosign each other every few seconds.
 pub const SETTLE: Duration = Duration::from_secs(15);
 
@@ -192,55 +190,31 @@ impl Client {
 
     /// All logs of a seat, each from a position to its end.
     async fn read_tails(&self, node: &Node, from: &[u64]) -> Result<Vec<Log>, NodeError> {
-        let seats = self.charters().versions().filter_map(|c| c.seat(node.seat()));
-        let origins: BTreeSet<&str> = seats.map(|s| s.log_origin.as_str()).collect();
         let mut logs = Vec::new();
         let from = from.iter().copied().chain(std::iter::repeat(0));
-        for (number, from) in (1..).zip(from).take(origins.len()) {
+        for (number, from) in (1..=self.logs_of(node)).zip(from) {
             logs.push(self.read_tail(node, number, from).await?);
         }
         Ok(logs)
     }
 
-    /// A log from a position to its end. Each page comes with the node's checkpoint for the size
-    /// at that moment; the page that reaches it ends the log.
+    /// A log from a position to its end.
     async fn read_tail(&self, node: &Node, number: u32, from: u64) -> Result<Log, NodeError> {
         let mut log = Log::default();
-        let mut count = ENTRIES_PER_ANSWER;
-        for _ in 0..PAGES_MAX {
-            let next = from + log.entries.len() as u64;
-            let range = EntryRange { log: number, from: next, count };
-            let page: EntriesAnswer = match self.ask(node, Question::Entries(range)).await {
-                // Entries with large deposits: take smaller pages.
-                Err(NodeError::Problem(p)) if p.code == "too-large" && count > 1 => {
-                    count /= 2;
-                    continue;
+        let checkpoint = self
+            .pages(node, number, from, |next, page| {
+                for (seq, blob) in (next..).zip(page.entries) {
+                    // What does not decode is for the bundle to refuse.
+                    if Entry::decode(&blob.0).is_ok_and(|e| e.kind.starts_with("release.")) {
+                        log.last_release = Some(seq);
+                    }
+                    log.entries.push(blob.0);
                 }
-                other => other?,
-            };
-            let progress = !page.entries.is_empty();
-            for (seq, blob) in (next..).zip(page.entries) {
-                // What does not decode is for the bundle to refuse.
-                if Entry::decode(&blob.0).is_ok_and(|e| e.kind.starts_with("release.")) {
-                    log.last_release = Some(seq);
-                }
-                log.entries.push(blob.0);
-            }
-            keep(&mut log.statements, page.statements);
-            keep(&mut log.attachments, page.attachments);
-            let have = from + log.entries.len() as u64;
-            if have == page.size {
-                log.checkpoint = page.checkpoint;
-                return Ok(log);
-            }
-            if !progress || have > page.size {
-                return Err(NodeError::Protocol(format!(
-                    "it says that its log has {} entries and handed over {have}",
-                    page.size
-                )));
-            }
-        }
-        Err(NodeError::Protocol("its log does not end".into()))
+                keep(&mut log.statements, page.statements);
+                keep(&mut log.attachments, page.attachments);
+            })
+            .await?;
+        Ok(Log { checkpoint, ..log })
     }
 
     /// True if every view that there is reaches the last release of the log it is of.

@@ -48,16 +48,19 @@ pub mod export;
 mod files;
 #[cfg(test)]
 mod fixture;
+pub mod history;
 mod identity;
 mod matter;
 mod open;
 mod outbox;
 mod outcome;
+mod pages;
 pub mod production;
 mod recovery;
 mod release;
 mod replies;
 mod request;
+mod scope;
 mod seat;
 mod shown;
 mod ssh_agent;
@@ -80,9 +83,10 @@ pub use open::{ItemError, OpenError, Opened, OpenedKey, ReleasedItem, ReplyFault
 pub use outbox::{Outbox, OutboxError, Pending, Progress, SealedDeposit};
 pub use outcome::{NodeError, Outcomes};
 pub use recovery::{KnownRecovery, RecoveryDraft, RecoveryError};
-pub use release::{Collected, ReleaseError, Wanted};
+pub use release::{Arrived, Collected, OnReply, ReleaseError, Wanted};
 pub use replies::{Replies, RepliesError, Reply};
 pub use request::{Ask, Draft, DraftError, Held, KnownRequest, People};
+pub use scope::{Selecting, beyond};
 pub use seat::{
     SeatStatement, VerifiedReceipt, log_key, verify_entry, verify_note, verify_notification, verify_receipt,
     verify_seat_statement,

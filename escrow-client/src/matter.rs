@@ -55,6 +55,12 @@ impl Client {
         })?)
     }
 
+    /// One matter as each node knows it; none where it is not known.
+    pub async fn matter_at(&self, matter: &MatterId) -> Outcomes<Option<MatterInfo>> {
+        let answers: Outcomes<Vec<MatterInfo>> = self.ask_all(Question::Matters).await;
+        answers.and_then(|_, list| Ok(list.into_iter().find(|m| m.matter == *matter)))
+    }
+
     /// All matters that any node knows, by name. Of two different heads the closed one is told.
     pub async fn matters(&self) -> Outcomed<Vec<MatterInfo>> {
         let answers: Outcomes<Vec<MatterInfo>> = self.ask_all(Question::Matters).await;

@@ -266,7 +266,8 @@ fn open_one(genesis: Digest, request: &Case, reply: &Reply, key: &SealingSecret)
     open_reply(&context, key, &reply.reply.0, request.items.len())
 }
 
-fn signed(charters: &Charters, request: &Case, reply: &Reply) -> Result<(), String> {
+/// Says whether the seat signed that this is its reply to the request.
+pub(crate) fn signed(charters: &Charters, request: &Case, reply: &Reply) -> Result<(), String> {
     let envelope = Envelope::parse(&reply.release.0).map_err(|e| e.to_string())?;
     let release: Release = verify_seat_statement(charters, &envelope, reply.seat).map_err(|e| e.to_string())?;
     check_release(&release, request, &reply.reply.0).map_err(str::to_owned)

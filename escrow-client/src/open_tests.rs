@@ -1,5 +1,7 @@
 use super::*;
 use crate::fixture::{World, seat};
+use crate::release::{Arrived, Collected, ReleaseError, Wanted};
+use crate::replies::RepliesError;
 use escrow_core::reply::seal_reply;
 use escrow_core::request::{Counts, Request, Scope};
 use escrow_core::{Blob, Kind, Nonce, SigningKey};
@@ -35,6 +37,7 @@ impl Story {
             purpose: "investigation".parse().unwrap(),
             counts: Counts { items: 2, threads: 1 },
             scope: Scope { threads: vec![world.tokens.thread("t")], from: world.about(0).from, to: world.about(1).to },
+            selection: None,
             items,
             recipient: client.recipient(&"reader".parse().unwrap()).unwrap(),
             policy: "standard".parse().unwrap(),
@@ -188,4 +191,47 @@ fn the_recipient_notices_a_liar_while_collecting() {
         |r: &Reply| check_shares(case.world.charters.genesis(), &case.request, r, key, std::iter::once(&case.deposit));
     assert_eq!(check(&case.reply(1)), Ok(()));
     assert!(matches!(check(&case.lie(1)), Err(ReplyFault::WrongShares(items)) if items.len() == 2));
+}
+
+impl Story {
+    /// Collects as the recipient, when no node can be reached, going on from a file.
+    async fn go_on(&self, kept: Replies) -> Result<Collected, ReleaseError> {
+        let reader = self.world.client(&self.world.recipient);
+        let mut told = |_: &Replies, _: Arrived| panic!("a reply from nowhere");
+        reader.collect_on(self.request.clone(), Wanted::Enough, Some(kept), &mut told).await
+    }
+}
+
+#[tokio::test]
+async fn replies_that_are_there_and_hold_are_not_asked_for_again() {
+    let story = Story::new();
+    let collected = story.go_on(story.file(vec![story.reply(1), story.reply(3), story.reply(4)])).await.unwrap();
+    assert_eq!((collected.outcomes.count(), collected.replies.replies.len()), (3, 3));
+    let mut altered = story.reply(4);
+    altered.reply.0[40] ^= 1;
+    let stranger = SigningKey::generate_ed25519();
+    let forged = story.reply_of(4, &story.shares(4), &stranger);
+    for (what, bad) in [("altered", altered), ("a lie", story.lie(4)), ("forged", forged)] {
+        let ended = story.go_on(story.file(vec![story.reply(1), story.reply(3), bad])).await;
+        assert!(matches!(ended, Err(ReleaseError::BelowThreshold { .. })), "{what}: {ended:?}");
+    }
+    let mut bare = story.file(vec![story.reply(1), story.reply(3), story.reply(4)]);
+    bare.deposits.clear();
+    assert!(matches!(story.go_on(bare).await, Err(ReleaseError::BelowThreshold { .. })), "nothing would open");
+}
+
+#[tokio::test]
+async fn a_file_of_something_else_is_not_continued() {
+    let (story, elsewhere) = (Story::new(), Story::new());
+    let foreign = elsewhere.file(vec![elsewhere.reply(1)]);
+    let ended = story.go_on(foreign).await;
+    assert!(matches!(ended, Err(ReleaseError::Replies(RepliesError::OtherEscrow(_)))), "{ended:?}");
+    let mut other: Request = story.request.envelope.decode().unwrap();
+    other.nonce = Nonce::random();
+    let other = story.world.client(&story.world.requestor).sign(&other).unwrap();
+    let replies = vec![story.reply(1), story.reply(3), story.reply(4)];
+    let file = Replies::new(story.world.charters.genesis(), &other, replies, vec![story.deposit.clone()]);
+    let ended = story.go_on(file).await;
+    let named = |e: &RepliesError| matches!(e, RepliesError::OtherRequest { found, .. } if *found == other.digest());
+    assert!(matches!(&ended, Err(ReleaseError::Replies(e)) if named(e)), "{ended:?}");
 }

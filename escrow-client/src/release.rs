@@ -5,9 +5,9 @@ use crate::case::Case;
 use crate::client::Client;
 use crate::clock::now;
 use crate::identity::SignError;
-use crate::open::{ReplyFault, check_shares};
+use crate::open::{ReplyFault, check_shares, signed};
 use crate::outcome::{NodeError, Outcomes};
-use crate::replies::{Replies, Reply};
+use crate::replies::{Replies, RepliesError, Reply};
 use crate::seat::{verify_entry, verify_seat_statement};
 use crate::transport::Node;
 use crate::verdict::{Assessment, VerifiedVerdict};
@@ -70,6 +70,9 @@ pub enum ReleaseError {
     /// The call breaks a rule of its kind.
     #[error(transparent)]
     Statement(#[from] SignError),
+    /// What was collected before is of something else, or what arrived could not be kept.
+    #[error(transparent)]
+    Replies(#[from] RepliesError),
 }
 
 fn seats(reasons: &BTreeMap<escrow_core::Code, BTreeSet<SeatIndex>>) -> usize {
@@ -98,6 +101,18 @@ pub struct Collected {
     pub culprits: BTreeMap<SeatIndex, ReplyFault>,
 }
 
+/// How far a collecting has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Replies that count, those of an earlier collecting included.
+    pub have: usize,
+    /// Replies that would be enough; as many as there are nodes, if all are wanted.
+    pub want: usize,
+}
+
+/// Is told after each reply, with everything that has arrived so far; its error ends the collecting.
+pub type OnReply<'a> = dyn FnMut(&Replies, Arrived) -> Result<(), RepliesError> + Send + 'a;
+
 impl Client {
     /// Gathers fresh permits from all nodes, calls for replies, and stops when t good ones have
     /// arrived. A failing node only makes the next one be asked.
@@ -105,18 +120,32 @@ impl Client {
     /// # Errors
     /// [`ReleaseError`], with every node's own word.
     pub async fn collect(&self, case: impl Into<Case>, wanted: Wanted) -> Result<Collected, ReleaseError> {
+        self.collect_on(case, wanted, None, &mut |_, _| Ok(())).await
+    }
+
+    /// [`Client::collect`], going on from what an earlier collecting brought: nodes whose replies are
+    /// there and hold are not asked again. Whoever keeps what `on_reply` is told loses nothing when it
+    /// is cut short; below t replies it opens nothing.
+    ///
+    /// # Errors
+    /// [`ReleaseError`], with every node's own word.
+    pub async fn collect_on(
+        &self,
+        case: impl Into<Case>,
+        wanted: Wanted,
+        kept: Option<Replies>,
+        on_reply: &mut OnReply<'_>,
+    ) -> Result<Collected, ReleaseError> {
         let request = &case.into();
         let own_key = self.identity().sealing().filter(|k| k.public().digest() == request.recipient);
         let t = self.t();
-        let want = if wanted == Wanted::All || own_key.is_none() { usize::MAX } else { t };
-        let mut round = Round {
-            collected: BTreeMap::new(),
-            failed: Outcomes::new(),
-            culprits: BTreeMap::new(),
-            deposits: BTreeMap::new(),
-        };
+        let want = if wanted == Wanted::All || own_key.is_none() { self.nodes().len() } else { t };
+        let mut round = self.go_on(request, kept)?;
         // A permit lives a minute at most, so whoever fails for want of fresh ones is asked again once.
         for _ in 0..2 {
+            if round.collected.len() >= want {
+                break;
+            }
             let verdicts = self.verdicts(&request.digest).await;
             match self.assess(&verdicts) {
                 Assessment::Permitted => {}
@@ -127,7 +156,7 @@ impl Client {
                     return Err(ReleaseError::BelowThreshold { answered, need, verdicts });
                 }
             }
-            self.call_nodes(request, &verdicts, want, &mut round).await?;
+            self.call_nodes(request, &verdicts, want, &mut round, on_reply).await?;
             let again = round.failed.errors().any(|(_, e)| worth_a_second_call(e));
             if round.collected.len() >= t.min(want) || !again {
                 break;
@@ -138,12 +167,7 @@ impl Client {
         if good < t {
             return Err(ReleaseError::TooFewReplies { good, need: t, outcomes });
         }
-        let replies = Replies::new(
-            self.charters().genesis(),
-            &request.envelope,
-            round.collected.into_values().chain(round.culprits.values().map(|(r, _)| r.clone())).collect(),
-            round.deposits.into_values().collect(),
-        );
+        let replies = round.replies(self.charters().genesis(), request);
         let culprits = round.culprits.into_iter().map(|(s, (_, fault))| (s, fault)).collect();
         Ok(Collected { replies, outcomes, culprits })
     }
@@ -154,6 +178,7 @@ impl Client {
         verdicts: &Outcomes<VerifiedVerdict>,
         want: usize,
         round: &mut Round,
+        on_reply: &mut OnReply<'_>,
     ) -> Result<(), ReleaseError> {
         let permits: Vec<(SeatIndex, Envelope)> = verdicts
             .good()
@@ -182,7 +207,14 @@ impl Client {
             let next = tokio::time::timeout(HEDGE, tasks.join_next()).await;
             match next {
                 Ok(None) => return Ok(()),
-                Ok(Some(Ok((seat, result)))) => self.take(request, seat, result, round),
+                Ok(Some(Ok((seat, result)))) => {
+                    let replied = result.is_ok();
+                    self.take(request, seat, result, round);
+                    if replied {
+                        let arrived = Arrived { have: round.collected.len(), want };
+                        on_reply(&round.replies(self.charters().genesis(), request), arrived)?;
+                    }
+                }
                 Ok(Some(Err(_))) => {}
                 Err(_) => {
                     if let Some(node) = queue.pop_front() {
@@ -218,6 +250,23 @@ impl Client {
         });
     }
 
+    /// Begins with the replies of an earlier collecting that still hold: signed by their seats for this
+    /// request, with the deposits that they need.
+    fn go_on(&self, request: &Case, kept: Option<Replies>) -> Result<Round, RepliesError> {
+        let mut round = Round::default();
+        let Some(kept) = kept else { return Ok(round) };
+        kept.belongs_to(self.charters().genesis(), request)?;
+        let deposits: Vec<Envelope> = kept.deposits.iter().filter_map(|d| Envelope::parse(&d.0).ok()).collect();
+        if missing(request, &deposits).is_ok_and(|m| m.is_none()) {
+            let good = kept.replies.into_iter().filter(|r| signed(self.charters(), request, r).is_ok());
+            for reply in good {
+                let answer = Answer { deposits: deposits.clone(), reply };
+                self.take(request, answer.reply.seat, Ok(answer), &mut round);
+            }
+        }
+        Ok(round)
+    }
+
     /// Files one answer. As the recipient, a reply counts only if its shares fit.
     fn take(&self, request: &Case, seat: SeatIndex, result: Result<Answer, NodeError>, round: &mut Round) {
         let answer = match result {
@@ -248,6 +297,7 @@ impl Client {
     }
 }
 
+#[derive(Default)]
 struct Round {
     collected: BTreeMap<SeatIndex, Reply>,
     failed: Outcomes<Reply>,
@@ -256,6 +306,11 @@ struct Round {
 }
 
 impl Round {
+    fn replies(&self, genesis: Digest, request: &Case) -> Replies {
+        let replies = self.collected.values().chain(self.culprits.values().map(|(r, _)| r)).cloned().collect();
+        Replies::new(genesis, &request.envelope, replies, self.deposits.values().cloned().collect())
+    }
+
     fn may_call(&self, seat: SeatIndex) -> bool {
         let failed_for_good = self.failed.0.get(&seat).is_some_and(|r| !r.as_ref().is_err_and(worth_a_second_call));
         !self.collected.contains_key(&seat) && !self.culprits.contains_key(&seat) && !failed_for_good
@@ -298,18 +353,23 @@ fn verify_released(client: &Client, request: &Case, seat: SeatIndex, r: Released
     verify_entry(client.charters(), &release.charter, seat, &envelope.digest(), &r.entry.0, &r.proof)?;
     let deposits: Vec<Envelope> =
         r.deposits.iter().map(|d| crate::transport::envelope(d, "deposit")).collect::<Result<_, _>>()?;
+    if let Some(missing) = missing(request, &deposits).map_err(NodeError::Protocol)? {
+        return Err(NodeError::Protocol(format!("the deposit of item {} is not with its reply", missing.short())));
+    }
+    Ok(Answer { reply: Reply { seat, reply: r.reply, release: r.release, proof: r.proof }, deposits })
+}
+
+/// The first item asked for that none of the deposits holds.
+fn missing(request: &Case, deposits: &[Envelope]) -> Result<Option<ItemId>, String> {
     let mut wanted: BTreeSet<ItemId> = request.items.iter().copied().collect();
-    for d in &deposits {
-        let deposit: Deposit = d.decode().map_err(|e| NodeError::Protocol(e.to_string()))?;
-        let deal = OpenedDeal::parse(&deposit.deal.0).map_err(|e| NodeError::Protocol(e.to_string()))?;
+    for d in deposits {
+        let deposit: Deposit = d.decode().map_err(|e| e.to_string())?;
+        let deal = OpenedDeal::parse(&deposit.deal.0).map_err(|e| e.to_string())?;
         for item in deal.item_ids() {
             wanted.remove(&item);
         }
     }
-    if let Some(missing) = wanted.first() {
-        return Err(NodeError::Protocol(format!("the deposit of item {} is not with its reply", missing.short())));
-    }
-    Ok(Answer { reply: Reply { seat, reply: r.reply, release: r.release, proof: r.proof }, deposits })
+    Ok(wanted.pop_first())
 }
 
 /// What a release statement must say about the reply it comes with.

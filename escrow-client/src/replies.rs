@@ -1,6 +1,7 @@
 //! What `release collect` writes: sealed replies and what is needed to open them. No key.
 
 use crate::archive::FileError;
+use crate::case::Case;
 use crate::files;
 use escrow_core::{Blob, Digest, Envelope, SeatIndex};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,17 @@ pub enum RepliesError {
     /// Not such a file.
     #[error("not a file of `release collect`: {0}")]
     Malformed(String),
+    /// It holds the replies to something else.
+    #[error("the file holds replies to request {}, and this is {}; nothing was written over it", .found.short(), .wanted.short())]
+    OtherRequest {
+        /// Digest of the request in the file.
+        found: Digest,
+        /// Digest of the one that is collected for.
+        wanted: Digest,
+    },
+    /// It is of another escrow.
+    #[error("the file belongs to the escrow with genesis {}; nothing was written over it", .0.short())]
+    OtherEscrow(Digest),
     /// The disk.
     #[error(transparent)]
     File(#[from] FileError),
@@ -71,6 +83,33 @@ impl Replies {
             return Err(RepliesError::Malformed(format!("schema {:?}", file.schema)));
         }
         Ok(file)
+    }
+
+    /// Reads a file; none if there is none.
+    ///
+    /// # Errors
+    /// [`RepliesError`].
+    pub fn load_if_there(path: &Path) -> Result<Option<Self>, RepliesError> {
+        match Self::load(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(RepliesError::File(e)) if e.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Says whether the file may be continued for a request; nothing about what is in it.
+    ///
+    /// # Errors
+    /// [`RepliesError`] if it holds something else.
+    pub fn belongs_to(&self, genesis: Digest, case: &Case) -> Result<(), RepliesError> {
+        if self.genesis != genesis {
+            return Err(RepliesError::OtherEscrow(self.genesis));
+        }
+        let request = Envelope::parse(&self.request.0).map_err(|e| RepliesError::Malformed(e.to_string()))?;
+        if request.digest() == case.digest {
+            return Ok(());
+        }
+        Err(RepliesError::OtherRequest { found: request.digest(), wanted: case.digest })
     }
 
     /// Writes the file, mode 0600, replacing an older one as a whole.

@@ -6,13 +6,14 @@ use crate::clock::now;
 use crate::consent::Outcomed;
 use crate::identity::{KeyFileError, SignError};
 use crate::outcome::{NodeError, Outcomes};
+use crate::scope::{Selecting, choose, takes_part};
 use crate::shown;
 use escrow_core::charter::Basis;
 use escrow_core::consent::Authority;
 use escrow_core::decision::{Choice, Decision};
 use escrow_core::envelope::EnvelopeError;
-use escrow_core::query::Question;
-use escrow_core::request::{Cancellation, Counts, Notice, Recipient, RecipientPerson, Request, Scope};
+use escrow_core::query::{CustodianScope, Question};
+use escrow_core::request::{Cancellation, Counts, Notice, Recipient, RecipientPerson, Request, Scope, Selection};
 use escrow_core::wire::{ItemInfo, PreviewAnswer, RequestInfo};
 use escrow_core::{Code, Digest, Envelope, ItemId, Kind, MatterId, Nonce, PersonId, Timestamp, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,9 @@ pub enum DraftError {
     /// Nodes refused to say what they hold.
     #[error("the nodes refuse to say what they hold:\n{0}")]
     Refused(Outcomes<usize>),
+    /// Neither threads nor custodians are named.
+    #[error("no thread and no custodian is named; name at least one")]
+    Unbounded,
     /// Nothing is escrowed there.
     #[error(
         "nothing is escrowed for these threads in this time; check thread and dates, or ask the custodians to deposit"
@@ -131,6 +135,10 @@ pub struct Draft {
     pub left_out: Vec<ItemId>,
     /// Threads for which nothing is escrowed in this time; left out of the scope.
     pub empty_threads: Vec<Token>,
+    /// Custodians who take part in nothing that is escrowed for this time; left out of the selection.
+    pub empty_custodians: Vec<Token>,
+    /// Threads of which nobody here knows whether the keys hold as many messages of context as asked for.
+    pub unsure_context: Vec<Token>,
     /// Items in each node's answer.
     pub outcomes: Outcomes<usize>,
 }
@@ -205,18 +213,33 @@ impl Client {
     /// # Errors
     /// [`DraftError::BelowThreshold`], [`DraftError::Refused`].
     pub async fn items(&self, scope: &Scope) -> Result<Held, DraftError> {
-        let answers: Outcomes<Vec<ItemInfo>> = self.ask_all(Question::Items(scope.clone())).await;
+        let within = |i: &ItemInfo| {
+            let a = &i.about;
+            scope.threads.contains(&a.thread) && a.from < scope.to && scope.from < a.to
+        };
+        self.held(Question::Items(scope.clone()), within).await
+    }
+
+    /// The same for all threads of some subjects: items that they deposited, or whose depositors name them.
+    ///
+    /// # Errors
+    /// [`DraftError::BelowThreshold`], [`DraftError::Refused`].
+    pub async fn items_of(&self, of: &CustodianScope) -> Result<Held, DraftError> {
+        let within = |i: &ItemInfo| {
+            i.about.from < of.to && of.from < i.about.to && of.custodians.iter().any(|t| takes_part(i, t))
+        };
+        self.held(Question::ItemsOf(of.clone()), within).await
+    }
+
+    async fn held(&self, question: Question, within: impl Fn(&ItemInfo) -> bool) -> Result<Held, DraftError> {
+        let answers: Outcomes<Vec<ItemInfo>> = self.ask_all(question).await;
         let mut held: BTreeMap<(ItemId, String), (usize, ItemInfo)> = BTreeMap::new();
         let outcomes = answers.and_then(|_, list| {
             let seen = list.len();
-            for info in list {
-                let a = &info.about;
-                let inside = scope.threads.contains(&a.thread) && a.from < scope.to && scope.from < a.to;
-                if inside {
-                    // Alike means alike in everything: what one node tells otherwise is another thing.
-                    let text = serde_json::to_string(&info).map_err(|e| NodeError::Protocol(e.to_string()))?;
-                    held.entry((info.item, text)).or_insert((0, info)).0 += 1;
-                }
+            for info in list.into_iter().filter(&within) {
+                // Alike means alike in everything: what one node tells otherwise is another thing.
+                let text = serde_json::to_string(&info).map_err(|e| NodeError::Protocol(e.to_string()))?;
+                held.entry((info.item, text)).or_insert((0, info)).0 += 1;
             }
             Ok(seen)
         });
@@ -237,18 +260,26 @@ impl Client {
         Ok(Held { items, left_out: left_out.into_iter().collect(), outcomes })
     }
 
-    /// Drafts a request: asks every node what it holds for the scope and takes the items that at
-    /// least t nodes hold alike, because fewer could not release them.
+    /// Drafts a request for everything in its threads and time: [`Client::draft_selected`].
     ///
     /// # Errors
     /// [`DraftError`].
     pub async fn draft_request(&self, ask: Ask) -> Result<Draft, DraftError> {
+        self.draft_selected(ask, &Selecting::default()).await
+    }
+
+    /// Drafts a request: asks every node what it holds for threads, custodians and time, takes what at
+    /// least t nodes hold alike, because fewer could not release it, and chooses the smallest set of
+    /// items that opens what is asked for with its context. Without threads all those of the custodians
+    /// are meant.
+    ///
+    /// # Errors
+    /// [`DraftError`].
+    pub async fn draft_selected(&self, ask: Ask, how: &Selecting) -> Result<Draft, DraftError> {
         let by = self.identity().officer()?.person.clone();
-        let mut threads = ask.threads;
-        threads.sort();
-        threads.dedup();
-        let scope = Scope { threads, from: ask.from, to: ask.to };
-        let Held { items, left_out, outcomes } = self.items(&scope).await?;
+        let Held { items: held, left_out, outcomes } = self.candidates(&ask, how).await?;
+        let chosen = choose(&held, ask.from, ask.to, how);
+        let items: Vec<ItemInfo> = held.into_iter().filter(|i| chosen.items.contains(&i.item)).collect();
         if items.is_empty() {
             return Err(DraftError::NothingThere);
         }
@@ -257,7 +288,18 @@ impl Client {
             return Err(DraftError::MixedGenerations(generations));
         }
         let found: BTreeSet<Token> = items.iter().map(|i| i.about.thread).collect();
-        let empty_threads = scope.threads.iter().filter(|t| !found.contains(t)).copied().collect();
+        let asked: BTreeSet<Token> = ask.threads.iter().copied().collect();
+        let named: BTreeSet<Token> = how.custodians.iter().copied().collect();
+        let (custodians, empty_custodians): (Vec<Token>, Vec<Token>) =
+            named.into_iter().partition(|t| items.iter().any(|i| takes_part(i, t)));
+        let selection = (!how.says_nothing()).then(|| Selection {
+            custodians,
+            epochs: how.epochs,
+            from: ask.from,
+            to: ask.to,
+            context: how.context,
+            zone: how.zone.clone(),
+        });
         let created = now();
         let request = Request {
             kind: Kind::Request,
@@ -270,7 +312,8 @@ impl Client {
             authority: ask.authority,
             purpose: ask.purpose,
             counts: Counts { items: items.len() as u64, threads: found.len() as u64 },
-            scope: Scope { threads: found.into_iter().collect(), ..scope },
+            scope: Scope { threads: found.iter().copied().collect(), from: chosen.from, to: chosen.to },
+            selection,
             items: items.iter().map(|i| i.item).collect(),
             recipient: ask.recipient,
             policy: ask.policy,
@@ -278,7 +321,30 @@ impl Client {
             created,
             expires: created.plus_seconds(ask.life_s),
         };
-        Ok(Draft { request, items, left_out, empty_threads, outcomes })
+        let empty_threads = asked.difference(&found).copied().collect();
+        let unsure_context = chosen.unsure.into_iter().collect();
+        Ok(Draft { request, items, left_out, empty_threads, empty_custodians, unsure_context, outcomes })
+    }
+
+    /// What could be asked for: of the threads and custodians named what opens the time and the hours
+    /// around it; if messages are wanted as context, everything of the threads concerned.
+    async fn candidates(&self, ask: &Ask, how: &Selecting) -> Result<Held, DraftError> {
+        let sorted = |list: &[Token]| list.iter().copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+        let (threads, custodians) = (sorted(&ask.threads), sorted(&how.custodians));
+        let (from, to) = how.widened(ask.from, ask.to);
+        let mut held = match (threads.is_empty(), custodians.is_empty()) {
+            (true, true) => return Err(DraftError::Unbounded),
+            (true, false) => self.items_of(&CustodianScope { custodians, from, to }).await?,
+            (false, _) => self.items(&Scope { threads, from, to }).await?,
+        };
+        held.items.retain(|i| how.takes(i));
+        let within = held.items.iter().filter(|i| i.about.from < ask.to && ask.from < i.about.to);
+        let threads = sorted(&within.map(|i| i.about.thread).collect::<Vec<_>>());
+        if how.context.messages > 0 && !threads.is_empty() {
+            let whole = self.items(&Scope { threads, from: Timestamp::EPOCH, to: Timestamp::MAX }).await?;
+            held.items = whole.items.into_iter().filter(|i| how.takes(i)).collect();
+        }
+        Ok(held)
     }
 
     /// What every node would say to a drafted request, before anybody is asked.

@@ -63,7 +63,7 @@ pub use key::{KeyId, PublicKey, SigningKey};
 pub use statement::{Kind, Statement};
 pub use time::{Timestamp, UtcDay};
 pub use token::{Token, TokenKey};
-pub use words::{Code, MatterId, Org, PersonId, Role, SeatIndex, WordError};
+pub use words::{Code, MatterId, Org, PersonId, Role, SeatIndex, WordError, ZoneName};
 pub use wrap::ThreadKey;
 
 /// Names one item for ever: SHA-256(label, SHA-256(deal), position). See [`deal::item_id`].

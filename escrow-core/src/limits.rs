@@ -22,6 +22,12 @@ pub const JSON_INT_MAX: i64 = (1 << 53) - 1;
 pub const ITEMS_PER_DEAL: usize = 256;
 /// Items in one request, whatever the charter says.
 pub const ITEMS_PER_REQUEST: usize = 10_000;
+/// Custodians named by one request or question.
+pub const CUSTODIANS_MAX: usize = 1_000;
+/// Longest context of a request on each side, hours: a leap year.
+pub const CONTEXT_HOURS_MAX: u32 = 366 * 24;
+/// Longest context of a request on each side, messages.
+pub const CONTEXT_MESSAGES_MAX: u32 = 10_000;
 /// Participants named by one item.
 pub const PARTICIPANTS_PER_ITEM: usize = 1_000;
 /// Policies named by one consent.

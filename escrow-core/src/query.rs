@@ -5,6 +5,7 @@ use crate::limits;
 use crate::release::Caller;
 use crate::statement::{Kind, rule, statement, strictly_sorted};
 use crate::time::Timestamp;
+use crate::token::Token;
 use crate::words::{Org, SeatIndex};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,14 @@ statement!(Query, Query, limits::PAYLOAD_LARGE, |q| {
                 "threads: at least one, sorted, no duplicates",
             )
         }
+        Question::ItemsOf(of) => {
+            rule(of.from < of.to, "covers no time")?;
+            rule(
+                !of.custodians.is_empty() && strictly_sorted(&of.custodians),
+                "custodians: at least one, sorted, no duplicates",
+            )?;
+            rule(of.custodians.len() <= limits::CUSTODIANS_MAX, "at most 1000 custodians")
+        }
         _ => Ok(()),
     }
 });
@@ -81,6 +90,8 @@ pub enum Question {
     Activity,
     /// Items of threads within a time range, to draft a request.
     Items(crate::request::Scope),
+    /// Items in which these subjects take part, within a time range, to draft a request.
+    ItemsOf(CustodianScope),
     /// Live consents of the asking device's subject; all of them for an officer.
     Consents,
     /// A slice of the log with the statements and contexts it names.
@@ -103,6 +114,7 @@ impl Question {
             Self::Own => "own",
             Self::Activity => "activity",
             Self::Items(_) => "items",
+            Self::ItemsOf(_) => "items-of",
             Self::Consents => "consents",
             Self::Entries(_) => "entries",
             Self::Views(_) => "views",
@@ -121,6 +133,18 @@ pub struct EntryRange {
     pub from: u64,
     /// How many, at most 1,000.
     pub count: u64,
+}
+
+/// Custodians and time of a question for items.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustodianScope {
+    /// Subjects, sorted; an item is of one if they deposited it or its depositor names them as participant.
+    pub custodians: Vec<Token>,
+    /// First instant of the time.
+    pub from: Timestamp,
+    /// First instant after it.
+    pub to: Timestamp,
 }
 
 /// An export that was written.

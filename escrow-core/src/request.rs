@@ -2,7 +2,7 @@
 
 use crate::ItemId;
 use crate::charter::Basis;
-use crate::consent::Authority;
+use crate::consent::{Authority, Epochs};
 use crate::digest::{Digest, Nonce};
 use crate::key::PublicKey;
 use crate::limits;
@@ -10,7 +10,7 @@ use crate::statement::{Kind, rule, statement, strictly_sorted};
 use crate::strict::nullable;
 use crate::time::Timestamp;
 use crate::token::Token;
-use crate::words::{Code, MatterId, Org, PersonId};
+use crate::words::{Code, MatterId, Org, PersonId, ZoneName};
 use serde::{Deserialize, Serialize};
 
 /// Asks that the named items become readable to one named recipient.
@@ -38,6 +38,9 @@ pub struct Request {
     pub purpose: Code,
     /// What was asked in people's terms.
     pub scope: Scope,
+    /// How the items were chosen within the scope; null if they are simply those of its threads and time.
+    #[serde(deserialize_with = "nullable")]
+    pub selection: Option<Selection>,
     /// Exactly what is asked: item ids, sorted.
     pub items: Vec<ItemId>,
     /// The numbers that approvers see.
@@ -65,8 +68,19 @@ statement!(Request, Request, limits::PAYLOAD_LARGE, |r| {
     rule(r.counts.items == r.items.len() as u64, "counts.items differs from the items listed")?;
     rule(r.counts.threads == r.scope.threads.len() as u64, "counts.threads differs from the threads listed")?;
     rule(r.created < r.expires, "expires before it is created")?;
-    rule((r.basis == Basis::Consent) || r.authority.is_some(), "an authority reference is needed on this basis")
+    rule((r.basis == Basis::Consent) || r.authority.is_some(), "an authority reference is needed on this basis")?;
+    r.selection.as_ref().map_or(Ok(()), |s| check_selection(s, &r.scope))
 });
+
+fn check_selection(s: &Selection, scope: &Scope) -> Result<(), String> {
+    rule(strictly_sorted(&s.custodians), "custodians: sorted, no duplicates")?;
+    rule(s.custodians.len() <= limits::CUSTODIANS_MAX, "at most 1000 custodians")?;
+    rule(s.epochs.is_none_or(|e| e.first <= e.last), "covers no epoch")?;
+    rule(s.from < s.to, "asks for no time")?;
+    rule(scope.from <= s.from && s.to <= scope.to, "asks for messages outside the scope's time")?;
+    rule(s.context.hours <= limits::CONTEXT_HOURS_MAX, "context: at most 8784 hours")?;
+    rule(s.context.messages <= limits::CONTEXT_MESSAGES_MAX, "context: at most 10000 messages")
+}
 
 /// Threads and time range of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +92,45 @@ pub struct Scope {
     pub from: Timestamp,
     /// First instant after the messages asked for.
     pub to: Timestamp,
+}
+
+/// How the items of a request were chosen within its scope. Nodes hold the items to it, but for the
+/// context, whose messages they cannot count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Whose items, sorted: of each item one of them is depositor or participant, and none of them is
+    /// without an item. Empty for anybody's.
+    pub custodians: Vec<Token>,
+    /// Epochs of the messenger's keys; null for any.
+    #[serde(deserialize_with = "nullable")]
+    pub epochs: Option<Epochs>,
+    /// First instant of messages asked for, without context. Of each thread some item reaches into the
+    /// time asked for: nobody is asked for context alone.
+    pub from: Timestamp,
+    /// First instant after them.
+    pub to: Timestamp,
+    /// What is asked for around them; the scope's time covers it.
+    pub context: ContextAsked,
+    /// In whose days the time was meant, and is shown.
+    pub zone: ZoneName,
+}
+
+/// Messages around those asked for, on each side and in each thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContextAsked {
+    /// Those of so many hours, at most 8,784.
+    pub hours: u32,
+    /// So many messages, at most 10,000.
+    pub messages: u32,
+}
+
+impl Request {
+    /// The time asked for, without context: first instant and first instant after.
+    pub fn asked(&self) -> (Timestamp, Timestamp) {
+        self.selection.as_ref().map_or((self.scope.from, self.scope.to), |s| (s.from, s.to))
+    }
 }
 
 /// Numbers of a request.

@@ -91,6 +91,20 @@ word!(
     |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')
 );
 
+word!(
+    /// The name of a time zone in the IANA database, e.g. `Europe/Berlin`. Whether there is such a
+    /// zone is for whoever shows times.
+    ZoneName, "time zone", 64, "A-Z a-z 0-9 / _ + -",
+    |b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'+' | b'-')
+);
+
+impl ZoneName {
+    /// Coordinated universal time.
+    pub fn utc() -> Self {
+        Self("UTC".to_owned())
+    }
+}
+
 /// The index of a seat, 1 to 255: the x coordinate of its shares. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct SeatIndex(u8);
@@ -144,6 +158,9 @@ mod tests {
         }
         assert!("legal".parse::<Role>().is_ok() && "Legal".parse::<Role>().is_err());
         assert!("Case 24-cv-123".parse::<Code>().is_ok() && "a@b".parse::<Code>().is_err());
+        assert!(
+            "America/Argentina/Buenos_Aires".parse::<ZoneName>().is_ok() && "Europe/.".parse::<ZoneName>().is_err()
+        );
         assert!(SeatIndex::new(0).is_none());
         assert!(serde_json::from_str::<SeatIndex>("0").is_err());
         assert!(serde_json::from_str::<SeatIndex>("256").is_err());

@@ -15,8 +15,8 @@ use escrow_core::envelope::{EnvelopeError, pae};
 use escrow_core::limits;
 use escrow_core::matter::MatterAction;
 use escrow_core::notification::NotificationEvent;
-use escrow_core::query::{EntryRange, Exported, Query, Question};
-use escrow_core::request::{Counts, Request, Scope};
+use escrow_core::query::{CustodianScope, EntryRange, Exported, Query, Question};
+use escrow_core::request::{ContextAsked, Counts, Request, Scope, Selection};
 use escrow_core::strict::StrictError;
 use escrow_core::verdict::{Lacking, Outcome};
 use escrow_core::{Digest, Envelope, Kind, Nonce, PublicKey, SigningKey, Statement, Timestamp, Token};
@@ -193,6 +193,8 @@ fn null_stands_only_where_the_specification_says_so() {
         ("notification", "/matter"),
         ("query", "/what/preview/authority"),
         ("request", "/authority"),
+        ("request", "/selection"),
+        ("request", "/selection/epochs"),
         ("restriction-answer", "/matter"),
         ("restriction-answer", "/request"),
         ("verdict", "/context"),
@@ -342,6 +344,10 @@ fn another(at: &str, value: &Value) -> Value {
             "epochs" => json!({"first": 1, "last": 2}),
             "context" | "request" => json!(d(1)),
             "matter" => json!("MAT-1"),
+            "selection" => json!({
+                "custodians": [], "epochs": null, "from": at_text(0), "to": at_text(3_600),
+                "context": {"hours": 0, "messages": 0}, "zone": "UTC",
+            }),
             _ => panic!("no other value for null at {at}"),
         },
         Value::String(s) => match (last(at), s.as_str()) {
@@ -386,9 +392,15 @@ fn at_text(seconds: i64) -> String {
 /// Members that cannot change alone, and the rule that says so.
 fn tied(name: &str, at: &str) -> Option<&'static str> {
     Some(match (name, at) {
-        ("request" | "request to a device" | "request to the filter team", "/counts/items")
+        (
+            "request" | "request to a device" | "request to the filter team" | "request by custodians with context",
+            "/counts/items",
+        )
         | ("query for a preview", "/what/preview/counts/items") => "counts.items differs from the items listed",
-        ("request" | "request to a device" | "request to the filter team", "/counts/threads")
+        (
+            "request" | "request to a device" | "request to the filter team" | "request by custodians with context",
+            "/counts/threads",
+        )
         | ("query for a preview", "/what/preview/counts/threads") => "counts.threads differs from the threads listed",
         ("query for a preview", "/what/preview/kind") => "what is tried out is a request",
         ("consent" | "consent of the subject", "/record/event_state") => {
@@ -588,6 +600,27 @@ fn broken<T: Statement>(mut statement: T, change: impl FnOnce(&mut T), rule: &'s
     (T::KIND, rule)
 }
 
+/// [`broken`] for the selection of a request.
+fn unfit(change: impl FnOnce(&mut Selection), rule: &'static str) -> (Kind, &'static str) {
+    broken(selected_request(), |r| change(r.selection.as_mut().unwrap()), rule)
+}
+
+/// [`broken`] for a question for items of custodians.
+fn items_of(change: impl FnOnce(&mut CustodianScope), rule: &'static str) -> (Kind, &'static str) {
+    broken(
+        custodian_query(),
+        |q| {
+            let Question::ItemsOf(of) = &mut q.what else { panic!("{:?}", q.what) };
+            change(of);
+        },
+        rule,
+    )
+}
+
+fn many_tokens(count: u32) -> Vec<Token> {
+    many_digests(count).into_iter().map(|d| Token { version: 1, mac: d.0 }).collect()
+}
+
 fn devices(count: u16) -> Vec<Device> {
     (0..count)
         .map(|i| {
@@ -618,6 +651,7 @@ fn a_statement_that_breaks_a_rule_of_its_kind_is_neither_signed_nor_taken() {
     let lacking = || vec![Lacking { what: w("waited_seconds"), have: 0, need: 1 }];
     let items = "items: at least one, sorted, no duplicates";
     let threads = "threads: at least one, sorted, no duplicates";
+    let outside = "asks for messages outside the scope's time";
     let purposes = "purposes: at least one, sorted, no duplicates";
     let sorted_policies = "policies sorted by id, no duplicates";
     let floor = "node-set floor: 2 <= t <= n";
@@ -707,6 +741,14 @@ fn a_statement_that_breaks_a_rule_of_its_kind_is_neither_signed_nor_taken() {
         ),
         broken(request(), |r| r.expires = r.created, "expires before it is created"),
         broken(request(), |r| r.authority = None, "an authority reference is needed on this basis"),
+        unfit(|s| s.custodians.reverse(), "custodians: sorted, no duplicates"),
+        unfit(|s| s.custodians = many_tokens(1_001), "at most 1000 custodians"),
+        unfit(|s| s.epochs = Some(Epochs { first: 5, last: 4 }), "covers no epoch"),
+        unfit(|s| s.to = s.from, "asks for no time"),
+        unfit(|s| s.from = at(-1), outside),
+        unfit(|s| s.to = at(3_601), outside),
+        unfit(|s| s.context.hours = 8_785, "context: at most 8784 hours"),
+        unfit(|s| s.context.messages = 10_001, "context: at most 10000 messages"),
         broken(self_recovery(), |r| r.items.clear(), items),
         broken(self_recovery(), |r| r.items.reverse(), items),
         broken(self_recovery(), |r| r.items[1] = r.items[0], items),
@@ -762,6 +804,10 @@ fn a_statement_that_breaks_a_rule_of_its_kind_is_neither_signed_nor_taken() {
             |q| q.what = Question::Items(Scope { to: request().scope.from, ..request().scope }),
             "covers no time",
         ),
+        items_of(|o| o.to = o.from, "covers no time"),
+        items_of(|o| o.custodians.clear(), "custodians: at least one, sorted, no duplicates"),
+        items_of(|o| o.custodians.reverse(), "custodians: at least one, sorted, no duplicates"),
+        items_of(|o| o.custodians = many_tokens(1_001), "at most 1000 custodians"),
     ];
     // The table is complete: the source has no rule that is not broken above.
     let tested: BTreeSet<(String, String)> =
@@ -830,6 +876,15 @@ fn statements_at_the_edge_of_a_rule_are_taken() {
         r.counts.items = 10_000;
     });
     taken(request(), |r| r.basis = Basis::Consent);
+    taken(selected_request(), |r| {
+        let s = r.selection.as_mut().unwrap();
+        (s.from, s.to, s.custodians) = (r.scope.from, r.scope.to, many_tokens(1_000));
+        s.context = ContextAsked { hours: 8_784, messages: 10_000 };
+    });
+    taken(selected_request(), |r| {
+        let s = r.selection.as_mut().unwrap();
+        (s.epochs, s.custodians) = (None, vec![]);
+    });
     taken(self_recovery(), |r| r.items = many_digests(10_000));
     taken(self_recovery(), |r| r.expires = r.created.plus_seconds(1));
     taken(answer_about_all(), |a| a.upto = a.after);

@@ -163,6 +163,7 @@ impl Fixture {
                 from: Timestamp::EPOCH,
                 to: Timestamp::EPOCH.plus_seconds(60),
             },
+            selection: None,
             items: vec![Digest([1; 32])],
             counts: Counts { items: 1, threads: 1 },
             recipient: Recipient::Person(RecipientPerson { id: w("op1"), sealing: Digest([2; 32]) }),

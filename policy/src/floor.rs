@@ -309,7 +309,7 @@ pub(crate) fn of_one_generation(items: &[&ItemFact]) -> Result<(), Refusal> {
     require(generations.len() == 1, Rule::MixedGenerations, || "all items of a request are of one generation".into())
 }
 
-/// Items known, of one generation, exactly those threads, within the time asked for, each under a
+/// Items known, of one generation, exactly those threads, chosen as the request says, within its time, each under a
 /// live consent that allows this purpose, and each agreed to this policy.
 fn items_live<'a>(facts: &'a Facts, r: &Request, at: Timestamp) -> Result<Vec<&'a ItemFact>, Refusal> {
     let mut items = Vec::with_capacity(r.items.len());
@@ -321,6 +321,7 @@ fn items_live<'a>(facts: &'a Facts, r: &Request, at: Timestamp) -> Result<Vec<&'
     require(threads.iter().eq(&r.scope.threads), Rule::ItemScope, || {
         "the items' threads are not the scope's threads".into()
     })?;
+    r.selection.as_ref().map_or(Ok(()), |s| crate::selection::holds(s, &items))?;
     for item in &items {
         let overlaps = item.about.from < r.scope.to && r.scope.from < item.about.to;
         require(overlaps, Rule::ItemScope, || "an item lies outside the time asked for".into())?;

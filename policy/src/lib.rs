@@ -23,6 +23,7 @@ pub mod lint;
 pub mod ready;
 pub mod recovery;
 mod refusal;
+mod selection;
 
 pub use admit::{Admitted, Verified};
 pub use facts::{Event, Facts, Record};

@@ -13,7 +13,7 @@ use escrow_core::deposit::Deposit;
 use escrow_core::enrolment::{Enrolment, Revoked};
 use escrow_core::matter::MatterAction::{Close, Open, Reopen};
 use escrow_core::notification::{Notification, NotificationEvent};
-use escrow_core::query::{EntryRange, Exported, Query, Question};
+use escrow_core::query::{CustodianScope, EntryRange, Exported, Query, Question};
 use escrow_core::receipt::Receipt;
 use escrow_core::recovery::SelfRecovery;
 use escrow_core::release::{Caller, Release};
@@ -1090,6 +1090,10 @@ fn a_device_may_ask_about_its_own_and_for_nothing_else() {
         (Question::Evaluate(c.request), true),
         (Question::Matters, false),
         (Question::Requests, false),
+        (
+            Question::ItemsOf(CustodianScope { custodians: vec![subject("maria")], from: scope.from, to: scope.to }),
+            false,
+        ),
         (Question::Items(scope), false),
         (Question::Entries(EntryRange { log: 1, from: 0, count: 10 }), false),
         (Question::Views(Nonce::random()), false),

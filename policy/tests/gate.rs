@@ -6,12 +6,14 @@ mod common;
 
 use common::*;
 use escrow_core::charter::{Basis, Charter, Subject};
-use escrow_core::consent::Authority;
+use escrow_core::consent::{Authority, Epochs};
 use escrow_core::deal::About;
 use escrow_core::decision::Choice::{self, Approve, Deny, Recuse};
 use escrow_core::enrolment::Revoked;
 use escrow_core::matter::MatterAction::{Close, Open};
-use escrow_core::request::{DelayedNotice, Notice, Recipient, RecipientDevice, RecipientPerson, Request};
+use escrow_core::request::{
+    ContextAsked, DelayedNotice, Notice, Recipient, RecipientDevice, RecipientPerson, Request, Selection,
+};
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::verdict::{Lacking, Outcome, Verdict};
 use escrow_core::{Digest, Envelope, Kind, Timestamp};
@@ -39,6 +41,39 @@ fn approved(
 
 fn asked(request: impl FnOnce(&mut Request)) -> Case {
     approved(|_| {}, |_| {}, request)
+}
+
+/// The same with a selection that the items fit, and one change.
+fn selected(change: impl FnOnce(&mut Selection)) -> Case {
+    asked(|r| {
+        let (from, to) = (r.scope.from, r.scope.to);
+        let custodians = sorted(vec![subject("maria"), subject("customer")]);
+        let epochs = Some(Epochs { first: 7, last: 7 });
+        let context = ContextAsked { hours: 1, messages: 2 };
+        let mut s = Selection { custodians, epochs, from, to, context, zone: w("Europe/Berlin") };
+        change(&mut s);
+        r.selection = Some(s);
+    })
+}
+
+/// The same where the second item differs.
+fn second(item: fn(&mut About), change: fn(&mut Selection)) -> Case {
+    let items = move |a: &mut About| {
+        if a.thread == thread("t2") {
+            item(a);
+        }
+    };
+    approved(
+        |_| {},
+        items,
+        |r| {
+            let (from, to) = (r.scope.from, r.scope.to);
+            let context = ContextAsked::default();
+            let mut s = Selection { custodians: vec![], epochs: None, from, to, context, zone: w("UTC") };
+            change(&mut s);
+            r.selection = Some(s);
+        },
+    )
 }
 
 /// An approved case that moves on to charter version 2, with one change.
@@ -172,6 +207,23 @@ const FLOOR: &[Row] = &[
     }),
     ("a time after the items", Rule::ItemScope, || asked(|r| r.scope.from = days(-9))),
     ("a time before the items", Rule::ItemScope, || asked(|r| r.scope.to = days(-10))),
+    ("an item of none of the custodians", Rule::ItemScope, || selected(|s| s.custodians = vec![subject("zoe")])),
+    ("a custodian without an item", Rule::ItemScope, || {
+        selected(|s| s.custodians = sorted(vec![subject("maria"), subject("zoe")]))
+    }),
+    ("an item of a later epoch", Rule::ItemScope, || selected(|s| s.epochs = Some(Epochs { first: 0, last: 6 }))),
+    ("an item of an earlier epoch", Rule::ItemScope, || selected(|s| s.epochs = Some(Epochs { first: 8, last: 9 }))),
+    ("one item of another than the custodian", Rule::ItemScope, || {
+        second(|a| a.participants.retain(|p| p.token != subject("max")), |s| s.custodians = vec![subject("max")])
+    }),
+    ("one item of another epoch", Rule::ItemScope, || {
+        second(|a| a.epoch = 8, |s| s.epochs = Some(Epochs { first: 7, last: 7 }))
+    }),
+    ("context of one thread alone", Rule::ItemScope, || {
+        second(|a| (a.from, a.to) = (days(-20), days(-19)), |s| s.from = days(-11))
+    }),
+    ("context before nothing", Rule::ItemScope, || selected(|s| s.from = days(-9))),
+    ("context after nothing", Rule::ItemScope, || selected(|s| s.to = days(-10))),
     // The consent.
     ("the consent was withdrawn", Rule::ConsentWithdrawn, || {
         log(Case::approved(), |c| sign(&c.node.withdrawal(c.consent, "maria"), MARIA))
@@ -443,6 +495,18 @@ fn the_floor_permits_at_its_edges() {
         ("a works agreement called so", || by_agreement(Basis::WorksAgreement)),
         ("an order over a works agreement", || by_agreement(Basis::Order)),
         ("scope that meets the items' last instant", || asked(|r| r.scope.from = days(-9).plus_seconds(-1))),
+        ("items as they were selected", || selected(|_| {})),
+        ("items of several custodians and epochs", || {
+            second(
+                |a| (a.epoch, a.participants) = (8, participants(&[("maria", true), ("zoe", true)])),
+                |s| {
+                    s.custodians = sorted(vec![subject("max"), subject("zoe")]);
+                    s.epochs = Some(Epochs { first: 7, last: 8 });
+                },
+            )
+        }),
+        ("items of anybody and any epoch", || selected(|s| (s.custodians, s.epochs) = (vec![], None))),
+        ("time asked for that meets the items' last instant", || selected(|s| s.from = days(-9).plus_seconds(-1))),
         ("another's matter closed", || {
             let mut c = Case::approved();
             let mut m = c.node.matter(Open, None);

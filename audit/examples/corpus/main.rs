@@ -3,6 +3,7 @@
 //! `DIR/corpus.json`, which names the digest to pin for each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
+mod chosen;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod misdeeds;
@@ -67,7 +68,7 @@ fn main() -> std::io::Result<()> {
     };
     let dir = Path::new(&dir);
     let mut pins = BTreeMap::new();
-    for (name, tell) in valid::STORIES.iter().chain(misdeeds::STORIES).chain(parties::STORIES) {
+    for (name, tell) in valid::STORIES.iter().chain(misdeeds::STORIES).chain(parties::STORIES).chain(chosen::STORIES) {
         let told = tell();
         write(&dir.join(name), &told.files)?;
         if let Some(bare) = told.bare.filter(|_| SHOWN_BARE.iter().any(|start| name.starts_with(start))) {

@@ -287,6 +287,11 @@ fn query(t: &mut Trace<'_>, line: &Line<'_>) -> bool {
         Question::Evaluate(request) => t.by_request.contains_key(request),
         Question::Preview(request) => t.hooks.iter().any(|h| h.asked.as_ref() == Some(request)),
         Question::Items(scope) => t.out.cases.iter().any(|c| c.threads.iter().any(|x| scope.threads.contains(x))),
+        Question::ItemsOf(of) => t.out.cases.iter().zip(&t.hooks).any(|(c, h)| {
+            let chosen = h.asked.as_ref().and_then(|r| r.selection.as_ref());
+            let deposited = c.items.iter().filter_map(|i| i.about.as_ref()).map(|a| &a.custodian);
+            chosen.into_iter().flat_map(|s| &s.custodians).chain(deposited).any(|t| of.custodians.contains(t))
+        }),
         Question::Matters | Question::Requests | Question::Recoveries | Question::Entries(_) => t.asked,
         Question::Own | Question::Activity | Question::Consents => false,
     };

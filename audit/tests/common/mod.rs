@@ -361,6 +361,7 @@ impl Cluster {
             authority: None,
             purpose: w("inquiry"),
             scope: Scope { threads: vec![thread], from, to },
+            selection: None,
             items: self.items.clone(),
             counts: Counts { items: 2, threads: 1 },
             recipient: Recipient::Person(RecipientPerson { id: w("off"), sealing: self.officer.public().digest() }),

@@ -12,6 +12,7 @@ pub mod enrol;
 pub mod export;
 pub mod keygen;
 pub mod matter;
+pub mod matter_show;
 pub mod my;
 pub mod node;
 pub mod policy;

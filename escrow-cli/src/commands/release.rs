@@ -1,18 +1,18 @@
 //! `escrow release`: collecting replies that only the recipient can open.
 
 use super::request::find;
-use crate::failure::Failure;
-use crate::output::Shown;
+use crate::failure::{Exit, Failure};
+use crate::output::{Shown, progress};
 use crate::session::{Global, Session};
 use clap::{Args, Subcommand};
-use escrow_client::{Case, Client, Wanted};
+use escrow_client::{Arrived, Case, Client, ReleaseError, Replies, RepliesError, Wanted};
 use serde_json::json;
 use std::path::PathBuf;
 
 /// What to do with releases.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Gather fresh permits, call for the release, and keep the sealed replies
+    /// Gather fresh permits, call for the release, and keep the sealed replies; again to go on
     #[command(
         after_help = "Examples: escrow release collect 3f1c90aa --out replies.json\n          escrow release collect 3f1c90aa --out replies.json --all"
     )]
@@ -24,7 +24,7 @@ pub enum Command {
 pub struct Collect {
     /// The request's hash, or the beginning of it
     pub request: String,
-    /// Where to keep the replies; they are sealed to the recipient
+    /// Where to keep the replies, sealed to the recipient; if it holds some of this request, they stay
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// Ask every node that permits, even when enough have replied
@@ -60,7 +60,21 @@ pub async fn collected(client: &Client, asked: impl Into<Case>, a: &Collect) -> 
     let request = asked.into();
     let wanted = if a.all { Wanted::All } else { Wanted::Enough };
     let digest = request.digest;
-    let collected = client.collect(request, wanted).await?;
+    let kept = Replies::load_if_there(&a.out).map_err(|e| occupied(e, a))?;
+    let bar = progress("replies");
+    let mut have = kept.as_ref().map_or(0, |k| k.replies.len());
+    let mut arrived = |replies: &Replies, n: Arrived| {
+        replies.save(&a.out)?;
+        have = replies.replies.len();
+        bar(n.have as u64, n.want as u64);
+        Ok(())
+    };
+    let result = client.collect_on(request, wanted, kept, &mut arrived).await;
+    bar(1, 1);
+    let collected = result.map_err(|e| match e {
+        ReleaseError::Replies(e) => occupied(e, a),
+        e => unfinished(e.into(), a, have),
+    })?;
     collected.replies.save(&a.out)?;
     let good = collected.outcomes.count();
     let mut shown = Shown::new("escrow.release.collect.v1").text(format!(
@@ -89,4 +103,25 @@ pub async fn collected(client: &Client, asked: impl Into<Case>, a: &Collect) -> 
         .with("file", a.out.display().to_string())
         .with("failures", failures.collect::<Vec<_>>())
         .with("culprits", culprits.collect::<Vec<_>>()))
+}
+
+/// The file is somebody else's, or nothing can be written there: nothing in it was changed.
+fn occupied(e: RepliesError, a: &Collect) -> Failure {
+    let other = !matches!(e, RepliesError::File(_));
+    let failure = Failure::from(e);
+    if other {
+        failure.next(format!("name another file with --out, or move {} away", a.out.display()))
+    } else {
+        failure
+    }
+}
+
+/// What is there so far is worth keeping: the next run goes on from it.
+fn unfinished(failure: Failure, a: &Collect, have: usize) -> Failure {
+    let later = matches!(failure.exit, Exit::Pending | Exit::BelowThreshold);
+    if !later || have == 0 {
+        return failure;
+    }
+    let before = failure.next_step().map(|s| format!("{s}; ")).unwrap_or_default();
+    failure.next(format!("{before}{have} replies are kept in {}: run the same command again", a.out.display()))
 }

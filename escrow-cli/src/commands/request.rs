@@ -4,13 +4,14 @@ use super::consent::Ground;
 use crate::explain::{Said, assessment, by_node};
 use crate::failure::{Exit, Failure, of_nodes};
 use crate::hashwords::words;
-use crate::output::{Shown, note};
+use crate::output::Shown;
 use crate::quorum::{by_prefix, reach, with_receipts};
-use crate::session::{Global, Session, subject_name, thread_name};
-use crate::when;
+use crate::scope::{self, ScopeArgs};
+use crate::session::{Global, Session, subject_name};
+use crate::when::{self, Zone};
 use clap::{Args, Subcommand};
 use escrow_client::archive::Directory;
-use escrow_client::{Ask, Client, Draft, DraftError, KnownRequest, People, now};
+use escrow_client::{Ask, Client, Draft, DraftError, KnownRequest, People, Selecting, now};
 use escrow_core::charter::{Basis, Charter, Person, Policy};
 use escrow_core::request::{DelayedNotice, Notice, Recipient, RecipientPerson, Request};
 use escrow_core::verdict::Outcome;
@@ -23,9 +24,9 @@ use std::collections::BTreeSet;
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "one for each process")]
 pub enum Command {
-    /// Ask for messages of threads in a time
+    /// Ask for messages of threads or custodians in a time
     #[command(
-        after_help = "Examples: escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient reader --dry-run\n          escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient fran --filter-team"
+        after_help = "Examples: escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient reader --dry-run\n          escrow request create --matter MAT-1 --custodian maria --from 2026-03-01 --to 2026-03-31 --time-zone Europe/Berlin --context-hours 24 --purpose audit --recipient reader\n          escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient fran --filter-team"
     )]
     Create(Create),
     /// List requests
@@ -42,15 +43,9 @@ pub struct Create {
     /// The matter
     #[arg(long)]
     pub matter: MatterId,
-    /// A thread, by the messenger's id or its beginning; repeat for several
-    #[arg(long, required = true, value_name = "ID")]
-    pub thread: Vec<String>,
-    /// First day (UTC) or instant
-    #[arg(long, value_name = "DAY")]
-    pub from: String,
-    /// Last day (UTC), or the first instant after
-    #[arg(long, value_name = "DAY")]
-    pub to: String,
+    /// Whose messages and when
+    #[command(flatten)]
+    pub scope: ScopeArgs,
     /// What for; must be among the purposes consented to
     #[arg(long)]
     pub purpose: Code,
@@ -118,23 +113,13 @@ pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn create(session: &Session, client: &Client, a: &Create) -> Result<Shown, Failure> {
-    let draft = client.draft_request(ask(session, client, a)?).await?;
+    let (ask, how) = ask(session, client, a)?;
+    let draft = client.draft_selected(ask, &how).await?;
     let directory = session.directory()?;
-    for thread in &draft.empty_threads {
-        note(&format!(
-            "nothing is escrowed for thread {} in this time; it is left out",
-            thread_name(&directory, thread)
-        ));
-    }
-    if !draft.left_out.is_empty() {
-        note(&format!(
-            "{} item(s) are held alike by fewer than {} nodes and left out",
-            draft.left_out.len(),
-            client.t()
-        ));
-    }
+    scope::note_left_out(&directory, &draft, client.t());
     let shown = numbers(Shown::new("escrow.request.create.v1"), session, &draft.request, None)?;
     let shown = people(shown, &directory, &People::of(&draft.items));
+    let shown = scope::unsure(scope::coarse(shown, &draft.request, &draft.items), &directory, &draft);
     if a.dry_run {
         return dry_run(shown, client, &directory, &draft).await;
     }
@@ -143,9 +128,10 @@ pub async fn create(session: &Session, client: &Client, a: &Create) -> Result<Sh
     let submitted = client.submit(&envelope).await?;
     Ok(with_receipts(shown, client, &submitted)
         .text(format!(
-            "Request {}: {}.\nApprovers see it with: escrow request list --waiting-for-me",
+            "Request {}: {}.\nApprovers see it with: escrow request list --waiting-for-me\nLater, to export no more than was asked: {}",
             digest.short(),
-            words(&digest)
+            words(&digest),
+            scope::exporter_flags(&draft.request)
         ))
         .with("request_hash", digest.to_string())
         .data("request", &draft.request))
@@ -192,7 +178,7 @@ async fn dry_run(shown: Shown, client: &Client, directory: &Directory, draft: &D
     let names = names.iter().map(|t| subject_name(directory, t)).collect::<Vec<_>>().join(", ");
     let when = match &r.notice {
         Notice::Immediate => "at once".to_owned(),
-        Notice::Delayed(d) => format!("after {}", d.until),
+        Notice::Delayed(d) => format!("after {}", Zone::of(r).show(d.until)),
     };
     Ok(shown
         .table(&["must sign", "who can"], rows)
@@ -203,9 +189,9 @@ async fn dry_run(shown: Shown, client: &Client, directory: &Directory, draft: &D
         .data("request", r))
 }
 
-fn ask(session: &Session, client: &Client, a: &Create) -> Result<Ask, Failure> {
-    let directory = session.directory()?;
-    let threads = a.thread.iter().map(|t| Ok(directory.thread(t)?.token)).collect::<Result<Vec<_>, Failure>>()?;
+fn ask(session: &Session, client: &Client, a: &Create) -> Result<(Ask, Selecting), Failure> {
+    let asked = a.scope.asked(session)?;
+    let zone = Zone::named(&a.scope.time_zone)?;
     let charter = client.charters().current();
     // A text about self-recovery alone never permits a request.
     let releases = |p: &&Policy| cedar::parse(p, &charter.approver_roles).is_ok_and(|t| t.may_permit("release"));
@@ -219,23 +205,24 @@ fn ask(session: &Session, client: &Client, a: &Create) -> Result<Ask, Failure> {
         }
     };
     let notice = match (&a.notice_order, &a.notice_until) {
-        (Some(order), Some(until)) => Notice::Delayed(DelayedNotice { order: order.clone(), until: when::to(until)? }),
+        (Some(order), Some(until)) => Notice::Delayed(DelayedNotice { order: order.clone(), until: zone.to(until)? }),
         _ => Notice::Immediate,
     };
-    Ok(Ask {
+    let ask = Ask {
         matter: a.matter.clone(),
         basis: Basis::from(a.ground.basis),
         authority: a.ground.authority()?,
         purpose: a.purpose.clone(),
-        threads,
-        from: when::from(&a.from)?,
-        to: when::to(&a.to)?,
+        threads: asked.threads,
+        from: asked.from,
+        to: asked.to,
         recipient: if a.filter_team { client.filter_team(&a.recipient) } else { client.recipient(&a.recipient) }
             .map_err(|e| recipients(charter, e))?,
         policy,
         notice,
         life_s: when::span(&a.expires)?,
-    })
+    };
+    Ok((ask, asked.how))
 }
 
 /// How many people a request concerns, in a sentence.
@@ -258,11 +245,12 @@ pub async fn full_numbers(
     r: &KnownRequest,
 ) -> Result<Shown, Failure> {
     let shown = numbers(shown, session, &r.request, Some(r.digest))?;
-    let held = client.items(&r.request.scope).await?;
+    let mut held = client.items(&r.request.scope).await?.items;
     let asked: BTreeSet<_> = r.request.items.iter().collect();
-    let of = People::of(held.items.iter().filter(|i| asked.contains(&i.item)));
-    let missing = asked.len() - held.items.iter().filter(|i| asked.contains(&i.item)).count();
-    let shown = people(shown, &session.directory()?, &of);
+    held.retain(|i| asked.contains(&i.item));
+    let missing = asked.len() - held.len();
+    let shown = people(shown, &session.directory()?, &People::of(&held));
+    let shown = scope::coarse(shown, &r.request, &held);
     Ok(if missing == 0 {
         shown
     } else {
@@ -276,8 +264,7 @@ pub async fn full_numbers(
 /// [`Failure`], if the directory cannot be read.
 pub fn numbers(shown: Shown, session: &Session, r: &Request, digest: Option<Digest>) -> Result<Shown, Failure> {
     let directory = session.directory()?;
-    let threads = r.scope.threads.iter().map(|t| thread_name(&directory, t)).collect::<Vec<_>>().join(", ");
-    let days = r.scope.to.seconds_since(r.scope.from) / 86_400;
+    let zone = Zone::of(r);
     let named = |p: &RecipientPerson| {
         let name = session.charters.current().person(&p.id).map_or("not in the charter", |p| p.name.as_str());
         format!("{} ({name}), key {}", p.id, p.sealing.short())
@@ -293,12 +280,10 @@ pub fn numbers(shown: Shown, session: &Session, r: &Request, digest: Option<Dige
         .map_or_else(|| "none".to_owned(), |a| format!("{}, document {}", a.reference, a.document.short()));
     let notice = match &r.notice {
         Notice::Immediate => "at once".to_owned(),
-        Notice::Delayed(d) => format!("delayed until {} under {}", d.until, d.order),
+        Notice::Delayed(d) => format!("delayed until {} under {}", zone.show(d.until), d.order),
     };
-    let mut rows = vec![
-        ("threads", format!("{}: {threads}", r.counts.threads)),
-        ("keys", r.counts.items.to_string()),
-        ("span", format!("{} to {} ({days} days)", r.scope.from, r.scope.to)),
+    let mut rows = scope::rows(&directory, r);
+    rows.extend([
         ("matter", r.matter.to_string()),
         ("asked by", r.by.to_string()),
         ("purpose", r.purpose.to_string()),
@@ -307,8 +292,8 @@ pub fn numbers(shown: Shown, session: &Session, r: &Request, digest: Option<Dige
         ("recipient", recipient),
         ("policy", r.policy.to_string()),
         ("notice", notice),
-        ("open until", r.expires.to_string()),
-    ];
+        ("open until", zone.show(r.expires)),
+    ]);
     if let Some(d) = digest {
         rows.insert(0, ("request", format!("{}  ({d})", d.short())));
         rows.insert(1, ("in words", words(&d)));
@@ -362,7 +347,8 @@ pub fn table(shown: Shown, _: &Session, requests: &[&KnownRequest]) -> Shown {
     let at = now();
     let rows = requests.iter().map(|r| {
         let q = &r.request;
-        let span = format!("{} .. {}", q.scope.from.day(), q.scope.to.plus_seconds(-1).day());
+        let (zone, (from, to)) = (Zone::of(q), q.asked());
+        let span = format!("{} .. {}", zone.day(from), zone.day(to.plus_seconds(-1)));
         let decided = r.choices().iter().map(|(p, (c, _))| format!("{p} {}", c.name())).collect::<Vec<_>>().join(", ");
         let (keys, threads) = (q.counts.items.to_string(), q.counts.threads.to_string());
         vec![
@@ -374,7 +360,7 @@ pub fn table(shown: Shown, _: &Session, requests: &[&KnownRequest]) -> Shown {
             keys,
             span,
             decided,
-            q.expires.to_string(),
+            zone.show(q.expires),
         ]
     });
     let list = requests.iter().map(|r| value(r)).collect::<Vec<_>>();
@@ -409,6 +395,7 @@ pub async fn show(session: &Session, client: &Client, typed: &str) -> Result<Sho
     if r.state(now()) != "open" {
         return Ok(shown.text(format!("The request is {}.", r.state(now()))));
     }
+    shown = shown.text(format!("To export no more than was asked: {}", scope::exporter_flags(&r.request)));
     let verdicts = client.verdicts(&r.digest).await;
     let (sentence, name) = assessment(client, &verdicts, "escrow release collect", &r.digest);
     shown = by_node(shown, client, &verdicts, Into::into).text(sentence).with("assessment", name);

@@ -5,6 +5,7 @@ use super::seal::SealedSegment;
 use escrow_core::deal::Participant;
 use escrow_core::{Digest, Org, Timestamp, Token, UtcDay};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The index file, in the archive's folder.
@@ -127,6 +128,11 @@ impl ArchiveIndex {
         } else {
             Err(malformed(format!("schema {}", index.schema)))
         }
+    }
+
+    /// How many messages each segment holds, by SHA-256 of its file, as the index says.
+    pub fn messages(&self) -> BTreeMap<Digest, u64> {
+        self.segments.iter().map(|s| (s.digest, s.messages)).collect()
     }
 }
 

@@ -17,12 +17,13 @@ use escrow_core::enrolment::{Device, Enrolment, Revocation, Revoked};
 use escrow_core::envelope::{EnvelopeError, pae};
 use escrow_core::matter::{Matter, MatterAction};
 use escrow_core::notification::{Notification, NotificationEvent};
-use escrow_core::query::{EntryRange, Exported, Query, Question};
+use escrow_core::query::{CustodianScope, EntryRange, Exported, Query, Question};
 use escrow_core::receipt::Receipt;
 use escrow_core::recovery::{SelfRecovery, Veto};
 use escrow_core::release::{Caller, Release, ReleaseCall};
 use escrow_core::request::{
-    Cancellation, Counts, DelayedNotice, Notice, Recipient, RecipientDevice, RecipientPerson, Request, Scope,
+    Cancellation, ContextAsked, Counts, DelayedNotice, Notice, Recipient, RecipientDevice, RecipientPerson, Request,
+    Scope, Selection,
 };
 use escrow_core::restriction::RestrictionAnswer;
 use escrow_core::sealing::{SealingSecret, Suite};
@@ -350,6 +351,7 @@ pub(crate) fn request() -> Request {
         authority: Some(Authority { reference: w("Case 24-cv-123"), document: d(0x41) }),
         purpose: w("investigation"),
         scope: Scope { threads: sorted(vec![thread("general"), thread("random")]), from: at(0), to: at(3_600) },
+        selection: None,
         items: vec![d(0x80), d(0x81), d(0x82)],
         counts: Counts { items: 3, threads: 2 },
         recipient: Recipient::Person(RecipientPerson { id: w("rev-one"), sealing: d(0x83) }),
@@ -373,6 +375,19 @@ pub(crate) fn device_request() -> Request {
         notice: Notice::Immediate,
         ..request()
     }
+}
+
+/// The same, chosen by custodians, epochs and context.
+pub(crate) fn selected_request() -> Request {
+    let selection = Selection {
+        custodians: sorted(vec![subject("maria"), subject("max")]),
+        epochs: Some(Epochs { first: 4, last: 9 }),
+        from: at(600),
+        to: at(3_000),
+        context: ContextAsked { hours: 1, messages: 10 },
+        zone: w("Europe/Berlin"),
+    };
+    Request { selection: Some(selection), ..request() }
 }
 
 /// The same to the filter team, before anybody on the case reads.
@@ -622,6 +637,11 @@ impl Example {
 }
 
 /// One example of every kind first, in the order of `Kind::ALL`, then the variants of some.
+pub(crate) fn custodian_query() -> Query {
+    let custodians = sorted(vec![subject("maria"), subject("max")]);
+    query(Question::ItemsOf(CustodianScope { custodians, from: at(0), to: at(3_600) }))
+}
+
 pub(crate) fn examples() -> Vec<Example> {
     vec![
         Example::of("charter", charter()),
@@ -647,6 +667,7 @@ pub(crate) fn examples() -> Vec<Example> {
         Example::of("consent of the subject", own_consent()),
         Example::of("request to a device", device_request()),
         Example::of("request to the filter team", filter_request()),
+        Example::of("request by custodians with context", selected_request()),
         Example::of("veto by a person", Veto { by: Caller::Person(w("rights-one")), ..veto() }),
         Example::of("pending verdict", pending()),
         Example::of("refusing verdict", refusal()),
@@ -657,6 +678,7 @@ pub(crate) fn examples() -> Vec<Example> {
         Example::of("revocation of an enrolment", Revocation { revokes: Revoked::Enrolment(d(0x22)), ..revocation() }),
         Example::of("query for a verdict", query(Question::Evaluate(d(0x91)))),
         Example::of("query for items", query(Question::Items(request().scope))),
+        Example::of("query for items of custodians", custodian_query()),
         Example::of("query for views", query(Question::Views(nonce(0x33)))),
         Example::of(
             "query that records an export",

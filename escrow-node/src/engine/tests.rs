@@ -358,6 +358,7 @@ impl World {
             authority: None,
             purpose: w("inquiry"),
             scope: Scope { threads: vec![self.tokens.thread("t")], from: t0(), to: t0().plus_seconds(60) },
+            selection: None,
             items,
             counts: Counts { items: 2, threads: 1 },
             recipient: Recipient::Person(RecipientPerson { id: w("off"), sealing: self.officer.public().digest() }),

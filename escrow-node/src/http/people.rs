@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use escrow_core::deal::OpenedDeal;
 use escrow_core::deposit::Deposit;
 use escrow_core::openapi::EnvelopeSchema;
-use escrow_core::query::{EntryRange, Query, Question};
+use escrow_core::query::{CustodianScope, EntryRange, Query, Question};
 use escrow_core::release::Caller;
 use escrow_core::request::{Notice, Scope};
 use escrow_core::verdict::Verdict;
@@ -91,7 +91,7 @@ pub(crate) async fn deposits(
 /// Ask this node something.
 ///
 /// A signed query, for this seat and now. It is logged, then answered, once. The member `what` of the query decides which of the answers
-/// it is: evaluate, matters, requests, activity, items, consents, entries, views.
+/// it is: evaluate, matters, requests, activity, items, items_of, consents, entries, views.
 #[utoipa::path(
     post,
     path = "/v1/queries",
@@ -332,6 +332,7 @@ async fn query(node: &Arc<Node>, body: &[u8], from: IpAddr) -> Result<Json<Query
         Question::Requests => QueryAnswer::Requests(requests(node).await?),
         Question::Activity => QueryAnswer::Activity(activity(node, &query.by).await?),
         Question::Items(scope) => QueryAnswer::Items(items(node, scope).await?),
+        Question::ItemsOf(of) => QueryAnswer::Items(items_of(node, of).await?),
         Question::Consents => QueryAnswer::Consents(consents(node, &query.by).await?),
         Question::Entries(range) => QueryAnswer::Entries(entries(node, range).await?),
         Question::Views(nonce) => QueryAnswer::Views(views(node, nonce).await?),
@@ -468,6 +469,18 @@ async fn items(node: &Node, scope: Scope) -> Result<Vec<ItemInfo>, Fault> {
             scope.threads.binary_search(&a.thread).is_ok() && a.from < scope.to && scope.from < a.to
         };
         e.facts().items().filter(|(_, i)| wanted(&i.about)).map(item_info).collect()
+    });
+    Ok(list.await?.into_inner())
+}
+
+async fn items_of(node: &Node, of: CustodianScope) -> Result<Vec<ItemInfo>, Fault> {
+    let list = node.writer.run(move |e| {
+        let asked = |t: &Token| of.custodians.binary_search(t).is_ok();
+        let wanted = |i: &escrow_policy::facts::ItemFact| {
+            let part = asked(&i.depositor) || i.about.participants.iter().any(|p| asked(&p.token));
+            part && i.about.from < of.to && of.from < i.about.to
+        };
+        e.facts().items().filter(|(_, i)| wanted(i)).map(item_info).collect()
     });
     Ok(list.await?.into_inner())
 }

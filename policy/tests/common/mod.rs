@@ -520,6 +520,7 @@ impl Node {
             purpose: w("investigation"),
             counts: Counts { items: items.len() as u64, threads: threads.len() as u64 },
             scope: Scope { threads, from: days(-30), to: days(0) },
+            selection: None,
             items: sorted(items.to_vec()),
             recipient: Recipient::Person(RecipientPerson { id: w("otto"), sealing: sealing("otto").digest() }),
             policy: w("standard"),

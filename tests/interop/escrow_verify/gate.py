@@ -18,6 +18,17 @@ def covers(consent, about):
             and (epochs is None or epochs["first"] <= about["epoch"] <= epochs["last"]))
 
 
+def selection_holds(chosen, items):
+    """True if the items are those that the request says were chosen, and none of a thread of which only context is asked."""
+    taking_part = [{i["depositor"]} | {p["token"] for p in i["about"]["participants"]} for i in items]
+    named, epochs = set(chosen["custodians"]), chosen["epochs"]
+    asked = {i["about"]["thread"] for i in items if overlap(i["about"], chosen)}
+    return ((not named or all(named & of for of in taking_part))
+            and all(any(t in of for of in taking_part) for t in named)
+            and all(epochs is None or epochs["first"] <= i["about"]["epoch"] <= epochs["last"] for i in items)
+            and asked == {i["about"]["thread"] for i in items})
+
+
 def within_limits(charter, body, recovery):
     limits = charter.limits
     need(len(body["items"]) <= limits["items_per_request"], "request-limits")
@@ -53,6 +64,7 @@ def _floor_request(facts, asked, at):
     need(len({i["generation"] for i in items}) == 1, "mixed-generations")
     scope = body["scope"]
     need({i["about"]["thread"] for i in items} == set(scope["threads"]), "item-scope")
+    need(body["selection"] is None or selection_holds(body["selection"], items), "item-scope")
     for i in items:
         need(overlap(i["about"], scope), "item-scope")
         facts.consent_live(i["consent"], at)

@@ -36,6 +36,16 @@ limits = record(**{name: number() for name in (
     "request_life_s", "items_per_request", "requests_per_requestor_month", "items_per_requestor_month", "permit_life_s",
     "notice_delay_days", "recovery_delay_s", "clock_skew_s", "charter_grace_s", "sealing_key_days")})
 scope = also(record(threads=tokens, from_=time, to=time), lambda s: s["from"] < s["to"], "covers no time")
+custodians = listed(token, 0, 1000, ordered=True)
+epochs = optional(also(record(first=number(), last=number()), lambda e: e["first"] <= e["last"], "covers no epoch"))
+selection = also(
+    record(custodians=custodians, epochs=epochs, from_=time, to=time,
+           context=record(hours=number(0, 8784), messages=number(0, 10_000)),
+           zone=match(r"[A-Za-z0-9/_+-]{1,64}", "a time zone")),
+    lambda s: s["from"] < s["to"], "asks for no time")
+custodian_scope = also(
+    record(custodians=listed(token, 1, 1000, ordered=True), from_=time, to=time), lambda s: s["from"] < s["to"],
+    "covers no time")
 HEAD = dict(org=org, nonce=nonce)
 
 
@@ -54,6 +64,8 @@ def statement(kind, limit, rules=(), **members):
 
 request_rules = (
     (lambda r: r["counts"] == {"items": len(r["items"]), "threads": len(r["scope"]["threads"])}, "counts differ"),
+    (lambda r: r["selection"] is None or (r["scope"]["from"] <= r["selection"]["from"]
+                                          and r["selection"]["to"] <= r["scope"]["to"]), "asks outside the scope"),
     (lambda r: r["created"] < r["expires"], "expires before it is created"),
     (lambda r: r["basis"] == "consent" or r["authority"] is not None, "an authority is needed on this basis"),
 )
@@ -108,7 +120,8 @@ KINDS = {
         matter=matter, action=word("open", "close", "reopen"), previous=optional(digest), by=person, title=digest, at=time),
     "request": statement(
         "request", LARGE, request_rules,
-        matter=matter, by=person, basis=basis, authority=authority, purpose=code, scope=scope, items=items,
+        matter=matter, by=person, basis=basis, authority=authority, purpose=code, scope=scope, selection=optional(selection),
+        items=items,
         counts=record(items=number(), threads=number()),
         recipient=one_of(person=record(id=person, sealing=digest), filter_team=record(id=person, sealing=digest),
                          device=record(enrolment=digest, key=public, sealing=digest)),
@@ -125,7 +138,7 @@ KINDS = {
     "query": statement(
         "query", LARGE, by=caller, seat=seat, at=time, what=one_of(
             "matters", "requests", "recoveries", "own", "activity", "consents", evaluate=digest,
-            preview=lambda v: KINDS["request"][1](v), items=scope,
+            preview=lambda v: KINDS["request"][1](v), items=scope, items_of=custodian_scope,
             exported=record(bundle=digest, export=nonce, requests=listed(digest, 0, 10_000, ordered=True)),
             entries=record(log=number(1, 2**32 - 1), from_=number(), count=number(1, 1000)), views=nonce)),
     "receipt": statement(

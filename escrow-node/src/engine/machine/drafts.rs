@@ -192,6 +192,7 @@ impl Speech {
             purpose: w(if flavour == 3 { "curiosity" } else { "inquiry" }),
             counts: Counts { items: items.len() as u64, threads: threads.len() as u64 },
             scope: Scope { threads, from, to: from.plus_seconds(90_000) },
+            selection: None,
             items,
             recipient,
             policy: w(POLICIES[usize::from(policy) % POLICIES.len()]),
