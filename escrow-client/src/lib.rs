@@ -43,12 +43,14 @@ mod clock;
 mod consent;
 mod decision;
 mod deposit;
+pub mod doctor;
 mod enrolment;
 pub mod export;
 mod files;
 #[cfg(test)]
 mod fixture;
 mod identity;
+mod key_file;
 mod matter;
 mod open;
 mod outbox;
@@ -73,7 +75,10 @@ pub use consent::{ConsentError, ConsentTerms, KnownConsent, Outcomed};
 pub use decision::DecisionError;
 pub use deposit::{DepositError, FlushOptions, Flushed, ITEMS_PER_DEPOSIT, OnProgress, Standing};
 pub use enrolment::Quorum;
-pub use identity::{Device, Identity, KeyFileError, Officer, SignError, Signer, load_token_key, save_token_key};
+pub use identity::{
+    Device, Identity, Officer, SignError, Signer, encrypt_key_file, load_token_key, load_token_key_with, save_token_key,
+};
+pub use key_file::{AskPassphrase, KeyFileError, Passphrase, decrypt_key_file, is_encrypted};
 pub use matter::{MatterError, title_commitment};
 pub use open::{ItemError, OpenError, Opened, OpenedKey, ReplyFault, open_replies};
 pub use outbox::{Outbox, OutboxError, Pending, Progress, SealedDeposit};

@@ -1,6 +1,7 @@
 //! `escrow archive`: sealing messages on a device, opening released ones as the recipient.
 
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::{Format, Shown};
 use crate::session::{Global, Session, thread_name};
 use clap::{Args, Subcommand};
@@ -16,10 +17,16 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Seal messages (JSON Lines, plain or gzip), one key a thread and day
-    #[command(after_help = "Example: escrow archive seal messages.jsonl.gz --dir archive --outside +15550100")]
+    #[command(before_help = examples![
+        "escrow archive seal messages.jsonl.gz --dir archive --outside +15550100",
+        "escrow archive seal messages.jsonl --dir archive --members members.txt",
+    ])]
     Seal(Seal),
     /// Open what was released to you; keys exist in memory only
-    #[command(after_help = "Example: escrow archive open replies.json --archive archive --out messages.jsonl")]
+    #[command(before_help = examples![
+        "escrow archive open replies.json --archive archive --out messages.jsonl",
+        "escrow archive open replies.json --archive archive | less",
+    ])]
     Open(Open),
 }
 
@@ -63,7 +70,7 @@ pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
     let session = Session::open(global)?;
     match command {
         Command::Seal(a) => seal(&session, a),
-        Command::Open(a) if a.out.as_os_str() == "-" && global.output == Format::Json => {
+        Command::Open(a) if a.out.as_os_str() == "-" && global.output != Format::Table => {
             Err(Failure::usage("standard output holds the messages; name a file with --out to get JSON there"))
         }
         Command::Open(a) => open(&session, a),

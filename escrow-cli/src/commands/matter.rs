@@ -1,6 +1,7 @@
 //! `escrow matter`: the cases that requests belong to.
 
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::Shown;
 use crate::quorum::with_receipts;
 use crate::session::{Global, Session};
@@ -15,11 +16,22 @@ use escrow_core::wire::MatterInfo;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Open a matter
-    #[command(after_help = "Example: escrow matter create MAT-2026-0017 --title \"Supplier audit\"")]
+    #[command(before_help = examples![
+        "escrow matter create MAT-2026-0017 --title \"Supplier audit\"",
+        "escrow matter create MAT-2026-0018 --title \"Lunch receipts\" --receipts receipts",
+    ])]
     Create(Create),
     /// List matters
+    #[command(before_help = examples![
+        "escrow matter list",
+        "escrow matter list --output jsonl",
+    ])]
     List,
     /// Show one matter and its requests
+    #[command(before_help = examples![
+        "escrow matter show MAT-2026-0017",
+        "escrow matter show MAT-2026-0017 --output json",
+    ])]
     Show {
         /// Its name
         matter: MatterId,
@@ -100,6 +112,7 @@ async fn list(session: &Session, client: &Client) -> Result<Shown, Failure> {
         .map(|m| vec![m.matter.to_string(), state(m.state).into(), m.by.to_string(), m.logged.to_string(), title(m)]);
     Ok(Shown::new("escrow.matter.list.v1")
         .table(&["matter", "state", "by", "since", "title"], rows.collect())
+        .list_of("matters")
         .data("matters", &known))
 }
 

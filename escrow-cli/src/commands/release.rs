@@ -2,6 +2,7 @@
 
 use super::request::find;
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::Shown;
 use crate::session::{Global, Session};
 use clap::{Args, Subcommand};
@@ -13,9 +14,10 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Gather fresh permits, call for the release, and keep the sealed replies
-    #[command(
-        after_help = "Examples: escrow release collect 3f1c90aa --out replies.json\n          escrow release collect 3f1c90aa --out replies.json --all"
-    )]
+    #[command(before_help = examples![
+        "escrow release collect 3f1c90aa --out replies.json",
+        "escrow release collect 3f1c90aa --out replies.json --all",
+    ])]
     Collect(Collect),
 }
 
