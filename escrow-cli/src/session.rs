@@ -100,6 +100,11 @@ impl Session {
         &self.charters.current().org
     }
 
+    /// True if the nodes' receipts are to be kept as files.
+    pub const fn keeps_receipts(&self) -> bool {
+        self.global.receipts.is_some()
+    }
+
     /// Whoever acts.
     ///
     /// # Errors

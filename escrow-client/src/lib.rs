@@ -19,7 +19,7 @@
 //!
 //! **Scope.** What a device, an officer's machine or an eDiscovery workstation does: keys and
 //! files on its own disk, signed statements to all nodes in parallel, and checking what comes
-//! back. [`archive`] seals and opens message archives.
+//! back. [`archive`] seals and opens message archives, [`doctor`] looks for what is wrong.
 //!
 //! **Not here.** Who may do what (decided by every node for itself, crate `escrow-policy`); the
 //! verification of evidence bundles (crate `escrow-audit`, which needs no network).

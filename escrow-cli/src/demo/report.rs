@@ -113,6 +113,7 @@ Verify the evidence yourself, with the network unplugged:
             "
 The nodes keep running. Try, as the officers of the story:
   export ESCROW_CONFIG_DIR={dir}/config
+  escrow --context quinn doctor
   escrow --context quinn node status
   escrow --context quinn matter list
   escrow --context quinn request list
