@@ -111,7 +111,7 @@ mod tests {
 
     /// The words of the part of an example that runs `escrow`, as a shell would hand them over.
     fn words(example: &str) -> Vec<String> {
-        let set = example.replace("$GENESIS", DIGEST).replace("$HASH", DIGEST);
+        let set = example.replace("$GENESIS", DIGEST).replace("$HASH", DIGEST).replace("\\\n", "");
         let all = shlex::split(&set).unwrap_or_else(|| panic!("no shell reads {example:?}"));
         let ours = all.split(|w| w == "|").find(|part| part.first().is_some_and(|w| w == "escrow"));
         let ours = ours.unwrap_or_else(|| panic!("{example:?} does not run escrow"));
