@@ -1,9 +1,11 @@
 //! The command line.
 
 use crate::commands::{
-    archive, audit, certificate, charter, consent, context, decide, deposit, enrol, export, keygen, matter, my, node,
+    archive, audit, certificate, charter, completions, consent, context, decide, deposit, doctor, enrol, export,
+    keygen, matter,
 };
-use crate::commands::{policy, recover, release, report, request, revoke, verify};
+use crate::commands::{my, node, policy, recover, release, report, request, revoke, verify};
+use crate::help::examples;
 use crate::session::Global;
 use clap::{Parser, Subcommand};
 
@@ -15,6 +17,7 @@ use clap::{Parser, Subcommand};
 #[command(
     name = "escrow",
     version,
+    before_help = examples!["escrow demo --keep", "escrow doctor"],
     after_help = "Exit codes: 0 ok, 1 unexpected, 2 usage or malformed input, 3 denied, 4 key missing or not entitled,\n\
 5 pending, 6 verification failed, 7 below the node threshold, 8 partial or incomplete, 130 interrupted."
 )]
@@ -93,6 +96,12 @@ pub enum Command {
     /// Look at the nodes
     #[command(subcommand)]
     Node(node::Command),
+    /// Look for what is wrong: this machine, the keys, the nodes, their logs
+    Doctor(doctor::Doctor),
+    /// Print the completion script of a shell
+    Completions(completions::Completions),
+    /// Write the manual pages
+    Man(completions::Man),
     /// Show the whole story on this machine, with five real nodes
     Demo(crate::demo::DemoArgs),
 }

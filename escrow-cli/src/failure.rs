@@ -32,6 +32,26 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// What helps where nothing better is known.
+    const fn next_step(self) -> &'static str {
+        match self {
+            Self::Ok => "nothing is left to do",
+            Self::Unexpected => "repeat the command; if it fails again, report it with what ESCROW_LOG=debug prints",
+            Self::Usage => "mend what is named above; the command's --help begins with examples",
+            Self::Denied => "`escrow policy explain` says what each node decides and by which rule",
+            Self::Key => "`escrow context list` shows which key file is in use, `escrow doctor` whether it is in order",
+            Self::Pending => "wait for what is lacking, then repeat the command",
+            Self::Verification => {
+                "act on nothing that does not verify; keep the files and tell the operators and the auditors"
+            }
+            Self::BelowThreshold => "`escrow doctor` says which nodes are away and why; then repeat the command",
+            Self::Partial => "see what is named above; `escrow doctor` looks for the cause",
+            Self::Interrupted => "repeat the command; what nodes acknowledged stays",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -83,9 +103,10 @@ impl Failure {
         self
     }
 
-    /// The next step: the command's own, else that of the rule.
-    pub fn next_step(&self) -> Option<&str> {
-        self.next.as_deref().or_else(|| Some(Rule::of_code(&self.rule)?.next_step()))
+    /// The next step: the command's own, else that of the rule, else what helps with the exit code.
+    pub fn next_step(&self) -> &str {
+        let rule = || Rule::of_code(&self.rule).map(Rule::next_step);
+        self.next.as_deref().or_else(rule).unwrap_or_else(|| self.exit.next_step())
     }
 
     /// For people, on standard error.
@@ -94,9 +115,7 @@ impl Failure {
         for (seat, rule, words) in &self.nodes {
             out.push_str(&format!("\n  node {seat}: {words} [{rule}]"));
         }
-        if let Some(next) = self.next_step() {
-            out.push_str(&format!("\nnext: {next}"));
-        }
+        out.push_str(&format!("\nnext: {}", self.next_step()));
         out
     }
 

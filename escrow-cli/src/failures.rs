@@ -12,6 +12,7 @@ use escrow_client::{
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::verdict::Outcome;
 use escrow_policy::charter::CharterError;
+use std::io::ErrorKind;
 
 macro_rules! failure_from {
     ($($error:ty => |$e:ident| $make:expr;)*) => { $(
@@ -24,7 +25,6 @@ macro_rules! failure_from {
 failure_from! {
     FileError => |e| Failure::new(Exit::Unexpected, "file", e.to_string());
     std::io::Error => |e| Failure::new(Exit::Unexpected, "file", e.to_string());
-    KeyFileError => |e| Failure::new(Exit::Key, "key-file", e.to_string());
     EnvelopeError => |e| Failure::new(Exit::Usage, "malformed", e.to_string());
     AgentError => |e| Failure::new(Exit::Key, "not-signed", e.to_string()).next(e.next_step());
     OutboxError => |e| Failure::new(Exit::Unexpected, "outbox", e.to_string());
@@ -58,6 +58,39 @@ impl From<ProductionError> for Failure {
                 Self::new(Exit::Usage, "export", e.to_string())
             }
             other => Self::new(Exit::Unexpected, "export", other.to_string()),
+        }
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(e: KeyFileError) -> Self {
+        let text = e.to_string();
+        let key = |text| Self::new(Exit::Key, "key-file", text);
+        match &e {
+            KeyFileError::File { source, .. } if source.kind() == ErrorKind::NotFound => key(text).next(
+                "make keys with `escrow keygen`, or name the file: escrow context add NAME --replace --key FILE ...",
+            ),
+            KeyFileError::File { source, .. } if source.kind() == ErrorKind::AlreadyExists => {
+                key(text).next("name another file: a key file is never overwritten")
+            }
+            KeyFileError::Malformed { .. } => key(text)
+                .next("name a file that `escrow keygen` wrote; FILE.pub.json is the public half and no key file"),
+            KeyFileError::NoPassphrase { source, .. } if source.kind() == ErrorKind::Interrupted => {
+                Self::new(Exit::Interrupted, "interrupted", text)
+            }
+            KeyFileError::NoPassphrase { .. } => {
+                Self::new(Exit::Usage, "passphrase", text).next(crate::passphrase::WHERE)
+            }
+            KeyFileError::DoesNotOpen(_) => Self::new(Exit::Key, "passphrase", text).next(
+                "repeat the command with the right passphrase; without it the key is lost and a new one is needed",
+            ),
+            KeyFileError::Weak => Self::new(Exit::Usage, "passphrase", text).next("take five or more random words"),
+            KeyFileError::Encrypted(path) => Self::usage(text)
+                .next(format!("to change its passphrase: escrow keygen decrypt {}, then encrypt it", path.display())),
+            KeyFileError::Clear(path) => {
+                Self::usage(text).next(format!("to encrypt it: escrow keygen encrypt {}", path.display()))
+            }
+            _ => key(text),
         }
     }
 }
@@ -387,6 +420,10 @@ mod tests {
         let f = Failure::new(Exit::Denied, Rule::NotEnrolled.code(), "the device is not enrolled");
         assert!(f.text().contains(&format!("\nnext: {}", Rule::NotEnrolled.next_step())), "{}", f.text());
         assert_eq!(f.json()["next"], Rule::NotEnrolled.next_step());
-        assert_eq!(f.next("ask Rita").next_step(), Some("ask Rita"));
+        assert_eq!(f.next("ask Rita").next_step(), "ask Rita");
+        // Nobody is left without a next step.
+        let nameless = Failure::new(Exit::Key, "no-such-rule", "x");
+        assert!(nameless.text().contains("\nnext: `escrow context list`"), "{}", nameless.text());
+        assert!(!nameless.json()["next"].as_str().unwrap().is_empty());
     }
 }

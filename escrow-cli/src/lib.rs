@@ -19,7 +19,10 @@ pub mod explain;
 pub mod failure;
 mod failures;
 pub mod hashwords;
+pub mod help;
+pub mod machine;
 pub mod output;
+pub mod passphrase;
 pub mod quorum;
 pub mod scope;
 pub mod session;
@@ -27,14 +30,15 @@ pub mod titles;
 pub mod when;
 
 use args::Cli;
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use failure::{Exit, Failure};
 use output::{Format, Shown, note};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs the command line; the only place where output and exit code are decided.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match help::command().try_get_matches().and_then(|m| Cli::from_arg_matches(&m)) {
         Ok(cli) => cli,
         Err(e) => {
             let exit = if e.use_stderr() { Exit::Usage } else { Exit::Ok };
@@ -43,7 +47,7 @@ pub fn run() -> ExitCode {
         }
     };
     init_tracing();
-    let format = cli.global.output;
+    let (format, receipts) = (cli.global.output, cli.global.receipts.clone());
     let result = runtime().and_then(|rt| {
         rt.block_on(async {
             tokio::select! {
@@ -52,10 +56,14 @@ pub fn run() -> ExitCode {
             }
         })
     });
-    finish(result, format)
+    finish(result, format, receipts.as_deref())
 }
 
-fn finish(result: Result<Shown, Failure>, format: Format) -> ExitCode {
+fn finish(result: Result<Shown, Failure>, format: Format, receipts: Option<&Path>) -> ExitCode {
+    let result = result.map(|shown| match receipts {
+        Some(dir) => shown.write_receipts(dir),
+        None => shown,
+    });
     match result {
         Ok(shown) => match shown.print(format) {
             Ok(()) => shown.exit.into(),
@@ -65,9 +73,12 @@ fn finish(result: Result<Shown, Failure>, format: Format) -> ExitCode {
             }
         },
         Err(failure) => {
-            if format == Format::Json
-                && let Ok(text) = serde_json::to_string_pretty(&failure.json())
-            {
+            let text = match format {
+                Format::Table => None,
+                Format::Json => serde_json::to_string_pretty(&failure.json()).ok(),
+                Format::Jsonl => Some(failure.json().to_string()),
+            };
+            if let Some(text) = text {
                 use std::io::Write as _;
                 let _ = writeln!(std::io::stdout().lock(), "{text}");
             }

@@ -1,10 +1,12 @@
 //! What commands print: tables for people, JSON for machines. Data on standard output,
 //! everything else on standard error.
 
+use crate::context::{make_private_dir, replace};
 use crate::failure::Exit;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 use tabled::builder::Builder;
 use tabled::settings::Style;
@@ -17,6 +19,8 @@ pub enum Format {
     Table,
     /// One JSON object with a schema member
     Json,
+    /// The same on one line; of lists one object a line, each with a schema member
+    Jsonl,
 }
 
 /// What a command has to show.
@@ -25,6 +29,8 @@ pub enum Format {
 pub struct Shown {
     schema: &'static str,
     json: Map<String, Value>,
+    lists: Vec<&'static str>,
+    receipts: Vec<(String, Vec<u8>)>,
     blocks: Vec<Block>,
     /// The exit code; not always 0, as a result can be partial.
     pub exit: Exit,
@@ -39,7 +45,7 @@ enum Block {
 impl Shown {
     /// Nothing yet; `schema` names the JSON object.
     pub fn new(schema: &'static str) -> Self {
-        Self { schema, json: Map::new(), blocks: vec![], exit: Exit::Ok }
+        Self { schema, json: Map::new(), lists: vec![], receipts: vec![], blocks: vec![], exit: Exit::Ok }
     }
 
     /// A sentence for people.
@@ -65,6 +71,38 @@ impl Shown {
         self.with(name, serde_json::to_value(value).unwrap_or(Value::Null))
     }
 
+    /// Says that a member is what the result is a list of: an array, or an object by name. JSON Lines are its rows.
+    pub fn list_of(mut self, name: &'static str) -> Self {
+        self.lists.push(name);
+        self
+    }
+
+    /// A node's signed receipt, as `verify --receipt` takes it, to be written where `--receipts` says.
+    pub fn receipt(mut self, file: String, answer: Vec<u8>) -> Self {
+        self.receipts.push((file, answer));
+        self
+    }
+
+    /// Writes the receipts into a folder, each in a file of its own, mode 0600.
+    ///
+    /// What the nodes logged stays logged, so a disk that is full changes the exit code and not the result.
+    pub fn write_receipts(self, dir: &Path) -> Self {
+        if self.receipts.is_empty() {
+            return self.text("No node gave a receipt, so none is kept.");
+        }
+        let write = || {
+            make_private_dir(dir)?;
+            self.receipts.iter().try_for_each(|(file, answer)| replace(&dir.join(file), answer))
+        };
+        if let Err(failure) = write() {
+            let exit = if self.exit == Exit::Ok { Exit::Unexpected } else { self.exit };
+            return self.text(format!("The receipts are not kept: {}", failure.reason)).exit(exit);
+        }
+        let text = format!("{} receipts are in {}, for `escrow verify --receipt`.", self.receipts.len(), dir.display());
+        let files = self.receipts.iter().map(|(f, _)| dir.join(f).display().to_string()).collect::<Vec<_>>();
+        self.text(text).with("receipt_files", files)
+    }
+
     /// Another exit code than 0.
     pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
@@ -76,6 +114,33 @@ impl Shown {
         let mut all = Map::from_iter([("schema".to_owned(), Value::from(self.schema))]);
         all.extend(self.json.clone());
         Value::Object(all)
+    }
+
+    /// The JSON objects of which each stands on a line: the rows of a list, else the one object.
+    pub fn lines(&self) -> Vec<Value> {
+        let row = |name: Option<&str>, value: &Value| {
+            let mut all = match value {
+                Value::Object(members) => members.clone(),
+                other => Map::from_iter([("value".to_owned(), other.clone())]),
+            };
+            all.entry("schema").or_insert_with(|| row_schema(self.schema).into());
+            if let Some(name) = name {
+                all.entry("name").or_insert_with(|| name.into());
+            }
+            Value::Object(all)
+        };
+        if self.lists.is_empty() {
+            return vec![self.json()];
+        }
+        let mut lines = Vec::new();
+        for list in self.lists.iter().filter_map(|name| self.json.get(*name)) {
+            match list {
+                Value::Array(rows) => lines.extend(rows.iter().map(|v| row(None, v))),
+                Value::Object(rows) => lines.extend(rows.iter().map(|(name, v)| row(Some(name), v))),
+                _ => {}
+            }
+        }
+        lines
     }
 
     /// The text for people; ruled tables only on a terminal.
@@ -92,6 +157,7 @@ impl Shown {
         let mut out = io::stdout().lock();
         let text = match format {
             Format::Json => serde_json::to_string_pretty(&self.json())?,
+            Format::Jsonl => self.lines().iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),
             Format::Table => self.human(out.is_terminal()),
         };
         if text.is_empty() {
@@ -102,6 +168,17 @@ impl Shown {
             other => other,
         }
     }
+}
+
+/// `escrow.x.row.v1` for the rows of `escrow.x.v1`.
+fn row_schema(schema: &str) -> String {
+    let (name, version) = schema.rsplit_once('.').unwrap_or((schema, "v1"));
+    format!("{name}.row.{version}")
+}
+
+/// True if colours may be used on a stream: it is a terminal, and <https://no-color.org> does not forbid them.
+pub fn colours(terminal: bool) -> bool {
+    terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 fn block(b: &Block, terminal: bool) -> String {
@@ -168,5 +245,38 @@ mod tests {
         assert!(plain.starts_with("one\n") && !plain.contains('\u{1b}') && !plain.contains('│'), "{plain}");
         assert!(shown.human(true).contains('│'));
         assert_eq!(shown.json(), serde_json::json!({"schema": "escrow.test.v1", "n": 1}));
+        assert_eq!(shown.lines(), [shown.json()]);
+    }
+
+    #[test]
+    fn a_list_is_one_object_a_line_each_with_its_schema() {
+        use serde_json::json;
+        let of =
+            |rows: Value| Shown::new("escrow.test.list.v1").with("n", 1).list_of("rows").with("rows", rows).lines();
+        assert_eq!(of(json!([])), Vec::<Value>::new());
+        let schema = "escrow.test.list.row.v1";
+        assert_eq!(
+            of(json!([{"a": 1}, {"a": 2}, "x"])),
+            [
+                json!({"schema": schema, "a": 1}),
+                json!({"schema": schema, "a": 2}),
+                json!({"schema": schema, "value": "x"})
+            ]
+        );
+        assert_eq!(of(json!({"acme": {"a": 1}})), [json!({"schema": schema, "name": "acme", "a": 1})]);
+    }
+
+    #[test]
+    fn receipts_are_written_one_file_a_node() {
+        let dir = tempfile::tempdir().unwrap();
+        let into = dir.path().join("receipts");
+        let shown = Shown::new("escrow.test.v1").receipt("a-node1.json".into(), b"{}".to_vec());
+        let shown = shown.write_receipts(&into);
+        assert_eq!(std::fs::read(into.join("a-node1.json")).unwrap(), b"{}");
+        assert!(shown.human(false).contains("verify --receipt"));
+        assert!(Shown::new("escrow.test.v1").write_receipts(&into).human(false).contains("No node"));
+        let nowhere = Shown::new("escrow.test.v1").receipt("a.json".into(), vec![]);
+        let shown = nowhere.write_receipts(&into.join("a-node1.json"));
+        assert_eq!(shown.exit, Exit::Unexpected, "{}", shown.human(false));
     }
 }

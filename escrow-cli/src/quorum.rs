@@ -5,7 +5,8 @@ use crate::context::replace;
 use crate::failure::{Exit, Failure};
 use crate::output::Shown;
 use escrow_client::{Client, Quorum, Submitted};
-use escrow_core::{Digest, Envelope};
+use escrow_core::wire::Receipted;
+use escrow_core::{Blob, Digest, Envelope};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -77,12 +78,23 @@ pub fn with_receipts(shown: Shown, client: &Client, submitted: &Submitted) -> Sh
     for (seat, e) in submitted.outcomes.errors() {
         text.push_str(&format!("\n  node {seat}: {e}"));
     }
+    let kept = submitted.outcomes.good().map(|(seat, r)| {
+        let name = format!("{}-{}-node{seat}.json", submitted.kind, submitted.statement.short());
+        (name, answer(r.envelope.bytes(), &r.proof))
+    });
+    let shown = kept.fold(shown, |shown, (name, answer)| shown.receipt(name, answer));
     shown
         .text(text)
         .with("statement", submitted.statement.to_string())
         .with("submitted", true)
         .with("receipts", receipts(submitted))
         .with("failures", failures(submitted))
+}
+
+/// A node's answer as `verify --receipt` takes it.
+pub fn answer(receipt: &[u8], proof: &str) -> Vec<u8> {
+    let answer = Receipted { receipt: Blob(receipt.to_vec()), proof: proof.to_owned() };
+    serde_json::to_vec(&answer).unwrap_or_default()
 }
 
 fn receipts(submitted: &Submitted) -> Vec<Value> {

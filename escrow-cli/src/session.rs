@@ -3,8 +3,9 @@
 use crate::context::{Config, Context, config_dir};
 use crate::failure::{Exit, Failure};
 use crate::output::note;
+use crate::passphrase::Passphrases;
 use escrow_client::archive::Directory;
-use escrow_client::{Charters, Client, Identity, Outbox, load_token_key};
+use escrow_client::{Charters, Client, Identity, Outbox, load_token_key_with};
 use escrow_core::{Digest, Org, Token, TokenKey};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,30 @@ pub struct Global {
     /// How to print results
     #[arg(long, global = true, help_heading = "Every command", value_enum, default_value_t, value_name = "FORMAT")]
     pub output: crate::output::Format,
+    /// Keep the nodes' signed receipts in this folder, one file a node, for `verify --receipt`
+    #[arg(long, global = true, help_heading = "Every command", value_name = "DIR")]
+    pub receipts: Option<PathBuf>,
+    /// For encrypted key files.
+    #[command(flatten)]
+    pub passphrases: Passphrases,
+}
+
+impl Global {
+    /// Reads a key file, with its passphrase if it needs one.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn identity(&self, file: &Path) -> Result<Identity, Failure> {
+        Ok(Identity::load_with(file, &|path| self.passphrases.of(path))?)
+    }
+
+    /// Reads a token key file, with its passphrase if it needs one.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn token_key(&self, file: &Path) -> Result<TokenKey, Failure> {
+        Ok(load_token_key_with(file, &|path| self.passphrases.of(path))?)
+    }
 }
 
 /// An opened context.
@@ -46,6 +71,7 @@ pub struct Session {
     pub context: Context,
     /// The verified chain.
     pub charters: Charters,
+    global: Global,
 }
 
 impl Session {
@@ -56,7 +82,7 @@ impl Session {
     pub fn open(global: &Global) -> Result<Self, Failure> {
         let dir = config_dir(global.config.as_deref())?;
         let (name, context) = Config::load(&dir)?.context(&dir, global.context.as_deref())?;
-        Self::of(name, context)
+        Ok(Self { global: global.clone(), ..Self::of(name, context)? })
     }
 
     /// Opens a context that somebody put together, as the demo does.
@@ -66,12 +92,17 @@ impl Session {
     pub fn of(name: String, context: Context) -> Result<Self, Failure> {
         let charters = Charters::load(&context.charter, context.genesis)?;
         warn_demo(&charters);
-        Ok(Self { name, context, charters })
+        Ok(Self { name, context, charters, global: Global::default() })
     }
 
     /// The organisation.
     pub fn org(&self) -> &Org {
         &self.charters.current().org
+    }
+
+    /// True if the nodes' receipts are to be kept as files.
+    pub const fn keeps_receipts(&self) -> bool {
+        self.global.receipts.is_some()
     }
 
     /// Whoever acts.
@@ -83,7 +114,7 @@ impl Session {
             Failure::new(Exit::Key, "key-missing", format!("context {:?} names no key file", self.name))
                 .next(format!("escrow context add {} --replace --key FILE ...", self.name))
         })?;
-        Ok(Arc::new(Identity::load(path)?))
+        Ok(Arc::new(self.global.identity(path)?))
     }
 
     /// A client acting as the context's identity, its charter chain as new as t nodes say.
@@ -115,7 +146,7 @@ impl Session {
             Failure::new(Exit::Key, "key-missing", format!("context {:?} names no token key", self.name))
                 .next(format!("escrow context add {} --replace --token-key FILE ...", self.name))
         })?;
-        Ok(load_token_key(path)?)
+        self.global.token_key(path)
     }
 
     /// The local directory.

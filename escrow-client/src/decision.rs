@@ -2,7 +2,8 @@
 
 use crate::client::Client;
 use crate::clock::now;
-use crate::identity::{KeyFileError, SignError};
+use crate::identity::SignError;
+use crate::key_file::KeyFileError;
 use escrow_core::decision::{Choice, Decision};
 use escrow_core::{Code, Digest, Envelope, Kind, Nonce, PersonId, Role};
 

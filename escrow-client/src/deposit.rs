@@ -2,7 +2,8 @@
 
 use crate::client::Client;
 use crate::clock::now;
-use crate::identity::{KeyFileError, SignError};
+use crate::identity::SignError;
+use crate::key_file::KeyFileError;
 use crate::outbox::{Outbox, OutboxError, Progress, SealedDeposit};
 use crate::outcome::NodeError;
 use crate::seat::verify_receipt;

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! With `sign sshsig-agent:<base64 of the SSH public key>` the private key is not in the file:
-//! `ssh-agent` signs.
+//! `ssh-agent` signs. How files are read, written and encrypted: `key_file`.
 
+use crate::key_file::{self, AskPassphrase, KeyFileError, Passphrase, nobody, read_key, write_key};
 use crate::ssh_agent::{AgentError, SshAgent};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,12 +21,9 @@ use escrow_core::sealing::{SealError, SealingSecret, Suite};
 use escrow_core::sshsig::SshKey;
 use escrow_core::{Envelope, PersonId, PublicKey, SigningKey, Statement, Token, TokenKey};
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use zeroize::Zeroizing;
 
-const KEY_FILE_MAX: u64 = 64 * 1024;
 const OFFICER: &str = "escrow officer key v1";
 const DEVICE: &str = "escrow device key v1";
 const TOKEN: &str = "escrow token key v1";
@@ -87,36 +85,6 @@ pub enum Identity {
     Officer(Officer),
     /// An enrolled device.
     Device(Device),
-}
-
-/// Why a key file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyFileError {
-    /// Not there, not readable, or there already.
-    #[error("cannot {verb} {}: {source}", path.display())]
-    File {
-        /// What was tried.
-        verb: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Others than the owner may read it.
-    #[error("{} can be read by others than its owner; run `chmod 600` on it, and make new keys if anybody may have read it", .0.display())]
-    Exposed(PathBuf),
-    /// Not a key file of this program.
-    #[error("{} is not {expected} of this program", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What should be there.
-        expected: &'static str,
-    },
-    /// The person or device has no such key.
-    #[error("{0}")]
-    Missing(&'static str),
 }
 
 impl Identity {
@@ -211,13 +179,24 @@ impl Identity {
         }
     }
 
-    /// Reads a key file of either kind.
+    /// Reads a key file of either kind that is in clear.
     ///
     /// # Errors
     /// [`KeyFileError`].
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
-        let text = read_private(path)?;
-        let fields = Fields::parse(&text);
+        Self::load_with(path, &nobody)
+    }
+
+    /// Reads a key file of either kind, and asks for the passphrase of one that is encrypted.
+    ///
+    /// # Errors
+    /// [`KeyFileError`].
+    pub fn load_with(path: &Path, ask: &AskPassphrase<'_>) -> Result<Self, KeyFileError> {
+        Self::parse(path, &read_key(path, ask)?)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, KeyFileError> {
+        let fields = Fields::parse(text);
         let malformed =
             || KeyFileError::Malformed { path: path.to_owned(), expected: "an officer's or device's key file" };
         let signing = fields.get("sign").and_then(Signer::from_line).ok_or_else(malformed)?;
@@ -243,6 +222,18 @@ impl Identity {
     /// # Errors
     /// [`KeyFileError::File`], also if the file exists: keys are never overwritten.
     pub fn save_new(&self, path: &Path) -> Result<(), KeyFileError> {
+        write_key(path, &self.text(), None)
+    }
+
+    /// Writes a new key file, mode 0600, encrypted under a passphrase.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Weak`]; [`KeyFileError::File`], also if the file exists: keys are never overwritten.
+    pub fn save_new_encrypted(&self, path: &Path, passphrase: &Passphrase) -> Result<(), KeyFileError> {
+        write_key(path, &self.text(), Some(passphrase))
+    }
+
+    fn text(&self) -> Zeroizing<String> {
         let (header, whose, sign) = match self {
             Self::Officer(o) => (OFFICER, format!("person {}", o.person), o.signing.line()),
             Self::Device(d) => (DEVICE, format!("subject {}", d.subject), d.signing.expose()),
@@ -260,7 +251,7 @@ impl Identity {
                 text.push_str(part);
             }
         }
-        write_private(path, text.as_bytes())
+        text
     }
 }
 
@@ -341,13 +332,34 @@ impl Device {
     }
 }
 
-/// Reads the organisation's token key.
+/// Encrypts a key file of either kind, or the token key's, under a passphrase: in its place and in one step.
+///
+/// # Errors
+/// [`KeyFileError`]; the file is then as it was.
+pub fn encrypt_key_file(path: &Path, passphrase: &Passphrase) -> Result<(), KeyFileError> {
+    key_file::encrypt(path, passphrase, |text| {
+        Identity::parse(path, text).map(drop).or_else(|e| parse_token_key(path, text).map(drop).map_err(|_| e))
+    })
+}
+
+/// Reads the organisation's token key from a file in clear.
 ///
 /// # Errors
 /// [`KeyFileError`].
 pub fn load_token_key(path: &Path) -> Result<TokenKey, KeyFileError> {
-    let text = read_private(path)?;
-    let fields = Fields::parse(&text);
+    load_token_key_with(path, &nobody)
+}
+
+/// Reads the organisation's token key, and asks for the passphrase if its file is encrypted.
+///
+/// # Errors
+/// [`KeyFileError`].
+pub fn load_token_key_with(path: &Path, ask: &AskPassphrase<'_>) -> Result<TokenKey, KeyFileError> {
+    parse_token_key(path, &read_key(path, ask)?)
+}
+
+fn parse_token_key(path: &Path, text: &str) -> Result<TokenKey, KeyFileError> {
+    let fields = Fields::parse(text);
     let malformed = || KeyFileError::Malformed { path: path.to_owned(), expected: "a token key file" };
     let version: u32 = fields.get("version").and_then(|v| v.parse().ok()).filter(|v| *v >= 1).ok_or_else(malformed)?;
     let mut key = Zeroizing::new([0u8; 32]);
@@ -356,18 +368,18 @@ pub fn load_token_key(path: &Path) -> Result<TokenKey, KeyFileError> {
     if written == 32 { Ok(TokenKey::from_bytes(version, key)) } else { Err(malformed()) }
 }
 
-/// Writes the organisation's token key to a new file, mode 0600.
+/// Writes the organisation's token key to a new file, mode 0600; encrypted if there is a passphrase.
 ///
 /// # Errors
-/// [`KeyFileError::File`], also if the file exists.
-pub fn save_token_key(key: &TokenKey, path: &Path) -> Result<(), KeyFileError> {
+/// [`KeyFileError::Weak`]; [`KeyFileError::File`], also if the file exists.
+pub fn save_token_key(key: &TokenKey, path: &Path, passphrase: Option<&Passphrase>) -> Result<(), KeyFileError> {
     let line = Zeroizing::new(STANDARD.encode(key.expose()));
     let head = format!("{TOKEN}\nversion {}\nkey ", key.version());
     let mut text = Zeroizing::new(String::with_capacity(head.len() + line.len() + 1));
     for part in [head.as_str(), &line, "\n"] {
         text.push_str(part);
     }
-    write_private(path, text.as_bytes())
+    write_key(path, &text, passphrase)
 }
 
 struct Fields<'a> {
@@ -392,40 +404,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Writes a new file that only its owner may read; fails if it exists.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
-    let fault = |source| KeyFileError::File { verb: "create", path: path.to_owned(), source };
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(fault)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fault)
-}
-
-/// Refuses a file that others than its owner may read.
-pub(crate) fn refuse_exposed(file: &File, path: &Path) -> Result<(), KeyFileError> {
-    #[cfg(unix)]
-    {
-        let fault = |source| KeyFileError::File { verb: "look at", path: path.to_owned(), source };
-        let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(fault)?);
-        if mode & 0o077 != 0 {
-            return Err(KeyFileError::Exposed(path.to_owned()));
-        }
-    }
-    Ok(())
-}
-
-fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
-    let fault = |source| KeyFileError::File { verb: "read", path: path.to_owned(), source };
-    let file = File::open(path).map_err(fault)?;
-    refuse_exposed(&file, path)?;
-    let size = file.metadata().map_err(fault)?.len().min(KEY_FILE_MAX);
-    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
-    file.take(KEY_FILE_MAX).read_to_string(&mut text).map_err(fault)?;
-    Ok(text)
-}
-
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -438,6 +416,7 @@ impl fmt::Display for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key_file::write_private;
 
     #[test]
     fn key_files_come_back_and_others_may_not_read_them() {
@@ -464,7 +443,7 @@ mod tests {
             }
         }
         let path = dir.path().join("t");
-        save_token_key(&token_key, &path).unwrap();
+        save_token_key(&token_key, &path, None).unwrap();
         assert_eq!(load_token_key(&path).unwrap().subject("x"), token_key.subject("x"));
         assert!(matches!(Identity::load(&path), Err(KeyFileError::Malformed { .. })));
     }

@@ -19,7 +19,7 @@
 //!
 //! **Scope.** What a device, an officer's machine or an eDiscovery workstation does: keys and
 //! files on its own disk, signed statements to all nodes in parallel, and checking what comes
-//! back. [`archive`] seals and opens message archives.
+//! back. [`archive`] seals and opens message archives, [`doctor`] looks for what is wrong.
 //!
 //! **Not here.** Who may do what (decided by every node for itself, crate `escrow-policy`); the
 //! verification of evidence bundles (crate `escrow-audit`, which needs no network).
@@ -43,6 +43,7 @@ mod clock;
 mod consent;
 mod decision;
 mod deposit;
+pub mod doctor;
 mod enrolment;
 pub mod export;
 mod files;
@@ -50,6 +51,7 @@ mod files;
 mod fixture;
 pub mod history;
 mod identity;
+mod key_file;
 mod matter;
 mod open;
 mod outbox;
@@ -77,7 +79,10 @@ pub use consent::{ConsentError, ConsentTerms, KnownConsent, Outcomed};
 pub use decision::DecisionError;
 pub use deposit::{DepositError, FlushOptions, Flushed, ITEMS_PER_DEPOSIT, OnProgress, Standing};
 pub use enrolment::Quorum;
-pub use identity::{Device, Identity, KeyFileError, Officer, SignError, Signer, load_token_key, save_token_key};
+pub use identity::{
+    Device, Identity, Officer, SignError, Signer, encrypt_key_file, load_token_key, load_token_key_with, save_token_key,
+};
+pub use key_file::{AskPassphrase, KeyFileError, Passphrase, decrypt_key_file, is_encrypted};
 pub use matter::{MatterError, title_commitment};
 pub use open::{ItemError, OpenError, Opened, OpenedKey, ReleasedItem, ReplyFault, open_replies, released_items};
 pub use outbox::{Outbox, OutboxError, Pending, Progress, SealedDeposit};

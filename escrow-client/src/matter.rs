@@ -3,7 +3,8 @@
 use crate::client::Client;
 use crate::clock::now;
 use crate::consent::Outcomed;
-use crate::identity::{KeyFileError, SignError};
+use crate::identity::SignError;
+use crate::key_file::KeyFileError;
 use crate::outcome::Outcomes;
 use escrow_core::label::{Labelled, labels};
 use escrow_core::matter::{Matter, MatterAction};

@@ -5,7 +5,7 @@
 //! node has acknowledged is deleted; its receipt stays as evidence. After the consent's end what
 //! is left is deleted and never sent.
 
-use crate::identity::{KeyFileError, refuse_exposed, write_private};
+use crate::key_file::{KeyFileError, refuse_exposed, write_private};
 use crate::seat::VerifiedReceipt;
 use escrow_core::deal::About;
 use escrow_core::{Digest, SeatIndex, Timestamp};

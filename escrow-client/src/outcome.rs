@@ -9,9 +9,12 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// Not reached, not in time, or another key than the charter pins answered.
+    /// Not reached, or not in time.
     #[error("not reached: {0}; check the network, or ask the node's operator")]
     Unreachable(String),
+    /// Another key than the charter pins answered; nothing was sent to it.
+    #[error("not reached: a TLS key answers that the charter does not pin; ask the node's operator on another channel")]
+    WrongKey,
     /// It refused, and says why.
     #[error("{}: {}", .0.code, .0.detail)]
     Problem(Box<Problem>),
@@ -27,7 +30,7 @@ impl NodeError {
     /// The stable code: of the problem, or `unreachable`, `protocol`, `not-signed`.
     pub fn code(&self) -> &str {
         match self {
-            Self::Unreachable(_) => "unreachable",
+            Self::Unreachable(_) | Self::WrongKey => "unreachable",
             Self::Problem(p) => &p.code,
             Self::Protocol(_) => "protocol",
             Self::Unsigned(_) => "not-signed",
@@ -37,7 +40,7 @@ impl NodeError {
     /// True if the same bytes may succeed a little later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable(_) => true,
+            Self::Unreachable(_) | Self::WrongKey => true,
             Self::Problem(p) => matches!(p.status, 408 | 429 | 500..=599),
             Self::Protocol(_) | Self::Unsigned(_) => false,
         }
@@ -46,7 +49,7 @@ impl NodeError {
     /// True if the node could not be asked at all, or was not ready to answer (now, or so soon again).
     pub fn is_absent(&self) -> bool {
         match self {
-            Self::Unreachable(_) => true,
+            Self::Unreachable(_) | Self::WrongKey => true,
             Self::Problem(p) => matches!(p.status, 429 | 503),
             Self::Protocol(_) | Self::Unsigned(_) => false,
         }

@@ -333,7 +333,7 @@ fn worth_a_second_call(e: &NodeError) -> bool {
             matches!(p.code.as_str(), "permit-invalid" | "permits-missing" | "peers-missing" | "answer-invalid")
                 || e.is_retryable()
         }
-        NodeError::Unreachable(_) => true,
+        NodeError::Unreachable(_) | NodeError::WrongKey => true,
         NodeError::Protocol(_) | NodeError::Unsigned(_) => false,
     }
 }

@@ -134,21 +134,37 @@ pub fn verify_receipt(
     answer: &Receipted,
     statement: &Envelope,
 ) -> Result<VerifiedReceipt, NodeError> {
-    let envelope = crate::transport::envelope(&answer.receipt, "receipt")?;
+    let (envelope, receipt) =
+        verify_kept_receipt(charters, seat, &statement.digest(), &answer.receipt.0, &answer.proof)?;
+    let same_envelope = receipt.envelope == statement.envelope_digest();
+    Ok(VerifiedReceipt { receipt, envelope, proof: answer.proof.clone(), same_envelope })
+}
+
+/// Verifies a receipt for a statement of which only the digest is at hand, as an outbox keeps it.
+///
+/// # Errors
+/// [`NodeError::Protocol`] with the rule that is broken.
+pub(crate) fn verify_kept_receipt(
+    charters: &Charters,
+    seat: SeatIndex,
+    statement: &Digest,
+    receipt: &[u8],
+    proof: &str,
+) -> Result<(Envelope, Receipt), NodeError> {
+    let envelope = Envelope::parse(receipt).map_err(|e| protocol(format!("unreadable receipt: {e}")))?;
     let receipt: Receipt = verify_seat_statement(charters, &envelope, seat)?;
-    if receipt.statement != statement.digest() {
+    if receipt.statement != *statement {
         return Err(protocol("its receipt is for another statement"));
     }
     let listed = with_log(charters, &receipt.charter, seat, &receipt.log, "receipt")?;
-    let proof = parse_proof(&answer.proof)?;
+    let proof = parse_proof(proof)?;
     if proof.index != receipt.seq {
         return Err(protocol("its proof is for another entry than its receipt"));
     }
     proof
         .verify(&receipt.leaf.0, &listed.log_origin, &log_key(listed)?)
         .map_err(|e| protocol(format!("its proof does not hold: {e}")))?;
-    let same_envelope = receipt.envelope == statement.envelope_digest();
-    Ok(VerifiedReceipt { receipt, envelope, proof: answer.proof.clone(), same_envelope })
+    Ok((envelope, receipt))
 }
 
 fn parse_proof(text: &str) -> Result<TlogProof, NodeError> {

@@ -223,7 +223,7 @@ fn unreachable(e: &reqwest::Error) -> NodeError {
     let text = cause.to_string();
     let wrong_key =
         text.contains("ApplicationVerificationFailure") || text.contains("application verification failure");
-    NodeError::Unreachable(if wrong_key { "a TLS key answers that the charter does not pin".into() } else { text })
+    if wrong_key { NodeError::WrongKey } else { NodeError::Unreachable(text) }
 }
 
 /// Parses an envelope out of an answer.

@@ -17,6 +17,7 @@ mod attack_tests;
 pub mod backup;
 mod behind;
 pub mod config;
+pub mod ended;
 pub mod engine;
 mod extra_witnesses;
 pub mod files;

@@ -5,14 +5,16 @@ mod operate;
 use clap::{Parser, Subcommand};
 use escrow_core::wire::Status;
 use escrow_core::{Code, Digest, Envelope, Org, PersonId, SeatIndex};
+use escrow_node::backup::BackupError;
 use escrow_node::config::{Config, LogFormat};
 use escrow_node::files::DataLock;
 use escrow_node::init::{SeatPlan, init};
 use escrow_node::node::NodeError;
 use escrow_node::restore::Source;
+use escrow_node::state::State;
 use escrow_node::store::Store;
 use escrow_node::witness::{self, KeyFiles, Listen, Witness, WitnessError};
-use escrow_node::{metrics, start};
+use escrow_node::{ended, metrics, start};
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -196,6 +198,8 @@ fn main() -> ExitCode {
 const fn exit_code(e: &NodeError) -> u8 {
     match e {
         NodeError::Config(_) | NodeError::Charter(_) | NodeError::Witness(WitnessError::Charter(_)) => 2,
+        // Of an operator's command, not of a disk.
+        NodeError::Backup(BackupError::Exists(_) | BackupError::Differs(_) | BackupError::Occupied(_)) => 2,
         NodeError::Keys(_) | NodeError::Init(_) | NodeError::Witness(WitnessError::Exists(_)) => 4,
         NodeError::Silent(_) => 7,
         _ => 1,
@@ -297,7 +301,11 @@ fn logging(filter: &str, format: LogFormat) {
 }
 
 async fn status(config: &Config, output: Output) -> Result<ExitCode, NodeError> {
-    let status = ask(config).await?;
+    let status = match (ask(config).await, ended::poisoned(&config.data_dir)) {
+        (Ok(status), _) => status,
+        (Err(_), Some(state)) => return Ok(after_the_end(&state, output)),
+        (Err(e), None) => return Err(e),
+    };
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default()),
         Output::Text => print!("{}", table(&status)),
@@ -307,6 +315,23 @@ async fn status(config: &Config, output: Output) -> Result<ExitCode, NodeError> 
         "ROLLBACK" | "POISONED" => 6,
         _ => 8,
     }))
+}
+
+/// What a node that ended POISONED left: it answers no more, or not for long.
+fn after_the_end(state: &State, output: Output) -> ExitCode {
+    let (name, reason, way_out) = (state.name(), state.reason(), state.way_out());
+    match output {
+        Output::Json => {
+            println!(
+                "{:#}",
+                serde_json::json!({"state": name, "reason": reason, "way_out": way_out, "answers": false})
+            );
+        }
+        Output::Text => {
+            println!("state     {name}; it does not answer any more\nwhy       {reason}\nway out   {way_out}")
+        }
+    }
+    ExitCode::from(6)
 }
 
 fn table(s: &Status) -> String {

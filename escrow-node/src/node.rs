@@ -3,6 +3,7 @@
 use crate::backup::BackupError;
 use crate::behind;
 use crate::config::{Config, ConfigError};
+use crate::ended;
 use crate::engine::{LoadError, Logged};
 use crate::extra_witnesses;
 use crate::files::{DataLock, LockError};
@@ -174,6 +175,7 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
 /// [`NodeError`].
 pub async fn run(config: Config) -> Result<(), NodeError> {
     let Opened { node, accepted, writer } = open(&config)?;
+    ended::forget(&config.data_dir);
     metrics::state(&node.state());
     let mut states = node.standing.subscribe();
     let mut webhooks = webhooks::start(&config.webhooks, &node).await?;
@@ -189,7 +191,13 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
         stopped.map_or_else(|_| String::new(), |s| s.reason())
     };
     let outcome = tokio::select! {
-        reason = poisoned => Err(NodeError::Poisoned(reason)),
+        reason = poisoned => {
+            // Before the listener goes: whoever asks must learn it in between, too.
+            if let Err(e) = ended::leave(&config.data_dir, &reason) {
+                tracing::warn!(error = %e, "the reason cannot be left for `escrow-node status`");
+            }
+            Err(NodeError::Poisoned(reason))
+        }
         () = signalled() => Ok(()),
     };
     tracing::info!("stopping");

@@ -161,7 +161,7 @@ async fn main_job(run: &mut Run) -> KnownRequest {
     for (id, officer) in e.cast.officers() {
         officer.save_new(&keys.join(format!("{id}.key"))).unwrap();
     }
-    save_token_key(&e.tokens, &keys.join("token.key")).unwrap();
+    save_token_key(&e.tokens, &keys.join("token.key"), None).unwrap();
 
     let archive = run.open().join("archive");
     let inside = |who: &str| who != OUTSIDER;

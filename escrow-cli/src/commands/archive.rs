@@ -6,6 +6,7 @@ mod seal;
 mod verify;
 
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::{Format, Shown};
 use crate::session::{Global, Session};
 use clap::Subcommand;
@@ -16,18 +17,26 @@ use std::path::Path;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Seal messages (JSON Lines, plain or gzip), one key a thread and day
-    #[command(after_help = "Example: escrow archive seal messages.jsonl.gz --dir archive --outside +15550100\n\
-A line that breaks the format (docs/messages.md) stops it, and nothing is sealed; `archive import` goes on.")]
+    #[command(before_help = examples![
+        "escrow archive seal messages.jsonl.gz --dir archive --outside +15550100",
+    ],
+        after_help = "A line that breaks the format (docs/messages.md) stops it, and nothing is sealed; `archive import` goes on.")]
     Seal(seal::Seal),
     /// Seal what can be sealed of another program's messages, and list the rest
-    #[command(after_help = "Example: escrow archive import old.jsonl --dir archive --rejects rejects.jsonl")]
+    #[command(before_help = examples![
+        "escrow archive import old.jsonl --dir archive --rejects rejects.jsonl",
+    ])]
     Import(seal::Import),
     /// Open what was released to you; keys exist in memory only
-    #[command(after_help = "Example: escrow archive open replies.json --archive archive --out messages.jsonl")]
+    #[command(before_help = examples![
+        "escrow archive open replies.json --archive archive --out messages.jsonl",
+    ])]
     Open(open::Open),
     /// See without keys whether an archive's folder is whole
-    #[command(after_help = "Example: escrow archive verify archive\n\
-Exit code 0: whole. 6: altered, malformed or stray files. 8: nothing but missing files.")]
+    #[command(before_help = examples![
+        "escrow archive verify archive",
+    ],
+        after_help = "Exit code 0: whole. 6: altered, malformed or stray files. 8: nothing but missing files.")]
     Verify(verify::Verify),
 }
 
@@ -39,7 +48,7 @@ pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
     match command {
         Command::Seal(a) => seal::seal(&Session::open(global)?, &a.source, None),
         Command::Import(a) => seal::seal(&Session::open(global)?, &a.source, Some(&a.rejects)),
-        Command::Open(a) if a.out.as_os_str() == "-" && global.output == Format::Json => {
+        Command::Open(a) if a.out.as_os_str() == "-" && global.output != Format::Table => {
             Err(Failure::usage("standard output holds the messages; name a file with --out to get JSON there"))
         }
         Command::Open(a) => open::open(&Session::open(global)?, a),

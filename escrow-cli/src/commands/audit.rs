@@ -2,6 +2,7 @@
 
 use super::watch;
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::Shown;
 use crate::quorum::by_prefix;
 use crate::session::{Global, Session};
@@ -22,10 +23,16 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show entries of one node's log, as that node tells them
-    #[command(after_help = "Example: escrow audit show --node 2 --from 0 --count 50")]
+    #[command(before_help = examples![
+        "escrow audit show --node 2",
+        "escrow audit show --node 2 --from 100 --count 50 --output jsonl",
+    ])]
     Show(Show),
     /// Export an evidence bundle that anybody can verify offline
-    #[command(after_help = "Example: escrow audit export --out bundle --matter MAT-2026-0017")]
+    #[command(before_help = examples![
+        "escrow audit export --out bundle --matter MAT-2026-0017",
+        "escrow audit export --out bundle --no-content",
+    ])]
     Export(Export),
     /// Follow the logs of all nodes; alarm on fork, rollback and silence
     Watch(watch::Arguments),
@@ -110,6 +117,7 @@ async fn show(client: &Client, a: &Show) -> Result<Shown, Failure> {
             answer.size
         ))
         .with("size", answer.size)
+        .list_of("entries")
         .with("entries", list))
 }
 

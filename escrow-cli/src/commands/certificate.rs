@@ -2,6 +2,7 @@
 
 use super::verify::{self, Verified};
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::Shown;
 use clap::{Args, Subcommand};
 use escrow_audit::bundle;
@@ -15,8 +16,11 @@ use std::path::PathBuf;
 pub enum Command {
     /// Draft a certification under Fed. R. Evid. 902(13) and 902(14)
     #[command(
-        after_help = "Example: escrow certificate draft ./bundle --charter-digest 3f1c... --out certificate.md\n\
-It is a draft for counsel. Declarant, qualification, date and signature stay blank."
+        before_help = examples![
+            "escrow certificate draft ./bundle --charter-digest $GENESIS",
+            "escrow certificate draft ./bundle --charter-digest $GENESIS --out certificate.md",
+        ],
+        after_help = "It is a draft for counsel. Declarant, qualification, date and signature stay blank."
     )]
     Draft(Draft),
 }

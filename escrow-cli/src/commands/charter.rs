@@ -3,11 +3,12 @@
 use crate::context::replace;
 use crate::draft;
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::{Shown, note};
 use crate::quorum::with_receipts;
 use crate::session::{Global, Session, charters_of, warn_demo};
 use clap::{Args, Subcommand};
-use escrow_client::{Charters, Client, Identity, load_token_key, read_envelopes};
+use escrow_client::{Charters, Client, Identity, read_envelopes};
 use escrow_core::charter::{Charter, Subject};
 use escrow_core::limits::PAYLOAD_LARGE;
 use escrow_core::{Digest, Envelope, strict};
@@ -18,17 +19,28 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make an unsigned charter from a draft file and the seats' descriptors
-    #[command(after_help = "Example: escrow charter draft draft.toml --out charter.draft.json")]
+    #[command(before_help = examples![
+        "escrow charter draft draft.toml --out charter.draft.json",
+        "escrow charter draft draft.toml --successor --out charter-2.draft.json",
+    ])]
     Draft(DraftArgs),
     /// Sign a draft, or add a signature to a charter that others signed
-    #[command(after_help = "Example: escrow charter sign charter.draft.json --key admin-1.key --out charter.json")]
+    #[command(before_help = examples![
+        "escrow charter sign charter.draft.json --key admin-1.key --out charter.json",
+        "escrow charter sign charter-2.json --key admin-2.key --submit",
+    ])]
     Sign(Sign),
     /// Show the charter of the context, or of a file
+    #[command(before_help = examples![
+        "escrow charter show",
+        "escrow charter show charter.draft.json",
+    ])]
     Show(Show),
     /// Verify a chain of charters from its pinned genesis on
-    #[command(
-        after_help = "Example: escrow charter verify charter-1.json charter-2.json --genesis 3f1c... --out chain.json"
-    )]
+    #[command(before_help = examples![
+        "escrow charter verify",
+        "escrow charter verify charter-1.json charter-2.json --genesis $GENESIS --out chain.json",
+    ])]
     Verify(Verify),
 }
 
@@ -99,7 +111,7 @@ pub async fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
 
 fn draft_command(global: &Global, a: &DraftArgs) -> Result<Shown, Failure> {
     let previous = if a.successor { Some(Session::open(global)?.charters) } else { None };
-    let tokens = a.token_key.iter().map(|f| load_token_key(f)).collect::<Result<Vec<_>, _>>()?;
+    let tokens = a.token_key.iter().map(|f| global.token_key(f)).collect::<Result<Vec<_>, _>>()?;
     let charter = draft::read(&a.draft, previous.as_ref(), &tokens)?;
     let text = serde_json::to_string_pretty(&charter).map_err(|e| Failure::unexpected(e.to_string()))?;
     replace(&a.out, format!("{text}\n").as_bytes())?;
@@ -148,7 +160,7 @@ pub fn sign_charter(bytes: &[u8], existing: Option<Envelope>, signer: &Identity)
 async fn sign(global: &Global, a: &Sign) -> Result<Shown, Failure> {
     let session = if a.key.is_none() || a.submit { Some(Session::open(global)?) } else { None };
     let signer = match (&a.key, &session) {
-        (Some(file), _) => std::sync::Arc::new(Identity::load(file)?),
+        (Some(file), _) => std::sync::Arc::new(global.identity(file)?),
         (None, Some(s)) => s.identity()?,
         (None, None) => return Err(Failure::usage("name your key file with --key")),
     };

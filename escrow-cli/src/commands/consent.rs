@@ -2,6 +2,7 @@
 
 use crate::confirm::ask_on_terminal;
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::{Shown, note};
 use crate::quorum::{Waiting, by_prefix, countersigned, reach, submit_or_keep, with_receipts};
 use crate::session::{Global, Session, subject_name, thread_name};
@@ -20,19 +21,34 @@ use std::path::{Path, PathBuf};
 #[allow(clippy::large_enum_variant, reason = "one for each process")]
 pub enum Command {
     /// Consent to escrow as a subject, or record another basis as an officer
-    #[command(after_help = "Example: escrow consent give --purpose investigation --notice notice-en.txt --language en")]
+    #[command(before_help = examples![
+        "escrow consent give --purpose investigation --notice notice-en.txt --language en",
+        "escrow consent give --purpose investigation --notice notice-en.txt --thread t-17 \\\n      --lasts 90d",
+    ])]
     Give(Give),
     /// Withdraw a consent: no deposit and no release on it any more
-    #[command(after_help = "Examples: escrow consent withdraw\n          escrow consent withdraw 3f1c90aa --yes")]
+    #[command(before_help = examples![
+        "escrow consent withdraw",
+        "escrow consent withdraw 3f1c90aa --yes",
+    ])]
     Withdraw(Withdraw),
     /// What was agreed to, in words and as signed JSON
-    #[command(
-        after_help = "Examples: escrow consent receipt\n          escrow consent receipt 3f1c90aa --out receipt.json"
-    )]
+    #[command(before_help = examples![
+        "escrow consent receipt",
+        "escrow consent receipt 3f1c90aa --out receipt.json",
+    ])]
     Receipt(Receipt),
     /// List consents: a device's own, for an officer all
+    #[command(before_help = examples![
+        "escrow consent list",
+        "escrow consent list --output jsonl",
+    ])]
     List,
     /// Show one consent
+    #[command(before_help = examples![
+        "escrow consent show",
+        "escrow consent show 3f1c90aa --output json",
+    ])]
     Show(Which),
 }
 
@@ -453,6 +469,7 @@ async fn list(session: &Session, client: &Client) -> Result<Shown, Failure> {
     });
     Ok(Shown::new("escrow.consent.list.v1")
         .table(&["consent", "subject", "state", "basis", "purposes", "until", "nodes"], rows.collect())
+        .list_of("consents")
         .with("consents", known.iter().map(|k| value(k, at)).collect::<Vec<_>>()))
 }
 

@@ -2,10 +2,11 @@
 
 use crate::context::{Config, Context, config_dir, make_private_dir};
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::Shown;
 use crate::session::{Global, warn_demo};
 use clap::{Args, Subcommand};
-use escrow_client::{Charters, Identity, load_token_key};
+use escrow_client::Charters;
 use escrow_core::Digest;
 use std::path::{Path, PathBuf};
 
@@ -13,16 +14,25 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Set up a context; the first one becomes the current one
-    #[command(
-        after_help = "Example: escrow context add acme --charter charter.json --genesis 3f1c... --key legal-1.key"
-    )]
+    #[command(before_help = examples![
+        "escrow context add acme --charter charter.json --genesis $GENESIS --key legal-1.key",
+        "escrow context add acme --replace --charter charter.json --genesis $GENESIS \\\n      --key new.key",
+    ])]
     Add(Add),
     /// Make a context the current one
+    #[command(before_help = examples![
+        "escrow context use acme",
+        "escrow context use acme-test",
+    ])]
     Use {
         /// Its name
         name: String,
     },
     /// List contexts
+    #[command(before_help = examples![
+        "escrow context list",
+        "escrow context list --output jsonl",
+    ])]
     List,
 }
 
@@ -58,7 +68,7 @@ pub struct Add {
 pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
     let dir = config_dir(global.config.as_deref())?;
     match command {
-        Command::Add(a) => add(&dir, a),
+        Command::Add(a) => add(global, &dir, a),
         Command::Use { name } => {
             let mut config = Config::load(&dir)?;
             config.context(&dir, Some(name))?;
@@ -76,7 +86,7 @@ pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
 ///
 /// # Errors
 /// [`Failure`].
-pub fn add(dir: &Path, a: &Add) -> Result<Shown, Failure> {
+pub fn add(global: &Global, dir: &Path, a: &Add) -> Result<Shown, Failure> {
     let plain = a.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) && !a.name.starts_with('.');
     if !plain || a.name.is_empty() {
         return Err(Failure::usage("a context's name is letters, digits, - _ and ."));
@@ -89,10 +99,10 @@ pub fn add(dir: &Path, a: &Add) -> Result<Shown, Failure> {
     warn_demo(&charters);
     let absolute = |p: &PathBuf| std::path::absolute(p);
     let identity = a.key.as_ref().map(absolute).transpose()?;
-    let who = identity.as_deref().map(Identity::load).transpose()?;
+    let who = identity.as_deref().map(|file| global.identity(file)).transpose()?;
     let token_key = a.token_key.as_ref().map(absolute).transpose()?;
     if let Some(path) = &token_key {
-        load_token_key(path)?;
+        global.token_key(path)?;
     }
     let mut context = Context::at(&a.name, a.genesis, identity, token_key);
     if let Some(directory) = &a.directory {
@@ -138,5 +148,6 @@ fn list(dir: &Path) -> Result<Shown, Failure> {
     Ok(Shown::new("escrow.context.list.v1")
         .table(&["", "name", "genesis", "key"], rows.collect())
         .data("current", &config.current)
+        .list_of("contexts")
         .data("contexts", &config.contexts))
 }

@@ -4,6 +4,7 @@ use super::{recover, request};
 use crate::confirm::{Consent, confirm};
 use crate::explain::{assessment, by_node};
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::{Shown, note};
 use crate::quorum::{by_prefix, reach, with_receipts};
 use crate::session::{Global, Session};
@@ -14,9 +15,10 @@ use escrow_core::{Code, Digest, Role};
 
 /// Arguments of `approve`.
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples: escrow approve 3f1c90aa\n          escrow approve 3f1c90aa --yes --request-hash 3f1c90aa..."
-)]
+#[command(before_help = examples![
+    "escrow approve 3f1c90aa",
+    "escrow approve $HASH --yes --request-hash $HASH",
+])]
 pub struct Approve {
     /// The request's hash, or the beginning of it
     pub request: String,
@@ -33,9 +35,10 @@ pub struct Approve {
 
 /// Arguments of `deny`.
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples: escrow deny 3f1c90aa --reason too-broad\n          escrow deny 3f1c90aa --reason too-broad --yes --request-hash 3f1c90aa..."
-)]
+#[command(before_help = examples![
+    "escrow deny 3f1c90aa --reason too-broad",
+    "escrow deny $HASH --reason too-broad --yes --request-hash $HASH",
+])]
 pub struct Deny {
     /// The request's hash, or the beginning of it
     pub request: String,
@@ -52,9 +55,10 @@ pub struct Deny {
 
 /// Arguments of `recuse`.
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples: escrow recuse 3f1c90aa\n          escrow recuse 3f1c90aa --reason line-manager --yes --request-hash 3f1c90aa..."
-)]
+#[command(before_help = examples![
+    "escrow recuse 3f1c90aa",
+    "escrow recuse $HASH --reason line-manager --yes --request-hash $HASH",
+])]
 pub struct Recuse {
     /// The request's hash, or the beginning of it
     pub request: String,

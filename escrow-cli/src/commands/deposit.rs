@@ -2,16 +2,20 @@
 
 use super::consent::{Which, chosen, known};
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::{Shown, progress};
 use crate::session::{Global, Session};
 use clap::Args;
 use escrow_client::archive::KeyRing;
-use escrow_client::{Client, FlushOptions, Flushed, Standing};
+use escrow_client::{Client, FlushOptions, Flushed, Outbox, Standing};
 use serde_json::json;
 
 /// Arguments of `deposit`.
 #[derive(Clone, Debug, Default, Args)]
-#[command(after_help = "Examples: escrow deposit\n          escrow deposit --flush")]
+#[command(before_help = examples![
+    "escrow deposit",
+    "escrow deposit --flush --receipts receipts",
+])]
 pub struct Deposit {
     /// The consent to deposit under, or the beginning of its hash [default: the only live one]
     #[arg(long, value_name = "HASH")]
@@ -57,7 +61,19 @@ pub async fn deposit(session: &Session, client: &Client, a: &Deposit) -> Result<
         }
     };
     forget(session, client, &flushed)?;
-    Ok(show(&flushed))
+    let shown = show(&flushed);
+    if session.keeps_receipts() { with_receipts(shown, &outbox, &flushed) } else { Ok(shown) }
+}
+
+/// The receipts that the outbox keeps of these deposits.
+fn with_receipts(mut shown: Shown, outbox: &Outbox, flushed: &Flushed) -> Result<Shown, Failure> {
+    for d in &flushed.deposits {
+        for (seat, receipt, proof) in outbox.receipts(&d.deposit)? {
+            let name = format!("deposit-{}-node{seat}.json", d.deposit.short());
+            shown = shown.receipt(name, crate::quorum::answer(&receipt, &proof));
+        }
+    }
+    Ok(shown)
 }
 
 /// Forgets keys whose deposit at least t nodes acknowledged: what is still missing is in the outbox.

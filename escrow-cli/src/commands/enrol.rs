@@ -2,6 +2,7 @@
 
 use super::keygen::PublicDevice;
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::Shown;
 use crate::quorum::{Waiting, countersigned, submit_or_keep};
 use crate::session::{Global, Session};
@@ -15,8 +16,10 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `enrol`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples: escrow enrol phone.key.pub.json --subject +491701234567 --name Ann\n\
-          escrow enrol --countersign enrolment-3f1c90aa.json")]
+#[command(before_help = examples![
+    "escrow enrol phone.key.pub.json --subject +491701234567 --name Ann",
+    "escrow enrol --countersign enrolment-3f1c90aa.json",
+])]
 pub struct Enrol {
     /// Public files of the devices, from `keygen device`
     #[arg(required_unless_present = "countersign")]

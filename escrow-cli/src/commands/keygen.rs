@@ -2,34 +2,65 @@
 
 use crate::context::replace;
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::Shown;
 use crate::session::{Global, Session};
 use clap::{Args, Subcommand, ValueEnum};
 use escrow_client::archive::Directory;
-use escrow_client::{Device, Identity, Officer, load_token_key, save_token_key};
+use escrow_client::{
+    Device, Identity, KeyFileError, Officer, Passphrase, decrypt_key_file, encrypt_key_file, is_encrypted,
+    save_token_key,
+};
 use escrow_core::charter::SealingKey;
 use escrow_core::sealing::Suite;
 use escrow_core::sshsig::SshKey;
 use escrow_core::{PersonId, PublicKey, TokenKey, enrolment};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What to make keys for.
 #[derive(Debug, Subcommand)]
 pub enum Keygen {
     /// Keys of a person of the charter
-    #[command(after_help = "Examples:
-  escrow keygen officer legal-1 --out legal-1.key
-  ssh-keygen -t ed25519-sk -f legal-1   (a FIDO security key) or ssh-keygen -t ed25519 -f legal-1
-  escrow keygen officer legal-1 --ssh-key legal-1.pub --out legal-1.key")]
+    #[command(
+        before_help = examples![
+            "escrow keygen officer legal-1 --out legal-1.key --encrypt",
+            "escrow keygen officer legal-1 --ssh-key legal-1.pub --out legal-1.key",
+        ],
+        after_help = "An SSH key may be in a FIDO security key: ssh-keygen -t ed25519-sk -f legal-1"
+    )]
     Officer(OfficerArgs),
     /// Keys of a subject's device
-    #[command(
-        after_help = "Example: escrow keygen device --subject +491701234567 --token-key token.key --out phone.key"
-    )]
+    #[command(before_help = examples![
+        "escrow keygen device --subject +491701234567 --token-key token.key --out phone.key",
+        "escrow keygen device --subject +491701234567 --name Ann --out phone.key --encrypt",
+    ])]
     Device(DeviceArgs),
     /// The organisation's token key: who has it can tell who is behind a token
+    #[command(before_help = examples![
+        "escrow keygen token-key --out token.key",
+        "escrow keygen token-key --version 2 --out token-2.key --encrypt",
+    ])]
     TokenKey(TokenArgs),
+    /// Encrypt an existing key file under a passphrase, in its place
+    #[command(before_help = examples![
+        "escrow keygen encrypt legal-1.key",
+        "escrow keygen encrypt legal-1.key --passphrase-file passphrase.txt",
+    ])]
+    Encrypt {
+        /// The key file
+        file: PathBuf,
+    },
+    /// Put an encrypted key file in clear, in its place
+    #[command(before_help = examples![
+        "escrow keygen decrypt legal-1.key",
+        "pass show escrow | escrow keygen decrypt legal-1.key --passphrase-fd 0",
+    ])]
+    Decrypt {
+        /// The key file
+        file: PathBuf,
+    },
 }
 
 /// HPKE suites.
@@ -68,6 +99,9 @@ pub struct OfficerArgs {
     /// Suite of the sealing key
     #[arg(long, value_enum, default_value_t)]
     pub suite: SuiteArg,
+    /// Encrypt the key file under a passphrase (an age file)
+    #[arg(long)]
+    pub encrypt: bool,
 }
 
 /// Arguments of `keygen device`.
@@ -88,6 +122,9 @@ pub struct DeviceArgs {
     /// Suite of the sealing key
     #[arg(long, value_enum, default_value_t)]
     pub suite: SuiteArg,
+    /// Encrypt the key file under a passphrase (an age file)
+    #[arg(long)]
+    pub encrypt: bool,
 }
 
 /// Arguments of `keygen token-key`.
@@ -99,6 +136,9 @@ pub struct TokenArgs {
     /// Version of the key: 1, then one more at each change
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub version: u32,
+    /// Encrypt the key file under a passphrase (an age file)
+    #[arg(long)]
+    pub encrypt: bool,
 }
 
 /// The public half of an officer's keys, for the charter's draft.
@@ -158,27 +198,68 @@ pub fn public_path(key: &Path) -> PathBuf {
 /// [`Failure`].
 pub fn run(global: &Global, command: &Keygen) -> Result<Shown, Failure> {
     match command {
-        Keygen::Officer(a) => officer(a),
+        Keygen::Officer(a) => officer(global, a),
         Keygen::Device(a) => device(global, a),
-        Keygen::TokenKey(a) => token_key(a),
+        Keygen::TokenKey(a) => token_key(global, a),
+        Keygen::Encrypt { file } => encrypt(global, file),
+        Keygen::Decrypt { file } => decrypt(global, file),
     }
 }
 
-fn officer(a: &OfficerArgs) -> Result<Shown, Failure> {
+/// The passphrase of a new key file, if it is to have one. Asked for before any key is made.
+fn passphrase(global: &Global, wanted: bool, out: &Path) -> Result<Option<Arc<Passphrase>>, Failure> {
+    wanted.then(|| global.passphrases.fresh(out)).transpose()
+}
+
+fn save(identity: &Identity, out: &Path, passphrase: Option<&Passphrase>) -> Result<(), Failure> {
+    Ok(match passphrase {
+        Some(p) => identity.save_new_encrypted(out, p)?,
+        None => identity.save_new(out)?,
+    })
+}
+
+/// How a key file is kept, in a few words.
+fn kept(encrypted: bool) -> &'static str {
+    if encrypted { "encrypted, mode 0600" } else { "mode 0600" }
+}
+
+fn encrypt(global: &Global, file: &Path) -> Result<Shown, Failure> {
+    // Before anybody types a passphrase for nothing.
+    if is_encrypted(file)? {
+        return Err(KeyFileError::Encrypted(file.to_owned()).into());
+    }
+    encrypt_key_file(file, &*global.passphrases.fresh(file)?)?;
+    Ok(Shown::new("escrow.keygen.encrypt.v1")
+        .text(format!("{} is encrypted now (an age file). Without the passphrase the key is lost.", file.display()))
+        .text("Copies and backups made before still hold it in clear, and so may free blocks of the disk.")
+        .with("file", file.display().to_string())
+        .with("encrypted", true))
+}
+
+fn decrypt(global: &Global, file: &Path) -> Result<Shown, Failure> {
+    decrypt_key_file(file, &|path| global.passphrases.of(path))?;
+    Ok(Shown::new("escrow.keygen.encrypt.v1")
+        .text(format!("{} is in clear now (mode 0600): whoever reads it has the key.", file.display()))
+        .with("file", file.display().to_string())
+        .with("encrypted", false))
+}
+
+fn officer(global: &Global, a: &OfficerArgs) -> Result<Shown, Failure> {
+    let passphrase = passphrase(global, a.encrypt, &a.out)?;
     let suite = a.recipient.then(|| a.suite.into());
     let officer = match &a.ssh_key {
         Some(file) => Officer::with_ssh_key(a.person.clone(), ssh_key(file)?, suite),
         None => Officer::generate(a.person.clone(), suite),
     };
     let public = PublicOfficer::of(&officer);
-    Identity::Officer(officer).save_new(&a.out)?;
+    save(&Identity::Officer(officer), &a.out, passphrase.as_deref())?;
     let file = write_public(&a.out, &public)?;
-    let kept = match &a.ssh_key {
+    let where_from = match &a.ssh_key {
         Some(_) => format!("{} names the SSH key of {}; ssh-agent signs with it.", a.out.display(), a.person),
-        None => format!("Keys of {} are in {} (mode 0600).", a.person, a.out.display()),
+        None => format!("Keys of {} are in {} ({}).", a.person, a.out.display(), kept(a.encrypt)),
     };
     Ok(Shown::new("escrow.keygen.v1")
-        .text(kept)
+        .text(where_from)
         .text(format!("For the charter's draft: {}", file.display()))
         .with("file", a.out.display().to_string())
         .with("public_file", file.display().to_string())
@@ -197,30 +278,32 @@ fn ssh_key(file: &Path) -> Result<SshKey, Failure> {
 fn device(global: &Global, a: &DeviceArgs) -> Result<Shown, Failure> {
     let session = if a.token_key.is_none() { Some(Session::open(global)?) } else { Session::open(global).ok() };
     let tokens = match (&a.token_key, &session) {
-        (Some(file), _) => load_token_key(file)?,
+        (Some(file), _) => global.token_key(file)?,
         (None, Some(s)) => s.token_key()?,
         (None, None) => return Err(Failure::usage("name the token key with --token-key")),
     };
+    let passphrase = passphrase(global, a.encrypt, &a.out)?;
     let subject = tokens.subject(&a.subject);
     let device = Device::generate(subject, a.suite.into());
     let public = PublicDevice { schema: PublicDevice::SCHEMA.into(), device: device.public() };
-    Identity::Device(device).save_new(&a.out)?;
+    save(&Identity::Device(device), &a.out, passphrase.as_deref())?;
     let file = write_public(&a.out, &public)?;
     if let Some(s) = session {
         Directory::update(&s.context.directory, s.org(), |d| d.add_subject(&a.subject, a.name.as_deref(), subject))?;
     }
     Ok(Shown::new("escrow.keygen.v1")
-        .text(format!("Keys of the device are in {} (mode 0600).", a.out.display()))
+        .text(format!("Keys of the device are in {} ({}).", a.out.display(), kept(a.encrypt)))
         .text(format!("For the registrars: {}", file.display()))
         .with("file", a.out.display().to_string())
         .with("public_file", file.display().to_string())
         .with("key", public.device.key.to_string()))
 }
 
-fn token_key(a: &TokenArgs) -> Result<Shown, Failure> {
-    save_token_key(&TokenKey::generate(a.version), &a.out)?;
+fn token_key(global: &Global, a: &TokenArgs) -> Result<Shown, Failure> {
+    let passphrase = passphrase(global, a.encrypt, &a.out)?;
+    save_token_key(&TokenKey::generate(a.version), &a.out, passphrase.as_deref())?;
     Ok(Shown::new("escrow.keygen.v1")
-        .text(format!("The token key, version {}, is in {} (mode 0600).", a.version, a.out.display()))
+        .text(format!("The token key, version {}, is in {} ({}).", a.version, a.out.display(), kept(a.encrypt)))
         .text("Give it to enrolled clients and officers' machines, never to nodes.")
         .with("file", a.out.display().to_string()))
 }

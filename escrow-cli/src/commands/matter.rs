@@ -3,6 +3,7 @@
 use super::matter_show::{self, Show};
 use crate::confirm::{Repeat, confirm_matter};
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::Shown;
 use crate::quorum::{reach, with_receipts};
 use crate::session::{Global, Session};
@@ -18,24 +19,39 @@ use serde_json::{Value, json};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Open a matter
-    #[command(after_help = "Example: escrow matter create MAT-2026-0017 --title \"Supplier audit\"")]
+    #[command(before_help = examples![
+        "escrow matter create MAT-2026-0017 --title \"Supplier audit\"",
+        "escrow matter create MAT-2026-0018 --title \"Lunch receipts\" --receipts receipts",
+    ])]
     Create(Create),
     /// List matters
-    #[command(after_help = "Examples: escrow matter list\n          escrow matter list --output json")]
+    #[command(before_help = examples![
+        "escrow matter list",
+        "escrow matter list --output json",
+    ])]
     List,
     /// Show one matter: custodians, requests, releases, exports, and where each is on record
     #[command(
-        after_help = "Examples: escrow matter show MAT-2026-0017\n          escrow matter show MAT-2026-0017 --no-log --output json"
+        before_help = examples![
+        "escrow matter show MAT-2026-0017",
+        "escrow matter show MAT-2026-0017 --no-log --output json",
+    ]
     )]
     Show(Show),
     /// Close a matter: nothing of it is released any more, until it is reopened
     #[command(
-        after_help = "Examples: escrow matter close MAT-2026-0017\n          escrow matter close MAT-2026-0017 --yes --matter MAT-2026-0017"
+        before_help = examples![
+        "escrow matter close MAT-2026-0017",
+        "escrow matter close MAT-2026-0017 --yes --matter MAT-2026-0017",
+    ]
     )]
     Close(Act),
     /// Reopen a closed matter: its requests that have not expired can be released again
     #[command(
-        after_help = "Examples: escrow matter reopen MAT-2026-0017\n          escrow matter reopen MAT-2026-0017 --yes --matter MAT-2026-0017"
+        before_help = examples![
+        "escrow matter reopen MAT-2026-0017",
+        "escrow matter reopen MAT-2026-0017 --yes --matter MAT-2026-0017",
+    ]
     )]
     Reopen(Act),
 }
@@ -195,5 +211,6 @@ async fn list(session: &Session, client: &Client) -> Result<Shown, Failure> {
     let list = known.iter().map(|m| value(m, titles.get(&m.matter))).collect::<Vec<_>>();
     Ok(Shown::new("escrow.matter.list.v1")
         .table(&["matter", "state", "by", "since", "title"], rows.collect())
+        .list_of("matters")
         .with("matters", list))
 }

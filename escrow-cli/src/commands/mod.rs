@@ -4,10 +4,12 @@ pub mod archive;
 pub mod audit;
 pub mod certificate;
 pub mod charter;
+pub mod completions;
 pub mod consent;
 pub mod context;
 pub mod decide;
 pub mod deposit;
+pub mod doctor;
 pub mod enrol;
 pub mod export;
 pub mod keygen;
@@ -58,6 +60,9 @@ pub async fn run(cli: &Cli) -> Result<Shown, Failure> {
         Command::Certificate(c) => certificate::run(c),
         Command::Policy(c) => policy::run(g, c).await,
         Command::Node(c) => node::run(g, c).await,
-        Command::Demo(c) => crate::demo::run(c, g.output == crate::output::Format::Json).await,
+        Command::Doctor(c) => doctor::run(g, c).await,
+        Command::Completions(c) => completions::completions(c),
+        Command::Man(c) => completions::man(c),
+        Command::Demo(c) => crate::demo::run(c, g.output != crate::output::Format::Table).await,
     }
 }

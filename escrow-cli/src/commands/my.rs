@@ -1,6 +1,7 @@
 //! `escrow my`: what a subject can see about themselves.
 
 use crate::failure::{Failure, of_nodes};
+use crate::help::examples;
 use crate::output::Shown;
 use crate::session::{Global, Session};
 use clap::Subcommand;
@@ -13,6 +14,10 @@ use serde_json::json;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Every request and release that touched my threads, node by node
+    #[command(before_help = examples![
+        "escrow my activity",
+        "escrow my activity --output jsonl",
+    ])]
     Activity,
 }
 
@@ -56,6 +61,7 @@ pub async fn activity(client: &Client) -> Result<Shown, Failure> {
     let list = all.iter().map(|(seat, a)| json!({"node": seat, "activity": a})).collect::<Vec<_>>();
     let mut shown = Shown::new("escrow.my.activity.v1")
         .table(&["at", "node", "what", "request", "matter", "basis", "my keys"], rows.collect())
+        .list_of("activity")
         .with("activity", list);
     for (seat, e) in answers.errors() {
         shown = shown.text(format!("node {seat}: {e}"));

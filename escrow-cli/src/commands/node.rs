@@ -1,6 +1,7 @@
 //! `escrow node`: how the nodes are.
 
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::Shown;
 use crate::session::{Global, Session};
 use clap::Subcommand;
@@ -11,6 +12,10 @@ use serde_json::json;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// State, charter and log of every node; needs no key
+    #[command(before_help = examples![
+        "escrow node status",
+        "escrow node status --output jsonl",
+    ])]
     Status,
 }
 
@@ -58,6 +63,7 @@ pub async fn status(session: &Session) -> Result<Shown, Failure> {
         .text(format!("{ready} of {} nodes are READY; {t} are needed.", seats.len()))
         .with("ready", ready)
         .with("needed", t)
+        .list_of("nodes")
         .with("nodes", list)
         .exit(exit))
 }

@@ -4,6 +4,7 @@
 use super::decide::Asked;
 use crate::explain::{assessment, by_node};
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::{Shown, clean};
 use crate::session::{Global, Session};
 use clap::{Args, Subcommand};
@@ -22,22 +23,34 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show the policies of the charter, or those that come with the program
-    #[command(after_help = "Examples: escrow policy show internal-investigation\n          \
-        escrow policy show court-order --ready --text > court-order.cedar")]
+    #[command(before_help = examples![
+        "escrow policy show internal-investigation",
+        "escrow policy show court-order --ready --text > court-order.cedar",
+    ])]
     Show(ShowArgs),
     /// Look for mistakes in a policy text, or in all texts of a charter
-    #[command(after_help = "Examples: escrow policy lint court-order.cedar\n          \
-        escrow policy lint court-order.cedar --charter charter.draft.json\n\
-        Exit code 2 if something is an error, 0 if there are only warnings.")]
+    #[command(
+        before_help = examples![
+            "escrow policy lint court-order.cedar",
+            "escrow policy lint court-order.cedar --charter charter.draft.json",
+        ],
+        after_help = "Exit code 2 if something is an error, 0 if there are only warnings."
+    )]
     Lint(LintArgs),
     /// Ask a policy about every case of a table
-    #[command(after_help = "Examples: escrow policy test court-order.cases.toml\n          \
-        escrow policy test my-cases.toml --policy my-policy.cedar\n\
-        Exit code 2 if a case does not come out as the table says.")]
+    #[command(
+        before_help = examples![
+            "escrow policy test court-order.cases.toml",
+            "escrow policy test my-cases.toml --policy my-policy.cedar",
+        ],
+        after_help = "Exit code 2 if a case does not come out as the table says."
+    )]
     Test(TestArgs),
     /// Say what every node decides about a request or self-recovery now, and by which policy
-    #[command(after_help = "Examples: escrow policy explain 3f1c90aa\n          \
-        escrow policy explain 3f1c90aa --output json")]
+    #[command(before_help = examples![
+        "escrow policy explain 3f1c90aa",
+        "escrow policy explain 3f1c90aa --output json",
+    ])]
     Explain(ExplainArgs),
 }
 
@@ -168,14 +181,14 @@ fn list(global: &Global, only_ready: bool) -> Result<Shown, Failure> {
             Some(vec![r.id.to_owned(), digest, r.title.to_owned()])
         });
         let ids: Vec<_> = READY.iter().map(|r| r.id).collect();
-        return Ok(shown.table(&head, rows.collect()).data("ready", &ids));
+        return Ok(shown.table(&head, rows.collect()).list_of("ready").data("ready", &ids));
     }
     let charter = Session::open(global)?.charters.current().clone();
     // What for: the first line of comment in the text.
     let first = |p: &Policy| p.text.lines().find_map(|l| l.trim().strip_prefix("//")).unwrap_or("").trim().to_owned();
     let rows = charter.policies.iter().map(|p| vec![p.id.to_string(), p.digest().short(), first(p)]);
     let ids: Vec<_> = charter.policies.iter().map(|p| &p.id).collect();
-    Ok(shown.table(&head, rows.collect()).data("charter", &ids))
+    Ok(shown.table(&head, rows.collect()).list_of("charter").data("charter", &ids))
 }
 
 fn find_ready(id: &Code) -> Result<&'static Ready, Failure> {

@@ -4,6 +4,7 @@ use super::release::{Collect, collected};
 use crate::explain::{assessment, by_node, span};
 use crate::failure::{Failure, of_nodes};
 use crate::hashwords::words;
+use crate::help::examples;
 use crate::output::Shown;
 use crate::quorum::{by_prefix, reach, with_receipts};
 use crate::session::{Global, Session, subject_name, thread_name};
@@ -19,27 +20,34 @@ use std::collections::BTreeSet;
 #[allow(clippy::large_enum_variant, reason = "one for each process")]
 pub enum Command {
     /// Ask, as a device, for what its own subject escrowed
-    #[command(
-        after_help = "Examples: escrow recover start\n          escrow recover start --thread t-17 --from 2026-03-01 --to 2026-03-31"
-    )]
+    #[command(before_help = examples![
+        "escrow recover start",
+        "escrow recover start --thread t-17 --from 2026-03-01 --to 2026-03-31",
+    ])]
     Start(Start),
     /// List self-recoveries: a device's own subject's, for an officer all
-    #[command(after_help = "Examples: escrow recover list\n          escrow recover list --output json")]
+    #[command(before_help = examples![
+        "escrow recover list",
+        "escrow recover list --output jsonl",
+    ])]
     List,
     /// Show one self-recovery: what is asked, who decided, what each node says
-    #[command(
-        after_help = "Examples: escrow recover show 3f1c90aa\n          escrow recover show 3f1c90aa --output json"
-    )]
+    #[command(before_help = examples![
+        "escrow recover show 3f1c90aa",
+        "escrow recover show 3f1c90aa --output json",
+    ])]
     Show(Which),
     /// Stop a self-recovery: as another device of the same subject, or with role subject-rights
-    #[command(
-        after_help = "Examples: escrow recover veto 3f1c90aa\n          escrow recover veto 3f1c90aa --reason lost-phone"
-    )]
+    #[command(before_help = examples![
+        "escrow recover veto 3f1c90aa",
+        "escrow recover veto 3f1c90aa --reason lost-phone",
+    ])]
     Veto(Veto),
     /// Collect the sealed replies, once approved and waited for
-    #[command(
-        after_help = "Examples: escrow recover collect 3f1c90aa --out replies.json\n          escrow archive open replies.json --archive DIR --out messages.jsonl"
-    )]
+    #[command(before_help = examples![
+        "escrow recover collect 3f1c90aa --out replies.json",
+        "escrow archive open replies.json --archive archive --out messages.jsonl",
+    ])]
     Collect(Collect),
 }
 
@@ -162,7 +170,7 @@ async fn find(client: &Client, typed: &str) -> Result<KnownRecovery, Failure> {
 
 async fn list(session: &Session, client: &Client) -> Result<Shown, Failure> {
     let known = known(client).await?;
-    table(Shown::new("escrow.recover.list.v1"), session, &known.iter().collect::<Vec<_>>())
+    table(Shown::new("escrow.recover.list.v1").list_of("recoveries"), session, &known.iter().collect::<Vec<_>>())
 }
 
 /// Self-recoveries as a table.

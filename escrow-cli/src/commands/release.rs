@@ -2,6 +2,7 @@
 
 use super::request::find;
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::{Shown, progress};
 use crate::session::{Global, Session};
 use clap::{Args, Subcommand};
@@ -14,7 +15,10 @@ use std::path::PathBuf;
 pub enum Command {
     /// Gather fresh permits, call for the release, and keep the sealed replies; again to go on
     #[command(
-        after_help = "Examples: escrow release collect 3f1c90aa --out replies.json\n          escrow release collect 3f1c90aa --out replies.json --all"
+        before_help = examples![
+        "escrow release collect 3f1c90aa --out replies.json",
+        "escrow release collect 3f1c90aa --out replies.json --all",
+    ]
     )]
     Collect(Collect),
 }
@@ -122,6 +126,6 @@ fn unfinished(failure: Failure, a: &Collect, have: usize) -> Failure {
     if !later || have == 0 {
         return failure;
     }
-    let before = failure.next_step().map(|s| format!("{s}; ")).unwrap_or_default();
+    let before = format!("{}; ", failure.next_step());
     failure.next(format!("{before}{have} replies are kept in {}: run the same command again", a.out.display()))
 }

@@ -2,6 +2,7 @@
 
 use super::verify::{self, Verified};
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::Shown;
 use clap::{Args, Subcommand};
 use escrow_audit::bundle::Variant;
@@ -14,7 +15,10 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Who did what when with what was released, and where it is on record
-    #[command(after_help = "Example: escrow report custody ./bundle --charter-digest 3f1c... --html custody.html")]
+    #[command(before_help = examples![
+        "escrow report custody ./bundle --charter-digest $GENESIS",
+        "escrow report custody ./bundle --charter-digest $GENESIS --html custody.html",
+    ])]
     Custody(OfCustody),
 }
 

@@ -4,6 +4,7 @@ use super::consent::Ground;
 use crate::explain::{Said, assessment, by_node};
 use crate::failure::{Exit, Failure, of_nodes};
 use crate::hashwords::words;
+use crate::help::examples;
 use crate::output::Shown;
 use crate::quorum::{by_prefix, reach, with_receipts};
 use crate::scope::{self, ScopeArgs};
@@ -26,14 +27,30 @@ use std::collections::BTreeSet;
 pub enum Command {
     /// Ask for messages of threads or custodians in a time
     #[command(
-        after_help = "Examples: escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient reader --dry-run\n          escrow request create --matter MAT-1 --custodian maria --from 2026-03-01 --to 2026-03-31 --time-zone Europe/Berlin --context-hours 24 --purpose audit --recipient reader\n          escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 --to 2026-03-02 --purpose audit --recipient fran --filter-team"
+        before_help = examples![
+        "escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 \\\n      --to 2026-03-02 --purpose audit --recipient reader --dry-run",
+        "escrow request create --matter MAT-1 --custodian maria --from 2026-03-01 \\\n      --to 2026-03-31 --time-zone Europe/Berlin --context-hours 24 --purpose audit \\\n      --recipient reader",
+        "escrow request create --matter MAT-1 --thread t-17 --from 2026-03-01 \\\n      --to 2026-03-02 --purpose audit --recipient fran --filter-team",
+    ]
     )]
     Create(Create),
     /// List requests
+    #[command(before_help = examples![
+        "escrow request list --waiting-for-me",
+        "escrow request list --matter MAT-2026-0017 --output jsonl",
+    ])]
     List(List),
     /// Show one request: what is asked, who decided, what each node says
+    #[command(before_help = examples![
+        "escrow request show 3f1c90aa",
+        "escrow request show 3f1c90aa --output json",
+    ])]
     Show(Which),
     /// End a request of your own
+    #[command(before_help = examples![
+        "escrow request cancel 3f1c90aa",
+        "escrow request cancel 3f1c90aa --receipts receipts",
+    ])]
     Cancel(Which),
 }
 
@@ -330,7 +347,7 @@ async fn list(session: &Session, client: &Client, a: &List) -> Result<Shown, Fai
         .filter(|r| !a.waiting_for_me || client.waits_for_me(r))
         .filter(|r| a.matter.as_ref().is_none_or(|m| r.request.matter == *m))
         .collect();
-    let shown = table(Shown::new("escrow.request.list.v1"), session, &wanted);
+    let shown = table(Shown::new("escrow.request.list.v1").list_of("requests").list_of("recoveries"), session, &wanted);
     if !a.waiting_for_me {
         return Ok(shown);
     }

@@ -2,6 +2,7 @@
 
 use super::keygen::{PublicDevice, PublicOfficer};
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::Shown;
 use crate::quorum::{Waiting, countersigned, submit_or_keep, with_receipts};
 use crate::session::{Global, Session};
@@ -12,7 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `revoke`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: escrow revoke --device phone.key.pub.json --reason lost")]
+#[command(before_help = examples![
+    "escrow revoke --device phone.key.pub.json --reason lost",
+    "escrow revoke --countersign revocation-3f1c90aa.json",
+])]
 pub struct Revoke {
     /// Public file of the device or officer whose key ends
     #[arg(long, value_name = "FILE", group = "what")]

@@ -2,6 +2,7 @@
 //! a pinned charter digest.
 
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::Shown;
 use clap::Args;
 use escrow_audit::bundle::{self, Folder, INDEX, INDEX_MAX, Index};
@@ -18,8 +19,13 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: escrow verify ./bundle --charter-digest 3f1c...\n\
-The digest is the only thing that is trusted: take it from somebody you trust, not from the bundle.")]
+#[command(
+    before_help = examples![
+        "escrow verify ./bundle --charter-digest $GENESIS",
+        "escrow verify ./bundle --charter-digest $GENESIS \\\n      --receipt receipts/matter-3f1c90aa-node1.json",
+    ],
+    after_help = "The digest is the only thing that is trusted: take it from somebody you trust, not from the bundle."
+)]
 pub struct Verify {
     /// The bundle's folder, or a file that proves misbehaviour
     pub bundle: PathBuf,

@@ -1,6 +1,7 @@
 //! `escrow audit watch`: follows the logs of all nodes and says when one of them does not hold.
 
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::{Format, Shown, note};
 use crate::session::{Global, Session};
 use clap::Args;
@@ -13,11 +14,15 @@ use std::time::Duration;
 
 /// Arguments of `audit watch`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples: escrow audit watch --interval 5m
-          escrow audit watch --once --output json
-Exit codes of --once: 0 nothing is wrong; 6 a node showed something false (fork, rollback, what does
-not verify); 8 a node is silent or not reached, or too few peers cosigned its log.
-Without --once, --output json prints one object a line, one for each look at all nodes.")]
+#[command(
+    before_help = examples![
+        "escrow audit watch --interval 5m",
+        "escrow audit watch --once --output json",
+    ],
+    after_help = "Exit codes of --once: 0 nothing is wrong; 6 a node showed something false (fork, rollback, what does\n\
+not verify); 8 a node is silent or not reached, or too few peers cosigned its log.\n\
+Without --once, --output json and jsonl print one object a line, one for each look at all nodes."
+)]
 pub struct Arguments {
     /// Look once and end, for cron and CI
     #[arg(long)]
@@ -57,7 +62,7 @@ pub async fn run(global: &Global, a: &Arguments) -> Result<Shown, Failure> {
         // The whole table when something has changed, else nothing: a terminal is for people.
         let wrong = looks.iter().flat_map(|l| l.alarms.iter().map(|alarm| (l.seat.get(), alarm.code()))).collect();
         match global.output {
-            Format::Json => line(&shown)?,
+            Format::Json | Format::Jsonl => line(&shown)?,
             Format::Table if before.as_ref() != Some(&wrong) => {
                 note(&format!("{at}"));
                 shown.print(Format::Table)?;

@@ -109,7 +109,7 @@ impl MainJob {
             officer.save_new(&keys.join(format!("{id}.key"))).during("saving an officer's key")?;
         }
         let tokens = TokenKey::generate(1);
-        save_token_key(&tokens, &keys.join("token.key")).during("saving the token key")?;
+        save_token_key(&tokens, &keys.join("token.key"), None).during("saving the token key")?;
         let client = Client::new(charters, cast.get("quinn").during("casting")?).during("making a client")?;
         let org: Org = ORG.parse().during("naming the organisation")?;
         let matter: MatterId = "MAT-2026-0017".parse().during("naming the matter")?;

@@ -18,6 +18,7 @@ pub use source::{Contents, SAMPLE, Slice, Source};
 pub use story::{DemoError, Step};
 
 use crate::failure::Failure;
+use crate::help::examples;
 use crate::output::Shown;
 use clap::Args;
 use std::path::PathBuf;
@@ -26,10 +27,11 @@ use story::{During as _, Teller};
 
 /// Options of `escrow demo`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:
-  escrow demo
-  escrow demo --archive messages.jsonl.gz --report report.json
-  escrow demo --keep        # leaves the nodes running and says what to try next")]
+#[command(before_help = examples![
+    "escrow demo",
+    "escrow demo --keep --dir escrow-tour",
+    "escrow demo --archive messages.jsonl.gz --report report.json",
+])]
 pub struct DemoArgs {
     /// Message JSONL, plain or gzip: thread, message_id, sender, sent_at, text. Without it, a sample.
     #[arg(long)]

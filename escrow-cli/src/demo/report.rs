@@ -7,6 +7,7 @@ use super::story::{DemoError, During as _, Teller};
 use crate::commands::context::{Add, add};
 use crate::failure::Exit;
 use crate::output::Shown;
+use crate::session::Global;
 use escrow_audit::finding::Report;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ fn contexts(job: &MainJob) -> Result<(), DemoError> {
             directory: Some(job.dir.join("directory.json")),
             replace: false,
         };
-        let added = add(&config_dir(&job.dir), &context).map_err(|f| f.text());
+        let added = add(&Global::default(), &config_dir(&job.dir), &context).map_err(|f| f.text());
         let _shown = added.during("setting up a context")?;
     }
     Ok(())
@@ -117,6 +118,7 @@ Check the production as a review platform would:
             "
 The nodes keep running. Try, as the officers of the story:
   export ESCROW_CONFIG_DIR={dir}/config
+  escrow --context quinn doctor
   escrow --context quinn node status
   escrow --context quinn matter list
   escrow --context quinn request list

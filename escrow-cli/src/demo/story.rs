@@ -65,7 +65,7 @@ pub(super) struct Teller {
 impl Teller {
     /// Quiet when a machine reads standard output.
     pub(super) fn new(quiet: bool) -> Self {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let colour = crate::output::colours(std::io::stdout().is_terminal());
         Self { steps: vec![], quiet, colour }
     }
 

@@ -3,6 +3,7 @@
 pub mod verify;
 
 use crate::failure::{Exit, Failure};
+use crate::help::examples;
 use crate::output::{Shown, progress};
 use crate::session::{Global, Session};
 use crate::when;
@@ -18,22 +19,34 @@ use std::path::PathBuf;
 pub enum Command {
     /// RSMF 2.0.0 for review platforms: a file for each conversation and day
     #[command(
-        after_help = "Examples: escrow export rsmf replies.json --archive archive --evidence bundle --out production\n          escrow export rsmf replies.json --archive archive --evidence bundle --out production --time-zone Europe/Berlin --context-messages 10"
+        before_help = examples![
+        "escrow export rsmf replies.json --archive archive --evidence bundle --out production",
+        "escrow export rsmf replies.json --archive archive --evidence bundle \\\n      --out production --time-zone Europe/Berlin --context-messages 10",
+    ]
     )]
     Rsmf(Export),
     /// A Concordance load file with natives, texts and attachments
     #[command(
-        after_help = "Examples: escrow export dat replies.json --archive archive --evidence bundle --out production-dat\n          escrow export dat replies.json --archive archive --evidence bundle --out production-dat --from 2026-03-02 --to 2026-03-02"
+        before_help = examples![
+        "escrow export dat replies.json --archive archive --evidence bundle --out production-dat",
+        "escrow export dat replies.json --archive archive --evidence bundle \\\n      --out production-dat --from 2026-03-02 --to 2026-03-02",
+    ]
     )]
     Dat(Export),
     /// The exact lines that were sealed, a file for each thread
     #[command(
-        after_help = "Examples: escrow export jsonl replies.json --archive archive --evidence bundle --out lines\n          escrow export jsonl replies.json --archive archive --evidence bundle --out lines --from 2026-03-02 --to 2026-03-02"
+        before_help = examples![
+        "escrow export jsonl replies.json --archive archive --evidence bundle --out lines",
+        "escrow export jsonl replies.json --archive archive --evidence bundle --out lines \\\n      --from 2026-03-02 --to 2026-03-02",
+    ]
     )]
     Jsonl(Export),
     /// One printable, searchable page for each thread
     #[command(
-        after_help = "Examples: escrow export html replies.json --archive archive --evidence bundle --out pages\n          escrow export html replies.json --archive archive --evidence bundle --out pages --time-zone America/New_York"
+        before_help = examples![
+        "escrow export html replies.json --archive archive --evidence bundle --out pages",
+        "escrow export html replies.json --archive archive --evidence bundle --out pages \\\n      --time-zone America/New_York",
+    ]
     )]
     Html(Export),
     /// Check a production as a review platform would, and more; needs no network

@@ -1,6 +1,7 @@
 //! `escrow export verify`: whether a review platform will take a production as it was meant.
 
 use crate::failure::Exit;
+use crate::help::examples;
 use crate::output::{Shown, progress};
 use clap::Args;
 use escrow_client::production::verify::{Report, Verdict, verify};
@@ -9,8 +10,11 @@ use std::path::PathBuf;
 /// Arguments of `export verify`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples: escrow export verify ./production\n          escrow export verify thread-2026-03-01.rsmf --output json\n\
-Exit code 0 if nothing was found, 6 if a platform would refuse or misunderstand something, 8 if there are warnings only."
+    before_help = examples![
+        "escrow export verify ./production",
+        "escrow export verify thread-2026-03-01.rsmf --output json",
+    ],
+        after_help = "Exit code 0 if nothing was found, 6 if a platform would refuse or misunderstand something, 8 if there are warnings only."
 )]
 pub struct VerifyArgs {
     /// A bag, a folder with .rsmf and .dat files, or one .rsmf file
