@@ -232,12 +232,11 @@ struct Source {
 
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer).or_else(|e| {
+        self.file.read(buffer).inspect_err(|e| {
             // `read_to_end` tries again after this one.
             if e.kind() != io::ErrorKind::Interrupted {
                 self.broken = Some(io::Error::from(e.kind()));
             }
-            Err(e)
         })
     }
 }

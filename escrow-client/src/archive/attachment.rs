@@ -135,7 +135,7 @@ pub fn open_attachment(
 /// Where the sealed attachment lies: who does not have the key cannot make or compare the name.
 pub(super) fn attachment_file(key: &ThreadKey, about: &About, clear: &Digest) -> PathBuf {
     let name = expand(key, &info("name", about, clear).finish());
-    Path::new(FOLDER).join(format!("{}.att", hex::encode(&*name)))
+    Path::new(FOLDER).join(format!("{}.att", hex::encode(*name)))
 }
 
 /// What was read from the clear file and written to the sealed one.

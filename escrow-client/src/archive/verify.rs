@@ -202,7 +202,7 @@ impl Check<'_> {
     fn attachment(&mut self, entry: &IndexAttachment) {
         let file = &entry.file;
         let name = file.strip_prefix(FOLDER).and_then(|f| f.strip_prefix('/')).and_then(|f| f.strip_suffix(".att"));
-        if !name.is_some_and(|n| n.parse::<Digest>().is_ok()) {
+        if name.is_none_or(|n| n.parse::<Digest>().is_err()) {
             return self.find(file, FindingKind::Malformed, "its name in the index is not that of an attachment");
         }
         let Some(length) = self.there(file) else { return };

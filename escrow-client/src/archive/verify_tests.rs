@@ -242,3 +242,16 @@ fn a_folder_without_a_usable_index_is_refused() {
     fs::remove_file(&index).unwrap();
     assert!(matches!(verify(&bench.root(), &|_, _| {}), Err(IndexError::Missing(_))));
 }
+
+/// The lengths alone show it, so a keeper sees it even where the index was made to agree.
+#[test]
+fn a_segment_cut_anywhere_is_not_whole() {
+    let bench = Bench::new();
+    let bytes = fs::read(bench.root().join(bench.segment(0))).unwrap();
+    let framing = |bytes: &[u8]| scan(&mut &*bytes).unwrap().1;
+    assert_eq!(framing(&bytes), Framing::Whole(2));
+    for cut in 0..bytes.len() {
+        let framing = framing(&bytes[..cut]);
+        assert!(matches!(framing, Framing::Header(_) | Framing::Cut(0..=2)), "{cut}: {framing:?}");
+    }
+}
