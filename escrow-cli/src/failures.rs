@@ -40,6 +40,8 @@ failure_from! {
     }, "archive-index", e.to_string());
     RepliesError => |e| Failure::new(Exit::Usage, "replies-file", e.to_string());
     escrow_core::WordError => |e| Failure::usage(e.to_string());
+    escrow_client::UnknownZone => |e| Failure::usage(e.to_string())
+        .next("write it like Europe/Berlin, America/New_York or UTC");
 }
 
 impl From<EvidenceError> for Failure {

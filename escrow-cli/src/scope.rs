@@ -3,10 +3,10 @@
 use crate::failure::Failure;
 use crate::output::{Shown, note};
 use crate::session::{Session, subject_name, thread_name};
-use crate::when::Zone;
+use crate::when;
 use clap::Args;
 use escrow_client::archive::{ArchiveIndex, Directory, DirectoryError};
-use escrow_client::{Draft, Selecting, beyond};
+use escrow_client::{Draft, Selecting, Zone, beyond};
 use escrow_core::consent::Epochs;
 use escrow_core::request::{ContextAsked, Request};
 use escrow_core::wire::ItemInfo;
@@ -76,10 +76,10 @@ impl ScopeArgs {
     /// [`Failure`], if this machine does not know somebody or something that is named.
     pub fn asked(&self, session: &Session) -> Result<Asked, Failure> {
         let directory = session.directory()?;
-        let zone = Zone::named(&self.time_zone)?;
-        let (from, to) = (zone.from(&self.from)?, zone.to(&self.to)?);
+        let zone = self.time_zone.parse::<Zone>()?;
+        let (from, to) = (when::from_in(&self.from, &zone)?, when::to_in(&self.to, &zone)?);
         if to <= from {
-            return Err(Failure::usage(format!("nothing lies between {} and {}", zone.show(from), zone.show(to))));
+            return Err(Failure::usage(format!("nothing lies between {} and {}", zone.text(from), zone.text(to))));
         }
         let threads =
             self.thread.iter().map(|t| Ok(directory.thread(t)?.token)).collect::<Result<_, DirectoryError>>()?;
@@ -133,7 +133,7 @@ pub fn rows(directory: &Directory, r: &Request) -> Vec<(&'static str, String)> {
         s if s % 3_600 == 0 => format!("{} hours", s / 3_600),
         s => format!("{} minutes", s / 60),
     };
-    rows.push(("time", format!("{} to {} ({long}), days of {}", zone.show(from), zone.show(to), zone.name())));
+    rows.push(("time", format!("{} to {} ({long}), days of {}", zone.text(from), zone.text(to), zone.name())));
     let Some(s) = &r.selection else { return rows };
     if !s.custodians.is_empty() {
         let names = s.custodians.iter().map(|t| subject_name(directory, t)).collect::<BTreeSet<_>>();
@@ -151,7 +151,7 @@ pub fn rows(directory: &Directory, r: &Request) -> Vec<(&'static str, String)> {
         around.push(format!("{} messages", s.context.messages));
     }
     if !around.is_empty() {
-        let (from, to) = (zone.show(r.scope.from), zone.show(r.scope.to));
+        let (from, to) = (zone.text(r.scope.from), zone.text(r.scope.to));
         let around = around.join(" and ");
         rows.push(("context", format!("{around} before and after, for which keys reach from {from} to {to}")));
     }
@@ -166,7 +166,7 @@ pub fn coarse(shown: Shown, r: &Request, items: &[ItemInfo]) -> Shown {
     let spans = beyond(items, from.plus_seconds(-hours), to.plus_seconds(hours)).into_iter().flatten();
     let spans: Vec<_> = spans.collect();
     let list: Vec<_> = spans.iter().map(|(a, b)| json!({"from": a, "to": b})).collect();
-    let text: Vec<_> = spans.iter().map(|(a, b)| format!("{} to {}", zone.show(*a), zone.show(*b))).collect();
+    let text: Vec<_> = spans.iter().map(|(a, b)| format!("{} to {}", zone.text(*a), zone.text(*b))).collect();
     let shown = shown.with("also_opens", list);
     if text.is_empty() {
         return shown;
@@ -177,7 +177,7 @@ pub fn coarse(shown: Shown, r: &Request, items: &[ItemInfo]) -> Shown {
 /// The flags that cut what is opened to what was asked, for whoever exports it.
 pub fn exporter_flags(r: &Request) -> String {
     let (zone, (from, to)) = (Zone::of(r), r.asked());
-    format!("--from {} --to {}", zone.show(from), zone.show(to))
+    format!("--from {} --to {}", zone.text(from), zone.text(to))
 }
 
 /// Says for which threads nobody knows whether the context is complete.

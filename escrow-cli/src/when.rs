@@ -2,10 +2,9 @@
 //! a time zone, by the rules of the IANA database inside this program: the machine's own decide nothing.
 
 use crate::failure::Failure;
-use escrow_core::request::Request;
-use escrow_core::{Timestamp, UtcDay, ZoneName};
+use escrow_client::Zone;
+use escrow_core::{Timestamp, UtcDay};
 use jiff::civil::{Date, DateTime};
-use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 fn day(text: &str) -> Option<UtcDay> {
     (text.len() == 10).then(|| Timestamp::from_rfc3339(&format!("{text}T00:00:00Z")).ok()).flatten().map(Timestamp::day)
@@ -33,101 +32,39 @@ pub fn to(text: &str) -> Result<Timestamp, Failure> {
     }
 }
 
-/// A time zone.
-#[derive(Clone, Debug)]
-pub struct Zone {
-    rules: TimeZone,
-    name: ZoneName,
+/// The first instant covered: a day counts from its beginning in a zone.
+///
+/// # Errors
+/// Usage.
+pub fn from_in(text: &str, zone: &Zone) -> Result<Timestamp, Failure> {
+    match date(text) {
+        Some(date) => zone.start(date).ok_or_else(|| no_time(text)),
+        None => instant_in(text, zone),
+    }
 }
 
-impl Zone {
-    /// Coordinated universal time.
-    pub fn utc() -> Self {
-        Self { rules: TimeZone::UTC, name: ZoneName::utc() }
+/// The first instant after what is covered: a day counts to its end in a zone, be it 23 or 25 hours
+/// long; an instant is excluded.
+///
+/// # Errors
+/// Usage.
+pub fn to_in(text: &str, zone: &Zone) -> Result<Timestamp, Failure> {
+    match date(text) {
+        Some(date) => date.tomorrow().ok().and_then(|d| zone.start(d)).ok_or_else(|| no_time(text)),
+        None => instant_in(text, zone),
     }
+}
 
-    /// A zone of the IANA database, e.g. `Europe/Berlin`, in whatever case it is written.
-    ///
-    /// # Errors
-    /// Usage, if there is none of that name.
-    pub fn named(name: &str) -> Result<Self, Failure> {
-        let unknown = || {
-            Failure::usage(format!("{name:?} is no time zone of the IANA database"))
-                .next("write it like Europe/Berlin, America/New_York or UTC")
-        };
-        let rules = TimeZoneDatabase::bundled().get(name).map_err(|_| unknown())?;
-        let name = rules.iana_name().unwrap_or(name).parse().map_err(|_| unknown())?;
-        Ok(Self { rules, name })
-    }
-
-    /// That in which a request was meant. UTC if this program knows no such zone: the instants are the same.
-    pub fn of(request: &Request) -> Self {
-        let named = request.selection.as_ref().and_then(|s| Self::named(s.zone.as_str()).ok());
-        named.unwrap_or_else(Self::utc)
-    }
-
-    /// Its name in the database.
-    pub const fn name(&self) -> &ZoneName {
-        &self.name
-    }
-
-    /// The first instant covered: a day counts from its beginning in this zone.
-    ///
-    /// # Errors
-    /// Usage.
-    pub fn from(&self, text: &str) -> Result<Timestamp, Failure> {
-        if self.name == ZoneName::utc() {
-            return from(text);
-        }
-        match date(text) {
-            Some(date) => self.start_of(date).ok_or_else(|| no_time(text)),
-            None => self.instant(text),
-        }
-    }
-
-    /// The first instant after what is covered: a day counts to its end in this zone, be it 23 or 25
-    /// hours long; an instant is excluded.
-    ///
-    /// # Errors
-    /// Usage.
-    pub fn to(&self, text: &str) -> Result<Timestamp, Failure> {
-        if self.name == ZoneName::utc() {
-            return to(text);
-        }
-        match date(text) {
-            Some(date) => date.tomorrow().ok().and_then(|d| self.start_of(d)).ok_or_else(|| no_time(text)),
-            None => self.instant(text),
-        }
-    }
-
-    /// A day that begins later than at midnight begins when its first hour does; of two midnights the first.
-    fn start_of(&self, date: Date) -> Option<Timestamp> {
-        let start = date.to_zoned_datetime(self.rules.clone()).ok()?.timestamp().as_millisecond();
-        (start >= 0).then(|| Timestamp::from_millis(start))
-    }
-
-    /// RFC 3339, or the clock of this zone without an offset.
-    fn instant(&self, text: &str) -> Result<Timestamp, Failure> {
-        let local = matches!(text.len(), 16 | 19).then(|| text.parse::<DateTime>().ok()).flatten();
-        let Some(local) = local else { return instant(text) };
-        let unclear = |_| {
-            Failure::usage(format!("{text} is twice or never on the clock of {}", self.name))
-                .next(format!("say which instant is meant by its offset, like {text}+01:00"))
-        };
-        let found = self.rules.to_ambiguous_timestamp(local).unambiguous().map_err(unclear)?.as_millisecond();
-        if found < 0 { Err(no_time(text)) } else { Ok(Timestamp::from_millis(found)) }
-    }
-
-    /// RFC 3339 in this zone, with its offset from UTC at that time.
-    pub fn show(&self, at: Timestamp) -> String {
-        let known = jiff::Timestamp::from_millisecond(at.millis());
-        known.map_or_else(|_| at.to_string(), |t| t.display_with_offset(self.rules.to_offset(t)).to_string())
-    }
-
-    /// The day on which an instant falls in this zone, `YYYY-MM-DD`.
-    pub fn day(&self, at: Timestamp) -> String {
-        self.show(at).chars().take(10).collect()
-    }
+/// RFC 3339, or the clock of a zone without an offset.
+fn instant_in(text: &str, zone: &Zone) -> Result<Timestamp, Failure> {
+    let local = matches!(text.len(), 16 | 19).then(|| text.parse::<DateTime>().ok()).flatten();
+    let Some(local) = local else { return instant(text) };
+    let unclear = |_| {
+        Failure::usage(format!("{text} is twice or never on the clock of {zone}"))
+            .next(format!("say which instant is meant by its offset, like {text}+01:00"))
+    };
+    let found = zone.rules().to_ambiguous_timestamp(local).unambiguous().map_err(unclear)?.as_millisecond();
+    if found < 0 { Err(no_time(text)) } else { Ok(Timestamp::from_millis(found)) }
 }
 
 fn date(text: &str) -> Option<Date> {
@@ -166,10 +103,10 @@ mod tests {
 
     /// What a day covers in a zone: first instant, first instant after, and hours.
     fn day_in(zone: &str, text: &str) -> (String, String, f64) {
-        let zone = Zone::named(zone).unwrap();
-        let (from, to) = (zone.from(text).unwrap(), zone.to(text).unwrap());
+        let zone: Zone = zone.parse().unwrap();
+        let (from, to) = (from_in(text, &zone).unwrap(), to_in(text, &zone).unwrap());
         let hours = (to.millis() - from.millis()) as f64 / 3_600_000.0;
-        (zone.show(from), zone.show(to), hours)
+        (zone.text(from), zone.text(to), hours)
     }
 
     #[test]
@@ -195,24 +132,24 @@ mod tests {
 
     #[test]
     fn clocks_are_read_in_their_zone_and_never_guessed() {
-        let berlin = Zone::named("Europe/Berlin").unwrap();
-        let read = |text: &str| berlin.from(text).map(|t| t.to_string());
+        let berlin = "Europe/Berlin".parse::<Zone>().unwrap();
+        let read = |text: &str| from_in(text, &berlin).map(|t| t.to_string());
         assert_eq!(read("2026-05-02T09:30").unwrap(), "2026-05-02T07:30:00.000Z");
         assert_eq!(read("2026-05-02T09:30:00Z").unwrap(), "2026-05-02T09:30:00.000Z", "an offset wins");
         for (text, why) in [("2026-10-25T02:30", "twice or never"), ("2026-03-29T02:30:00", "twice or never")] {
-            let e = berlin.to(text).unwrap_err();
+            let e = to_in(text, &berlin).unwrap_err();
             assert!(e.reason.contains(why) && e.next.unwrap().contains("offset"), "{text}: {}", e.reason);
         }
         for bad in ["", "2026-13-01", "2026-02-30", "1969-12-30", "1960-01-01T00:00", "9999-12-31", "yesterday"] {
-            assert!(berlin.from(bad).is_err() && berlin.to(bad).is_err(), "{bad}");
+            assert!(from_in(bad, &berlin).is_err() && to_in(bad, &berlin).is_err(), "{bad}");
         }
         assert_eq!(berlin.name().as_str(), "Europe/Berlin");
-        assert_eq!(Zone::named("europe/BERLIN").unwrap().name(), berlin.name(), "one zone, one name");
+        assert_eq!("europe/BERLIN".parse::<Zone>().unwrap().name(), berlin.name(), "one zone, one name");
         for bad in ["Berlin", "", "+01:00", "Europe/../etc/passwd", "CET-1CEST"] {
-            assert_eq!(Zone::named(bad).unwrap_err().exit, crate::failure::Exit::Usage, "{bad}");
+            assert!(bad.parse::<Zone>().is_err(), "{bad}");
         }
-        assert_eq!(berlin.day(Timestamp::from_rfc3339("2026-05-01T22:00:00Z").unwrap()), "2026-05-02");
-        assert_eq!(berlin.show(Timestamp::MAX), Timestamp::MAX.to_string());
+        assert_eq!(berlin.day(Timestamp::from_rfc3339("2026-05-01T22:00:00Z").unwrap()).to_string(), "2026-05-02");
+        assert_eq!(berlin.text(Timestamp::MAX), Timestamp::MAX.to_string());
     }
 
     #[test]

@@ -3,10 +3,9 @@
 //! `cargo bench -p escrow-client --bench production -- [MESSAGES] [THREADS]`, 100,000 in 50 unless said otherwise.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)] // a measurement that fails has nothing to say
 
-use escrow_client::ReleasedItem;
 use escrow_client::archive::{Directory, SealOptions, seal};
 use escrow_client::production::{About, Evidence, Format, Order, Selection, Source, produce};
-use escrow_core::request::Scope;
+use escrow_client::{ReleasedItem, Zone};
 use escrow_core::{Digest, Org, ThreadKey, Timestamp, TokenKey};
 use std::fmt::Write as _;
 use std::fs;
@@ -30,9 +29,8 @@ fn main() {
     let archive = seal(fs::File::open(&input).unwrap(), &options).unwrap();
     let mut directory = Directory::new(org.clone());
     directory.add_archive(&archive).unwrap();
-    let (from, to) = (Timestamp::EPOCH, Timestamp::MAX);
-    let scope = Scope { threads: vec![], from, to };
-    let selection = Selection::of(&scope);
+    let (from, to, zone) = (Timestamp::EPOCH, Timestamp::MAX, Zone::utc());
+    let selection = Selection { from, to, context_messages: 0, context_hours: 0, zone };
     let items = (0u64..).zip(&archive.segments).map(|(n, s)| {
         let item = Digest::of(&n.to_be_bytes());
         let key = ThreadKey::from_bytes(Zeroizing::new(*s.key.expose()));
@@ -46,7 +44,7 @@ fn main() {
         release: Digest([3; 32]),
         matter: "MAT-1".parse().unwrap(),
         recipient: None,
-        scope,
+        selection: selection.clone(),
     };
     let source = Source::new(about, items.collect());
     let evidence =

@@ -70,6 +70,7 @@ mod submit;
 mod transport;
 mod verdict;
 pub mod watch;
+mod zone;
 
 pub use case::Case;
 pub use charters::{Charters, ChartersError, read_envelopes};
@@ -100,3 +101,4 @@ pub use ssh_agent::{AgentError, SOCKET_VARIABLE, SshAgent};
 pub use submit::{SubmitError, Submitted};
 pub use transport::{ANSWER_MAX, CONNECT_TIMEOUT, Node, RATE_LIMIT_PATIENCE, REQUEST_TIMEOUT, fan_out};
 pub use verdict::{Assessment, VerifiedVerdict};
+pub use zone::{UnknownZone, Zone};

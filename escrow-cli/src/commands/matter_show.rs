@@ -7,11 +7,11 @@ use crate::failure::Failure;
 use crate::output::{Shown, note};
 use crate::session::{Session, subject_name, thread_name};
 use crate::titles;
-use crate::when::Zone;
+
 use clap::Args;
 use escrow_client::archive::Directory;
 use escrow_client::history::Happened;
-use escrow_client::{Client, KnownRequest};
+use escrow_client::{Client, KnownRequest, Zone};
 use escrow_core::request::Scope;
 use escrow_core::wire::ItemInfo;
 use escrow_core::{Digest, MatterId, Token};
@@ -40,7 +40,7 @@ pub async fn show(session: &Session, client: &Client, a: &Show) -> Result<Shown,
     let known = request::known(client).await?;
     let requests: Vec<&KnownRequest> = known.iter().filter(|r| r.request.matter == a.matter).collect();
     let zone = match &a.time_zone {
-        Some(name) => Zone::named(name)?,
+        Some(name) => name.parse::<Zone>()?,
         None => requests.last().map_or_else(Zone::utc, |r| Zone::of(&r.request)),
     };
     let titles = titles::load(&session.context.titles)?;
@@ -52,7 +52,7 @@ pub async fn show(session: &Session, client: &Client, a: &Show) -> Result<Shown,
             state(m.state),
             title.map_or("(title not on this machine)", |t| t.title.as_str())
         ))
-        .text(format!("Last act by {}, {}. Times are those of {}.", m.by, zone.show(m.logged), zone.name()))
+        .text(format!("Last act by {}, {}. Times are those of {}.", m.by, zone.text(m.logged), zone.name()))
         .with("matter", value(&m, title));
     let directory = session.directory()?;
     shown = custodians(shown, client, &directory, &requests).await;
@@ -138,14 +138,14 @@ fn history(shown: Shown, zone: &Zone, happened: &[Happened]) -> Shown {
     let out = |h: &&Happened| matches!(h.what, "release-delivered" | "export");
     let releases = happened.iter().filter(out).map(|h| {
         let bundle = h.bundle.map(|b| format!("bundle {}", b.short())).unwrap_or_default();
-        vec![zone.show(h.at), h.what.to_owned(), who(h), request(h), bundle]
+        vec![zone.text(h.at), h.what.to_owned(), who(h), request(h), bundle]
     });
     let audit = happened.iter().map(|h| {
         let at = h.positions.iter().map(|p| {
             let log = if p.log == 1 { String::new() } else { format!(" log {}", p.log) };
             format!("{}{log}:{}", p.seat, p.seq)
         });
-        vec![zone.show(h.at), h.what.to_owned(), who(h), request(h), at.collect::<Vec<_>>().join(" ")]
+        vec![zone.text(h.at), h.what.to_owned(), who(h), request(h), at.collect::<Vec<_>>().join(" ")]
     });
     shown
         .text("\nReleases and exports:")

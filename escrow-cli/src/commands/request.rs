@@ -9,10 +9,10 @@ use crate::output::Shown;
 use crate::quorum::{by_prefix, reach, with_receipts};
 use crate::scope::{self, ScopeArgs};
 use crate::session::{Global, Session, subject_name};
-use crate::when::{self, Zone};
+use crate::when;
 use clap::{Args, Subcommand};
 use escrow_client::archive::Directory;
-use escrow_client::{Ask, Client, Draft, DraftError, KnownRequest, People, Selecting, now};
+use escrow_client::{Ask, Client, Draft, DraftError, KnownRequest, People, Selecting, Zone, now};
 use escrow_core::charter::{Basis, Charter, Person, Policy};
 use escrow_core::request::{DelayedNotice, Notice, Recipient, RecipientPerson, Request};
 use escrow_core::verdict::Outcome;
@@ -195,7 +195,7 @@ async fn dry_run(shown: Shown, client: &Client, directory: &Directory, draft: &D
     let names = names.iter().map(|t| subject_name(directory, t)).collect::<Vec<_>>().join(", ");
     let when = match &r.notice {
         Notice::Immediate => "at once".to_owned(),
-        Notice::Delayed(d) => format!("after {}", Zone::of(r).show(d.until)),
+        Notice::Delayed(d) => format!("after {}", Zone::of(r).text(d.until)),
     };
     Ok(shown
         .table(&["must sign", "who can"], rows)
@@ -208,7 +208,7 @@ async fn dry_run(shown: Shown, client: &Client, directory: &Directory, draft: &D
 
 fn ask(session: &Session, client: &Client, a: &Create) -> Result<(Ask, Selecting), Failure> {
     let asked = a.scope.asked(session)?;
-    let zone = Zone::named(&a.scope.time_zone)?;
+    let zone = a.scope.time_zone.parse::<Zone>()?;
     let charter = client.charters().current();
     // A text about self-recovery alone never permits a request.
     let releases = |p: &&Policy| cedar::parse(p, &charter.approver_roles).is_ok_and(|t| t.may_permit("release"));
@@ -222,7 +222,9 @@ fn ask(session: &Session, client: &Client, a: &Create) -> Result<(Ask, Selecting
         }
     };
     let notice = match (&a.notice_order, &a.notice_until) {
-        (Some(order), Some(until)) => Notice::Delayed(DelayedNotice { order: order.clone(), until: zone.to(until)? }),
+        (Some(order), Some(until)) => {
+            Notice::Delayed(DelayedNotice { order: order.clone(), until: when::to_in(until, &zone)? })
+        }
         _ => Notice::Immediate,
     };
     let ask = Ask {
@@ -297,7 +299,7 @@ pub fn numbers(shown: Shown, session: &Session, r: &Request, digest: Option<Dige
         .map_or_else(|| "none".to_owned(), |a| format!("{}, document {}", a.reference, a.document.short()));
     let notice = match &r.notice {
         Notice::Immediate => "at once".to_owned(),
-        Notice::Delayed(d) => format!("delayed until {} under {}", zone.show(d.until), d.order),
+        Notice::Delayed(d) => format!("delayed until {} under {}", zone.text(d.until), d.order),
     };
     let mut rows = scope::rows(&directory, r);
     rows.extend([
@@ -309,7 +311,7 @@ pub fn numbers(shown: Shown, session: &Session, r: &Request, digest: Option<Dige
         ("recipient", recipient),
         ("policy", r.policy.to_string()),
         ("notice", notice),
-        ("open until", zone.show(r.expires)),
+        ("open until", zone.text(r.expires)),
     ]);
     if let Some(d) = digest {
         rows.insert(0, ("request", format!("{}  ({d})", d.short())));
@@ -377,7 +379,7 @@ pub fn table(shown: Shown, _: &Session, requests: &[&KnownRequest]) -> Shown {
             keys,
             span,
             decided,
-            zone.show(q.expires),
+            zone.text(q.expires),
         ]
     });
     let list = requests.iter().map(|r| value(r)).collect::<Vec<_>>();

@@ -4,7 +4,7 @@ use super::main_job::MainJob;
 use super::story::{DemoError, During as _, Teller};
 use escrow_client::Replies;
 use escrow_client::archive::Directory;
-use escrow_client::production::{Evidence, Format, Order, Selection, Source, produce};
+use escrow_client::production::{Evidence, Format, Order, Source, produce};
 
 impl MainJob {
     /// Chapter 7: the same messages as a review platform loads them.
@@ -20,10 +20,14 @@ impl MainJob {
             .during("opening the release")?;
         let evidence =
             Evidence::read(bundle, &charters.genesis(), &source.about().release).during("verifying the evidence")?;
-        let selection = Selection::of(&source.about().scope);
         let out = self.dir.join("production");
-        let order =
-            Order { source: &source, selection: &selection, evidence: &evidence, format: Format::Rsmf, out: &out };
+        let order = Order {
+            source: &source,
+            selection: &source.about().selection,
+            evidence: &evidence,
+            format: Format::Rsmf,
+            out: &out,
+        };
         let produced = produce(&order, &|_, _| {}).during("writing the production")?;
         let expected = self.counts.get("messages_opened").copied().unwrap_or_default();
         teller.step(

@@ -99,7 +99,7 @@ impl LoadFile {
             names.join(";"),
             begin,
             end,
-            zone.name().to_owned(),
+            zone.to_string(),
             d.counts.0.clone(),
             d.counts.1.clone(),
             d.name.to_owned(),

@@ -5,8 +5,8 @@ use super::bag::Open;
 use super::event::{Conversation, Event, EventKind, Slice};
 use super::package::{Counted, Package, Provenance, Tally};
 use super::source::Source;
-use super::zone::Zone;
 use super::{ProductionError, Sink};
+use crate::zone::Zone;
 use escrow_core::Timestamp;
 use std::fmt::Write as _;
 

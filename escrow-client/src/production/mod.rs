@@ -27,14 +27,12 @@ mod survey;
 mod tell;
 mod text;
 pub mod verify;
-mod zone;
 
 pub use evidence::{Evidence, EvidenceError};
 pub use selection::Selection;
 pub use source::{About, Source};
 pub use survey::Problem;
 pub use tell::EVENTS_MAX;
-pub use zone::{UnknownZone, Zone};
 
 use crate::archive::FileError;
 use crate::open::OpenError;

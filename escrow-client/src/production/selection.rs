@@ -1,9 +1,9 @@
 //! Which lines of a thread a production is to tell: a range of time and, around it, what a court
 //! orders as context.
 
-use super::zone::Zone;
+use crate::zone::Zone;
 use escrow_core::Timestamp;
-use escrow_core::request::Scope;
+use escrow_core::request::Request;
 use std::ops::RangeInclusive;
 
 /// A line's place in its thread: time first, then the order of the archive.
@@ -40,11 +40,18 @@ pub(super) enum Standing {
 }
 
 impl Selection {
-    /// Exactly what a request asked for, its days in UTC.
+    /// What a request asked for, with the context that it asked for, in its zone.
     #[must_use]
-    pub fn of(scope: &Scope) -> Self {
-        let (from, to) = (scope.from, scope.to);
-        Self { from, to, context_messages: 0, context_hours: 0, zone: Zone::utc() }
+    pub fn of(request: &Request) -> Self {
+        let (from, to) = request.asked();
+        let context = request.selection.as_ref().map(|s| s.context);
+        Self {
+            from,
+            to,
+            context_messages: context.map_or(0, |c| c.messages as usize),
+            context_hours: context.map_or(0, |c| c.hours),
+            zone: Zone::of(request),
+        }
     }
 
     /// Fixes the selection in a thread, given the places of all its lines in any order.

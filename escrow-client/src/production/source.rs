@@ -1,10 +1,10 @@
 //! A release as exporters read it: its items by thread, each opened when it is needed.
 
-use super::ProductionError;
+use super::{ProductionError, Selection};
 use crate::archive::{AttachmentRef, Directory, OpenOptions, OpenedSegment, open_attachment, open_item};
 use crate::open::{OpenError as ReplyError, Opened, ReleasedItem, released_items};
 use crate::{Charters, Replies, open_replies};
-use escrow_core::request::{Request, Scope};
+use escrow_core::request::Request;
 use escrow_core::sealing::SealingSecret;
 use escrow_core::{Digest, Envelope, ItemId, MatterId, Org, PersonId, ThreadKey, Token, TokenKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,7 +29,7 @@ pub struct About<'a> {
     /// Who received it, if that is a person of the charter.
     pub recipient: Option<PersonId>,
     /// What was asked for.
-    pub scope: Scope,
+    pub selection: Selection,
 }
 
 impl fmt::Debug for About<'_> {
@@ -95,9 +95,9 @@ impl<'a> Source<'a> {
             tokens,
             directory,
             release: envelope.digest(),
+            selection: Selection::of(&request),
             matter: request.matter,
             recipient: request.recipient.person().cloned(),
-            scope: request.scope,
         };
         Ok(Self { lost, ..Self::new(about, items) })
     }

@@ -5,9 +5,9 @@ use super::event::{Attachment, Conversation, Edit, Event, EventKind, Reaction, R
 use super::selection::{Chosen, Place, Standing};
 use super::source::{Source, Thread};
 use super::survey::{Act, Change, Problem, Survey};
-use super::zone::Zone;
 use super::{ProductionError, Sink};
 use crate::archive::{AttachmentRef, Content, ContentKind};
+use crate::zone::Zone;
 use escrow_core::Timestamp;
 use escrow_core::deal::About;
 use jiff::civil::Date;

@@ -1,7 +1,7 @@
 //! The words of a slice as plain text: what a platform indexes and a person reads first.
 
 use super::event::{Event, EventKind, Slice};
-use super::zone::Zone;
+use crate::zone::Zone;
 use std::fmt::Write as _;
 
 /// The extracted text of a slice.

@@ -1,10 +1,9 @@
 //! Archives for these tests, and their productions read back.
 
-use escrow_client::ReleasedItem;
 use escrow_client::archive::{Directory, SealOptions, SealedArchive, prepare};
 use escrow_client::production::verify::verify;
-use escrow_client::production::{About, Evidence, Format, Order, Produced, Selection, Source, Zone, produce};
-use escrow_core::request::Scope;
+use escrow_client::production::{About, Evidence, Format, Order, Produced, Selection, Source, produce};
+use escrow_client::{ReleasedItem, Zone};
 use escrow_core::{Digest, Org, ThreadKey, Timestamp, TokenKey};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -75,7 +74,7 @@ impl Sealed {
             release: Digest([3; 32]),
             matter: "MAT-1".parse().unwrap(),
             recipient: Some("erik".parse().unwrap()),
-            scope: self.scope(),
+            selection: self.selection.clone(),
         };
         let items = self.archive.segments.iter().enumerate().map(|(n, s)| {
             let mut id = [0; 32];
@@ -85,13 +84,6 @@ impl Sealed {
             (item, if self.closed.contains(&n) { Err("the key is another".to_owned()) } else { Ok(key) })
         });
         Source::new(about, items.collect())
-    }
-
-    fn scope(&self) -> Scope {
-        serde_json::from_value(json!({
-            "threads": [self.archive.segments[0].about.thread], "from": self.selection.from, "to": self.selection.to,
-        }))
-        .unwrap()
     }
 
     /// Produces into a folder of that name.

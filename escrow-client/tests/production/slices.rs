@@ -1,7 +1,8 @@
 //! How events fall into files: days of a zone, parts, ranges and context.
 
 use crate::archive::{Sealed, at, custom, event, events, line, rules};
-use escrow_client::production::{EVENTS_MAX, Zone};
+use escrow_client::Zone;
+use escrow_client::production::EVENTS_MAX;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

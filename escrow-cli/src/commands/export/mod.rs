@@ -8,8 +8,8 @@ use crate::output::{Shown, progress};
 use crate::session::{Global, Session};
 use crate::when;
 use clap::{Args, Subcommand};
-use escrow_client::Replies;
-use escrow_client::production::{Evidence, Format, Order, Produced, Selection, Source, Zone, produce};
+use escrow_client::production::{Evidence, Format, Order, Produced, Selection, Source, produce};
+use escrow_client::{Replies, Zone};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -73,15 +73,15 @@ pub struct Export {
     /// Last day in the zone, or the first instant after [default: what the request asked for]
     #[arg(long, value_name = "DAY")]
     pub to: Option<String>,
-    /// Zone in which days begin and times are written
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    pub time_zone: Zone,
-    /// So many messages of each thread before and after as well, as far as they were released
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub context_messages: usize,
-    /// So many hours before and after as well, as far as they were released
-    #[arg(long, value_name = "H", default_value_t = 0)]
-    pub context_hours: u32,
+    /// Zone in which days begin and times are written [default: the request's]
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<Zone>,
+    /// So many messages of each thread before and after as well, as far as they were released [default: the request's]
+    #[arg(long, value_name = "N")]
+    pub context_messages: Option<usize>,
+    /// So many hours before and after as well, as far as they were released [default: the request's]
+    #[arg(long, value_name = "H")]
+    pub context_hours: Option<u32>,
 }
 
 /// Runs `export`.
@@ -117,21 +117,14 @@ pub fn export(session: &Session, format: Format, a: &Export) -> Result<Shown, Fa
     let replies = Replies::load(&a.replies)?;
     let source = Source::open(&replies, &session.charters, key, &a.archive, tokens.as_ref(), &directory)?;
     let evidence = Evidence::read(&a.evidence, &session.charters.genesis(), &source.about().release)?;
-    let zone = &a.time_zone;
+    let asked = &source.about().selection;
+    let zone = a.time_zone.clone().unwrap_or_else(|| asked.zone.clone());
     let selection = Selection {
-        from: match a.from.as_deref().map(|text| (zone.bounds(text), text)) {
-            None => source.about().scope.from,
-            Some((Some((start, _)), _)) => start,
-            Some((None, text)) => when::from(text)?,
-        },
-        to: match a.to.as_deref().map(|text| (zone.bounds(text), text)) {
-            None => source.about().scope.to,
-            Some((Some((_, end)), _)) => end,
-            Some((None, text)) => when::to(text)?,
-        },
-        context_messages: a.context_messages,
-        context_hours: a.context_hours,
-        zone: zone.clone(),
+        from: a.from.as_deref().map_or(Ok(asked.from), |t| when::from_in(t, &zone))?,
+        to: a.to.as_deref().map_or(Ok(asked.to), |t| when::to_in(t, &zone))?,
+        context_messages: a.context_messages.unwrap_or(asked.context_messages),
+        context_hours: a.context_hours.unwrap_or(asked.context_hours),
+        zone,
     };
     if selection.from >= selection.to {
         return Err(Failure::usage("--from is not before --to; nothing can lie between them"));

@@ -6,7 +6,7 @@ use crate::production::ProductionError;
 use crate::production::event::Slice;
 use crate::production::package::{GENERATOR, Provenance, Tally};
 use crate::production::text;
-use crate::production::zone::Zone;
+use crate::zone::Zone;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use escrow_core::Digest;
 use mail_builder::headers::Header;

@@ -4,7 +4,7 @@
 use crate::archive::ReceiptAction;
 use crate::production::event::{Event, EventKind, Slice};
 use crate::production::package::Provenance;
-use crate::production::zone::Zone;
+use crate::zone::Zone;
 use serde::Serialize;
 
 /// The version that headers and manifest name.
@@ -127,7 +127,7 @@ impl<'a> Manifest<'a> {
                 custom("matter_id", provenance.matter.as_str()),
                 custom("release_id", provenance.release.to_string()),
                 custom("thread_id", c.token.to_string()),
-                custom("time_zone", zone.name()),
+                custom("time_zone", zone.name().as_str()),
             ],
         };
         Self {

@@ -1,7 +1,8 @@
 //! Days and offsets in the time zone of a matter, out of a table that every build carries: the same
 //! on every machine, whatever it has in /usr/share/zoneinfo.
 
-use escrow_core::Timestamp;
+use escrow_core::request::Request;
+use escrow_core::{Timestamp, ZoneName};
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use std::fmt;
@@ -9,59 +10,74 @@ use std::str::FromStr;
 
 /// A name that is in no IANA table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no time zone; name one of the IANA table, such as Europe/Berlin or UTC")]
+#[error("{0:?} is no time zone of the IANA database")]
 pub struct UnknownZone(pub String);
 
-/// A time zone of the IANA table.
+/// A time zone of the IANA database, e.g. `Europe/Berlin`; read in whatever case it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
-    name: String,
-    zone: TimeZone,
+    name: ZoneName,
+    rules: TimeZone,
 }
 
 impl Zone {
     /// Coordinated universal time.
     #[must_use]
     pub fn utc() -> Self {
-        Self { name: "UTC".into(), zone: TimeZone::UTC }
+        Self { name: ZoneName::utc(), rules: TimeZone::UTC }
     }
 
-    /// Its IANA name.
+    /// That in which a request was meant. UTC if this program knows no such zone: the instants are the same.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn of(request: &Request) -> Self {
+        let named = request.selection.as_ref().and_then(|s| s.zone.as_str().parse().ok());
+        named.unwrap_or_else(Self::utc)
+    }
+
+    /// Its name in the database.
+    #[must_use]
+    pub const fn name(&self) -> &ZoneName {
         &self.name
+    }
+
+    /// Its rules.
+    #[must_use]
+    pub const fn rules(&self) -> &TimeZone {
+        &self.rules
     }
 
     /// The local day of an instant.
     #[must_use]
     pub fn day(&self, at: Timestamp) -> Date {
-        self.zone.to_datetime(instant(at)).date()
+        instant(at).map_or(Date::MAX, |t| self.rules.to_datetime(t).date())
     }
 
-    /// First instant of a local day written `2026-03-01`, and first instant after it; none for other text.
+    /// The first instant of a local day: where midnight is skipped the first hour that there is, of two
+    /// midnights the first. None before 1970.
     #[must_use]
-    pub fn bounds(&self, day: &str) -> Option<(Timestamp, Timestamp)> {
-        let day: Date = day.parse().ok().filter(|d: &Date| d.to_string() == day)?;
-        Some((self.end(day.yesterday().ok()?), self.end(day)))
+    pub fn start(&self, day: Date) -> Option<Timestamp> {
+        let start = day.to_zoned_datetime(self.rules.clone()).ok()?.timestamp().as_millisecond();
+        (start >= 0).then(|| Timestamp::from_millis(start))
     }
 
     /// The first instant after a local day, however many hours the day has.
     #[must_use]
     pub fn end(&self, day: Date) -> Timestamp {
-        let end = day.tomorrow().ok().and_then(|d| self.zone.to_timestamp(d.into()).ok());
-        end.map_or(Timestamp::MAX, |end| Timestamp::from_millis(end.as_millisecond()))
+        day.tomorrow().ok().and_then(|d| self.start(d)).unwrap_or(Timestamp::MAX)
     }
 
     /// RFC 3339 with the local offset; a fraction only where there is one.
     #[must_use]
     pub fn text(&self, at: Timestamp) -> String {
-        instant(at).to_zoned_datetime(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string()
+        let known = instant(at);
+        known.map_or_else(|| at.to_string(), |t| t.display_with_offset(self.rules.to_offset(t)).to_string())
     }
 
     /// The same for people: date, time and offset with spaces between.
     #[must_use]
     pub fn spaced(&self, at: Timestamp) -> String {
-        instant(at).to_zoned_datetime(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+        let known = instant(at).map(|t| t.to_zoned_datetime(self.rules.clone()));
+        known.map_or_else(|| at.to_string(), |t| t.strftime("%Y-%m-%d %H:%M:%S %:z").to_string())
     }
 }
 
@@ -70,20 +86,21 @@ impl FromStr for Zone {
 
     fn from_str(name: &str) -> Result<Self, UnknownZone> {
         let unknown = || UnknownZone(name.to_owned());
-        let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| unknown())?;
-        Ok(Self { name: zone.iana_name().ok_or_else(unknown)?.to_owned(), zone })
+        let rules = TimeZoneDatabase::bundled().get(name).map_err(|_| unknown())?;
+        let name = rules.iana_name().unwrap_or(name).parse().map_err(|_| unknown())?;
+        Ok(Self { name, rules })
     }
 }
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        f.write_str(self.name.as_str())
     }
 }
 
-fn instant(at: Timestamp) -> jiff::Timestamp {
-    // Years 1970 to 9999 are within what jiff represents.
-    jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+/// None in the last day of the year 9999, which has no local time everywhere.
+fn instant(at: Timestamp) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_millisecond(at.millis()).ok()
 }
 
 #[cfg(test)]
@@ -103,8 +120,7 @@ mod tests {
         assert_eq!(berlin.end(day), at("2026-03-29T22:00:00Z"));
         let day = berlin.day(at("2026-10-24T22:00:00Z"));
         assert_eq!((day.to_string().as_str(), berlin.end(day)), ("2026-10-25", at("2026-10-25T23:00:00Z")));
-        assert_eq!(berlin.bounds("2026-10-25"), Some((at("2026-10-24T22:00:00Z"), at("2026-10-25T23:00:00Z"))));
-        assert!(berlin.bounds("2026-10-25T00:00:00Z").is_none());
+        assert_eq!(berlin.start(day), Some(at("2026-10-24T22:00:00Z")));
         assert_eq!(Zone::utc().end(Zone::utc().day(at("2026-10-25T00:00:00Z"))), at("2026-10-26T00:00:00Z"));
     }
 
@@ -115,7 +131,8 @@ mod tests {
         assert_eq!(berlin.text(at("2026-10-25T01:30:00.250Z")), "2026-10-25T02:30:00.25+01:00");
         assert_eq!(Zone::utc().text(at("2026-10-25T01:30:00Z")), "2026-10-25T01:30:00+00:00");
         let kathmandu: Zone = "asia/kathmandu".parse().unwrap();
-        assert_eq!(kathmandu.name(), "Asia/Kathmandu");
+        assert_eq!(kathmandu.to_string(), "Asia/Kathmandu");
+        assert_eq!(kathmandu.text(Timestamp::MAX), Timestamp::MAX.to_string());
         assert_eq!(kathmandu.spaced(at("2026-01-01T00:00:00Z")), "2026-01-01 05:45:00 +05:45");
         assert!("Middle/Earth".parse::<Zone>().is_err());
     }
