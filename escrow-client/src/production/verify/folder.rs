@@ -54,7 +54,8 @@ impl Folder {
     fn list(&mut self, limits: &Limits, out: &mut Findings) -> io::Result<bool> {
         let mut folders = vec![(self.root.clone(), String::new(), 0)];
         while let Some((at, prefix, depth)) = folders.pop() {
-            for item in fs::read_dir(&at)? {
+            let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", at.display()));
+            for item in fs::read_dir(&at).map_err(named)? {
                 let item = item?;
                 let name = item.file_name();
                 let path = format!("{prefix}{}", name.to_string_lossy());
