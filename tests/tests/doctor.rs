@@ -46,15 +46,15 @@ impl Doctor {
     }
 
     fn states(&self, name: &str) -> Vec<&str> {
-        self.named(name).map(|c| c["state"].as_str().unwrap()).collect()
+        self.named(name).iter().map(|c| c["state"].as_str().unwrap()).collect()
     }
 
     fn all_say(&self, name: &str, words: &str) -> bool {
-        self.named(name).all(|c| c["what"].as_str().unwrap().contains(words))
+        self.named(name).iter().all(|c| c["what"].as_str().unwrap().contains(words))
     }
 
-    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.checks.iter().filter(move |c| c["check"] == name)
+    fn named(&self, name: &str) -> Vec<&Value> {
+        self.checks.iter().filter(|c| c["check"] == name).collect()
     }
 }
 

@@ -23,9 +23,10 @@ const SAMPLED_ENTRIES: u64 = 200;
 #[derive(Clone, Debug, Args)]
 #[command(
     before_help = examples!["escrow doctor", "escrow doctor --offline --output json"],
-    after_help = "Exit codes: 0 nothing is wrong; 8 there are warnings; else that of the worst failure: 6 something does\n\
-not verify, 4 a key, 7 too few nodes, 1 this machine. It changes nothing but the heads and charters that\n\
-it remembers, and asks nobody for a passphrase; the nodes log that deposits were sampled."
+    after_help = "Exit codes: 0 nothing is wrong; 8 there are warnings; else that of the worst failure: 6 something does \
+not verify, 4 a key, 7 too few nodes, 1 this machine.\n\
+It changes nothing but the heads and charters that it remembers, and asks nobody for a passphrase; the nodes log that \
+deposits were sampled."
 )]
 pub struct Doctor {
     /// Only what needs no node
