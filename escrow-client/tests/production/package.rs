@@ -107,3 +107,48 @@ fn what_cannot_be_written_leaves_nothing() {
     assert_eq!(hidden.count(), 0);
     assert!(ProductionError::Nothing.to_string().contains("nothing was written"));
 }
+
+/// One archive with everything in it. With `ESCROW_PRODUCTIONS=DIR` its productions are left there for tools
+/// that we did not write.
+#[test]
+fn productions_for_other_tools() {
+    let clear = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let sha256 = escrow_core::Digest::of(bytes);
+        std::fs::write(clear.path().join(sha256.to_string()), bytes).unwrap();
+        json!({"name": name, "media_type": "text/plain", "size": bytes.len(), "sha256": sha256})
+    };
+    let files = json!([file("empty.txt", b""), file("\u{202e}txt.exe", b"x"), file("caf\u{e9}.TXT", b"y")]);
+    let group = json!({"kind": "group", "name": "Tender \u{1f6a2}", "members": ["ann", "ben"]});
+    let rtl = "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} <b>&amp;</b>\r\nsecond line \u{fe}\u{14}\u{ae}";
+    let mut sealed = Sealed::of_files(
+        &[
+            line("1", "ann", "2026-03-28T23:30:00Z", json!({"text": rtl, "conversation": group, "attachments": files})),
+            line("2", "ann", "2026-03-28T23:31:00Z", json!({"type": "join", "member": "cat"})),
+            line("3", "cat", "2026-03-29T01:30:00.125Z", json!({"text": "", "reply_to": "1", "importance": "high"})),
+            line("4", "ben", "2026-03-29T01:31:00Z", json!({"type": "reaction", "target": "3", "value": "\u{1f44d}"})),
+            line("5", "cat", "2026-03-29T01:32:00Z", json!({"type": "edit", "target": "3", "text": "now with words"})),
+            line("6", "ben", "2026-03-29T01:33:00Z", json!({"type": "receipt", "target": "3", "action": "read"})),
+            line("7", "ann", "2026-03-29T01:34:00Z", json!({"type": "rename", "text": "Tender 2"})),
+            line("8", "ann", "2026-03-29T01:20:00Z", json!({"text": "my clock is late", "reply_to": "3"})),
+            line("9", "ann", "2026-03-29T01:40:00Z", json!({"type": "deletion", "target": "8"})),
+            line("10", "ben", "2026-03-29T01:41:00Z", json!({"type": "undecryptable", "text": "no session"})),
+            line("11", "cat", "2026-03-29T23:00:00Z", json!({"type": "leave", "member": "cat"})),
+            line("12", "ben", "2026-03-30T09:00:00Z", json!({"text": "over the border", "reply_to": "1"})),
+            line("13", "ben", "2026-03-31T09:00:00Z", json!({"text": "nobody can read this day"})),
+        ],
+        Some(clear.path()),
+    );
+    sealed.name("ann", "Ann, PhD");
+    sealed.name("ben", "\u{5d1}\u{5df}");
+    sealed.selection.zone = "Europe/Berlin".parse().unwrap();
+    sealed.closed = vec![3];
+    for format in [Format::Rsmf, Format::Dat, Format::Jsonl, Format::Html] {
+        let (out, produced) = sealed.produce(format, format.name());
+        assert_passes(&out);
+        assert_eq!((produced.events, produced.undecryptable, produced.attachments), (10, 2, 3));
+        if let Some(keep) = std::env::var_os("ESCROW_PRODUCTIONS") {
+            std::fs::rename(&out, std::path::Path::new(&keep).join(format.name())).unwrap();
+        }
+    }
+}

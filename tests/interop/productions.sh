@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Productions of every format under tools that we did not write: PyPI bagit, Python's email and zipfile,
+# check-jsonschema, a second DAT parser, Chromium.
+# usage: productions.sh WORK PYTHON DEMO-PRODUCTION
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+work=$1 python=$2 demo=$3
+made=$work/productions
+mkdir "$made"
+
+# Edits, deletions, attachments, replies over a border, right-to-left text, what nobody can decrypt: as the tests make it.
+ESCROW_PRODUCTIONS=$made cargo test --workspace --quiet --test production -- --exact package::productions_for_other_tools >"$work/productions.log" 2>&1 || { cat "$work/productions.log"; exit 1; }
+cp -r "$demo" "$made/demo"
+
+for bag in "$made"/*; do
+    "$python" -c 'import bagit, logging, sys; logging.disable(logging.CRITICAL); bagit.Bag(sys.argv[1]).validate()' "$bag"
+    (cd "$bag" && sha256sum --quiet -c tagmanifest-sha256.txt && sha256sum --quiet -c manifest-sha256.txt && md5sum --quiet -c manifest-md5.txt)
+done
+for rsmf in rsmf dat demo; do
+    "$python" tests/interop/rsmf.py "$made/$rsmf" --out "$work/manifests-$rsmf"
+    find "$work/manifests-$rsmf" -name '*.json' -print0 |
+        xargs -0 "$(dirname "$python")/check-jsonschema" --schemafile tests/interop/rsmf_schema.json >"$work/schema.log" 2>&1 || { cat "$work/schema.log"; exit 1; }
+done
+"$python" tests/interop/dat.py "$made/dat"
+
+page=$(find "$made/html" -name '*.html' -path '*/html/*' | sort | head -n 1)
+chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+    --disable-component-update --disable-sync --user-data-dir="$(mktemp -d "$work/chromium-XXXXXX")" \
+    --enable-logging=stderr --log-net-log="$work/net.json" --dump-dom "file://$page" >"$work/dom.html" 2>"$work/console.log"
+if grep -F CONSOLE "$work/console.log"; then echo "the page writes to the console" >&2; exit 1; fi
+# The script ran: it shows the search box.
+grep -q '<p id="find">' "$work/dom.html" || { echo "the page's script did not run" >&2; exit 1; }
+"$python" - "$work/net.json" "$page" <<'PY'
+import json, sys
+text = open(sys.argv[1], encoding="utf-8").read().rstrip().rstrip(",")
+log = json.loads(text if text.endswith("}") else text + "]}")
+asked = {e["params"]["url"] for e in log["events"] if "url" in e.get("params", {})}
+outside = [u for u in asked if u.startswith(("http", "ws", "ftp"))]
+assert not outside, f"the page asks the network: {outside}"
+PY
+echo "   $(find "$made" -name '*.rsmf' | wc -l) RSMF files, a load file, pages and lines: nothing found"
