@@ -74,6 +74,7 @@ pub(super) fn seal(session: &Session, a: &Source, rejects: Option<&Path>) -> Res
     };
     let schema = if rejects.is_some() { "escrow.archive.import.v1" } else { "escrow.archive.seal.v1" };
     let mut shown = Shown::new(schema);
+    let mut next = None;
     match prepared {
         None => shown = shown.text("No line could be sealed, and no folder was made."),
         Some(mut prepared) => {
@@ -91,10 +92,14 @@ pub(super) fn seal(session: &Session, a: &Source, rejects: Option<&Path>) -> Res
             let archive = prepared.publish()?;
             shown = sealed(shown, &archive, &a.dir);
             shown = attachments(shown, &archive, attached.as_ref());
+            next = Some("Their keys wait in the key ring. Next: escrow deposit");
         }
     }
-    Ok(match rejects {
-        Some(path) => left_out(shown, &rejected, path),
+    if let Some(path) = rejects {
+        shown = left_out(shown, &rejected, path);
+    }
+    Ok(match next {
+        Some(next) => shown.text(next),
         None => shown,
     })
 }
@@ -142,7 +147,6 @@ fn sealed(shown: Shown, archive: &SealedArchive, dir: &Path) -> Shown {
         "missing_seq": missing,
     });
     shown
-        .text("Their keys wait in the key ring. Next: escrow deposit")
         .with("messages", *messages)
         .with("threads", threads)
         .with("segments", segments)
