@@ -301,10 +301,15 @@ fn logging(filter: &str, format: LogFormat) {
 }
 
 async fn status(config: &Config, output: Output) -> Result<ExitCode, NodeError> {
-    let status = match (ask(config).await, ended::poisoned(&config.data_dir)) {
-        (Ok(status), _) => status,
-        (Err(_), Some(state)) => return Ok(after_the_end(&state, output)),
-        (Err(e), None) => return Err(e),
+    let status = match ask(config).await {
+        Ok(status) => status,
+        Err(e) => {
+            // A node that is ending gives no status any more, a moment before it has left its reason.
+            if ended::poisoned(&config.data_dir).is_none() {
+                tokio::time::sleep(ENDING).await;
+            }
+            return ended::poisoned(&config.data_dir).map(|state| after_the_end(&state, output)).ok_or(e);
+        }
     };
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default()),
@@ -348,6 +353,8 @@ fn table(s: &Status) -> String {
     shown.map(|(name, value)| format!("{name:<9} {value}\n")).collect()
 }
 
+/// A node that stops for a fault has left its reason by then.
+const ENDING: std::time::Duration = std::time::Duration::from_millis(500);
 /// A node that answers at all does so sooner.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 

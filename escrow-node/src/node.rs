@@ -141,13 +141,17 @@ pub fn open(config: &Config) -> Result<Opened, NodeError> {
     let standing = newer.map(|head| State::Rollback(behind::reason(None, &head, engine.size())));
     let standing = Arc::new(standing.map_or_else(Standing::default, Standing::new));
     let poison = Arc::clone(&standing);
-    let data_dir = config.data_dir.clone();
+    let (data_dir, left_in) = (config.data_dir.clone(), config.data_dir.clone());
     let space = Space::new(&config.data_dir, config.min_free_bytes, Box::new(move || free_at(&data_dir)));
     let around = Surroundings::new(clock, Arc::clone(&standing));
     let around = Surroundings { space: Some(space), lock: Some(lock), ..around };
     let second = Store::open_reader(&config.database())?;
     let (writer, thread) = Writer::start(engine, store, second, verified, around, move |reason| {
         tracing::error!(%reason, "poisoned: the node stops; fix the cause and start it again");
+        // First, because from now on nobody gets a status out of this process.
+        if let Err(e) = ended::leave(&left_in, &reason) {
+            tracing::warn!(error = %e, "the reason cannot be left for `escrow-node status`");
+        }
         poison.prove(State::Poisoned(reason));
     })
     .map_err(|e| NodeError::Net(e.to_string()))?;
@@ -191,13 +195,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
         stopped.map_or_else(|_| String::new(), |s| s.reason())
     };
     let outcome = tokio::select! {
-        reason = poisoned => {
-            // Before the listener goes: whoever asks must learn it in between, too.
-            if let Err(e) = ended::leave(&config.data_dir, &reason) {
-                tracing::warn!(error = %e, "the reason cannot be left for `escrow-node status`");
-            }
-            Err(NodeError::Poisoned(reason))
-        }
+        reason = poisoned => Err(NodeError::Poisoned(reason)),
         () = signalled() => Ok(()),
     };
     tracing::info!("stopping");
