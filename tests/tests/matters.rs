@@ -26,7 +26,7 @@ impl Office {
         let escrow = Escrow::start().await;
         let config = escrow.dir().join("config");
         let (tokens, charter) = (escrow.dir().join("token.key"), escrow.dir().join("charter.json"));
-        save_token_key(&escrow.tokens, &tokens).unwrap();
+        save_token_key(&escrow.tokens, &tokens, None).unwrap();
         let directory = escrow.dir().join("directory.json");
         Directory::update(&directory, escrow.org(), |d| {
             for id in ["maria", "max", "zoe"] {

@@ -23,7 +23,12 @@ fn the_tutorial_leads_to_a_production_that_loads() {
     let out = Command::new("bash").arg("-c").arg(&script).current_dir(dir.path()).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success(), "the tutorial failed:\n{stdout}\n{stderr}");
-    for said in ["Enough nodes permit", "PASSED: 0 faults, 0 warnings", "12:15 please, I have a call before that", "MAT-2026-0042"] {
+    for said in [
+        "Enough nodes permit",
+        "PASSED: 0 faults, 0 warnings",
+        "12:15 please, I have a call before that",
+        "MAT-2026-0042",
+    ] {
         assert!(stdout.contains(said), "the tutorial never said {said:?}:\n{stdout}\n{stderr}");
     }
     // Asked for one day; the next two are context, and say so.

@@ -52,7 +52,12 @@ pub async fn show(session: &Session, client: &Client, a: &Show) -> Result<Shown,
             state(m.state),
             title.map_or("(title not on this machine)", |t| t.title.as_str())
         ))
-        .text(format!("Last act by {}, {}. Times are those of {}.", m.by, zone.text(m.logged), zone.name()))
+        .text(format!(
+            "Last act by {}, {}. Times are those of {}; each request shows its own.",
+            m.by,
+            zone.text(m.logged),
+            zone.name()
+        ))
         .with("matter", value(&m, title));
     let directory = session.directory()?;
     shown = custodians(shown, client, &directory, &requests).await;
