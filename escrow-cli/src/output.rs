@@ -28,7 +28,8 @@ pub enum Format {
 #[must_use]
 pub struct Shown {
     schema: &'static str,
-    json: Map<String, Value>,
+    /// In a box, so that a result is small enough to be the error of a function too.
+    json: Box<Map<String, Value>>,
     lists: Vec<&'static str>,
     receipts: Vec<(String, Vec<u8>)>,
     blocks: Vec<Block>,
@@ -45,7 +46,7 @@ enum Block {
 impl Shown {
     /// Nothing yet; `schema` names the JSON object.
     pub fn new(schema: &'static str) -> Self {
-        Self { schema, json: Map::new(), lists: vec![], receipts: vec![], blocks: vec![], exit: Exit::Ok }
+        Self { schema, json: Box::default(), lists: vec![], receipts: vec![], blocks: vec![], exit: Exit::Ok }
     }
 
     /// A sentence for people.
@@ -112,7 +113,7 @@ impl Shown {
     /// The JSON object.
     pub fn json(&self) -> Value {
         let mut all = Map::from_iter([("schema".to_owned(), Value::from(self.schema))]);
-        all.extend(self.json.clone());
+        all.extend(self.json.as_ref().clone());
         Value::Object(all)
     }
 

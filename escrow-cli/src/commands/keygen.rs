@@ -212,10 +212,11 @@ fn passphrase(global: &Global, wanted: bool, out: &Path) -> Result<Option<Arc<Pa
 }
 
 fn save(identity: &Identity, out: &Path, passphrase: Option<&Passphrase>) -> Result<(), Failure> {
-    Ok(match passphrase {
-        Some(p) => identity.save_new_encrypted(out, p)?,
-        None => identity.save_new(out)?,
-    })
+    let saved = match passphrase {
+        Some(p) => identity.save_new_encrypted(out, p),
+        None => identity.save_new(out),
+    };
+    Ok(saved?)
 }
 
 /// How a key file is kept, in a few words.

@@ -11,25 +11,25 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-pub struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.run_with(args, "")
     }
 
     /// The same with something on standard input, which is never a terminal.
-    pub fn run_with(&self, args: &[&str], input: &str) -> Output {
+    pub(crate) fn run_with(&self, args: &[&str], input: &str) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_escrow"))
             .args(args)
             .current_dir(self.path())
@@ -46,31 +46,31 @@ impl Bench {
     }
 
     /// A file that only its owner may read.
-    pub fn private(&self, name: &str, text: &str) -> String {
+    pub(crate) fn private(&self, name: &str, text: &str) -> String {
         let path = self.path().join(name);
         escrow_cli::context::replace(&path, text.as_bytes()).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let out = self.run(args);
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap()
     }
 
-    pub fn fails(&self, code: i32, args: &[&str]) -> String {
+    pub(crate) fn fails(&self, code: i32, args: &[&str]) -> String {
         let out = self.run(args);
         let err = String::from_utf8(out.stderr).unwrap();
         assert_eq!(out.status.code(), Some(code), "{args:?}: {err}");
         err
     }
 
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.ok(&[args, &["--output", "json"]].concat())).unwrap()
     }
 
     /// Two administrators, a reader, five seats that nobody runs.
-    pub fn ceremony(&self) -> String {
+    pub(crate) fn ceremony(&self) -> String {
         for person in ["admin-1", "admin-2", "reader"] {
             let out = format!("{person}.key");
             let recipient: &[&str] = if person == "reader" { &["--recipient"] } else { &[] };
@@ -120,7 +120,7 @@ impl Bench {
     }
 }
 
-pub const DRAFT: &str = r#"
+pub(crate) const DRAFT: &str = r#"
 org = "acme.example"
 t = 3
 admin_quorum = 2

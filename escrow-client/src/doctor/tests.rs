@@ -6,10 +6,10 @@ use crate::outbox::Outbox;
 use crate::outcome::{NodeError, Outcomes};
 use crate::seat::verify_receipt;
 use crate::transport::Node;
+use escrow_core::deal::Deal;
 use escrow_core::deposit::Deposit;
 use escrow_core::wire::{EntriesAnswer, Status};
 use escrow_core::{Blob, Envelope, Timestamp};
-use serde_json::Value;
 
 fn answered(world: &World, n: u8, state: &str, off_ms: i64) -> Answered {
     let sent = Timestamp::from_millis(1_800_000_000_000);
@@ -149,9 +149,9 @@ fn sample(world: &World, deposit: &Envelope) -> Check {
 }
 
 /// The deposit with a changed deal, signed again: as a node could be handed it by its own depositor.
-fn changed(d: &Deposited, change: impl FnOnce(&mut Value)) -> Envelope {
+fn changed(d: &Deposited, change: impl FnOnce(&mut Deal)) -> Envelope {
     let mut deposit: Deposit = d.envelope.decode().unwrap();
-    let mut deal: Value = serde_json::from_slice(&deposit.deal.0).unwrap();
+    let mut deal: Deal = serde_json::from_slice(&deposit.deal.0).unwrap();
     change(&mut deal);
     deposit.deal = Blob(serde_json::to_vec(&deal).unwrap());
     d.world.client(&d.world.device).sign(&deposit).unwrap()
@@ -163,21 +163,19 @@ fn a_sampled_deposit_must_fit_its_generation() {
     let good = sample(&d.world, &d.envelope);
     assert!(good.state == State::Ok && good.what.contains("2 items"), "{good:?}");
     assert!(good.what.contains("Not checked"), "it says what it is worth");
-    let one_commitment_less = |deal: &mut Value| {
-        let commitments = deal["items"][1]["commitments"].as_str().unwrap();
-        let short = commitments[..44].to_owned();
-        deal["items"][1]["commitments"] = short.into();
+    let fewer_commitments = |deal: &mut Deal| deal.items[1].commitments.0.truncate(130);
+    let two_of_five = |deal: &mut Deal| {
+        deal.t = 2;
+        deal.items.iter_mut().for_each(|item| item.commitments.0.truncate(130));
     };
-    let two_of_five = |deal: &mut Value| {
-        deal["t"] = 2.into();
-        for item in deal["items"].as_array_mut().unwrap() {
-            let commitments: Blob = serde_json::from_value(item["commitments"].clone()).unwrap();
-            item["commitments"] = serde_json::to_value(Blob(commitments.0[..66].to_vec())).unwrap();
-        }
-    };
-    for bad in [changed(&d, one_commitment_less), changed(&d, two_of_five), changed(&d, |deal| deal["n"] = 4.into())] {
+    for (bad, words) in [
+        (changed(&d, fewer_commitments), "item 1"),
+        (changed(&d, two_of_five), "dealt 2 of 5"),
+        (changed(&d, |deal| deal.n = 4), "dealt 3 of 4"),
+    ] {
         let check = sample(&d.world, &bad);
         assert_eq!(check.state, State::Fail(Fault::Verification), "{check:?}");
+        assert!(check.what.contains(words), "{check:?}");
     }
     // What the log does not name is nobody's deposit.
     let (digest, consent) = d.world.consent();
