@@ -5,6 +5,7 @@
 mod bench;
 
 use bench::{Bench, DRAFT};
+use escrow_core::Digest;
 use serde_json::Value;
 use std::fs;
 
