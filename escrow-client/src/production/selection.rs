@@ -84,6 +84,11 @@ impl Chosen {
         }
     }
 
+    /// First instant of all that is told.
+    pub(super) fn start(&self) -> Timestamp {
+        self.with_context.start().0
+    }
+
     /// False for a window of which nothing can be wanted.
     pub(super) fn touches(&self, from: Timestamp, to: Timestamp) -> bool {
         from <= self.with_context.end().0 && self.with_context.start().0 < to

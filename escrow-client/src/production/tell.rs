@@ -100,9 +100,9 @@ impl<'a> Teller<'a> {
         self.problems.push(Problem { file, event, rule, what: what.into() });
     }
 
-    /// An item that stays closed is told as one event at the start of its window.
+    /// An item that stays closed is told as one event at the start of its window, or of what is asked for.
     fn closed(&mut self, about: &About, why: &str) {
-        let at = about.from;
+        let at = about.from.max(self.chosen.start());
         let id = self.survey.free(format!("undecryptable-{}-{}-{}", self.zone.day(at), about.era, about.epoch));
         let body = format!(
             "Messages from {} to {} cannot be read: {why}",

@@ -98,3 +98,14 @@ fn two_people_stay_a_direct_conversation_and_silent_ones_are_in_it() {
     assert_eq!(conversation["custodian"], "ann");
     assert_eq!(manifests[0]["participants"][1]["display"], "\u{5d1}\u{5df} \u{1f600}");
 }
+
+#[test]
+fn what_stays_closed_is_told_within_what_was_asked_for() {
+    let mut sealed = Sealed::of(&[text("a", "2026-03-01T08:00:00Z"), text("b", "2026-03-02T08:00:00Z")]);
+    (sealed.selection.from, sealed.selection.to) = (at("2026-03-01T07:00:00Z"), at("2026-03-02T00:00:00Z"));
+    sealed.closed = vec![0];
+    let (manifests, produced) = sealed.rsmf();
+    // The key of the first day does not open; the second day was not asked for.
+    assert_eq!((produced.events, produced.undecryptable), (1, 1));
+    assert_eq!(events(&manifests)[0]["timestamp"], "2026-03-01T07:00:00+00:00");
+}
