@@ -23,7 +23,7 @@ for rsmf in rsmf dat demo; do
 done
 "$python" tests/interop/dat.py "$made/dat"
 
-page=$(find "$made/html" -name '*.html' -path '*/html/*' | sort | head -n 1)
+page=$(find "$made/html/data/html" -name "*.html" | sort | head -n 1)
 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
     --disable-component-update --disable-sync --user-data-dir="$(mktemp -d "$work/chromium-XXXXXX")" \
     --enable-logging=stderr --log-net-log="$work/net.json" --dump-dom "file://$page" >"$work/dom.html" 2>"$work/console.log"

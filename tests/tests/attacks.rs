@@ -89,7 +89,9 @@ async fn case_27_74_75_files_under_a_node() {
     assert!(!ended.success(), "{ended}");
     let log = std::fs::read_to_string(escrow.cluster.members()[1].log()).unwrap();
     assert!(log.contains("poisoned") && log.contains("node.db is not there any more"), "{log}");
-    assert_eq!(status(&escrow, 2).0, Some(1), "there is nothing to ask");
+    let (code, table) = status(&escrow, 2);
+    assert_eq!(code, Some(6), "it left word of why it ended: {table}");
+    assert!(table.contains("POISONED") && table.contains("node.db is not there any more"), "{table}");
 
     // 27: what was acknowledged and cosigned is in the WAL alone, and that is deleted.
     let views = escrow.client.ask(escrow.node(3), escrow_core::query::Question::Views(escrow_core::Nonce::random()));

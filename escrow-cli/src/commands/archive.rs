@@ -19,22 +19,26 @@ pub enum Command {
     /// Seal messages (JSON Lines, plain or gzip), one key a thread and day
     #[command(before_help = examples![
         "escrow archive seal messages.jsonl.gz --dir archive --outside +15550100",
+        "escrow archive seal messages.jsonl --dir archive --members members.txt --attachments media",
     ],
         after_help = "A line that breaks the format (docs/messages.md) stops it, and nothing is sealed; `archive import` goes on.")]
     Seal(seal::Seal),
     /// Seal what can be sealed of another program's messages, and list the rest
     #[command(before_help = examples![
         "escrow archive import old.jsonl --dir archive --rejects rejects.jsonl",
+        "escrow archive import old.jsonl.gz --dir archive --rejects rejects.jsonl --output json",
     ])]
     Import(seal::Import),
     /// Open what was released to you; keys exist in memory only
     #[command(before_help = examples![
         "escrow archive open replies.json --archive archive --out messages.jsonl",
+        "escrow archive open replies.json --archive archive | less",
     ])]
     Open(open::Open),
     /// See without keys whether an archive's folder is whole
     #[command(before_help = examples![
         "escrow archive verify archive",
+        "escrow archive verify archive --output json",
     ],
         after_help = "Exit code 0: whole. 6: altered, malformed or stray files. 8: nothing but missing files.")]
     Verify(verify::Verify),
