@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
 # Productions of every format under tools that we did not write: PyPI bagit, Python's email and zipfile,
 # check-jsonschema, a second DAT parser, Chromium.
-# usage: productions.sh WORK PYTHON DEMO-PRODUCTION
+# usage: productions.sh BIN WORK PYTHON DEMO-FOLDER
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-work=$1 python=$2 demo=$3
+bin=$1 work=$2 python=$3 demo=$4
 made=$work/productions
 mkdir "$made"
 
 # Edits, deletions, attachments, replies over a border, right-to-left text, what nobody can decrypt: as the tests make it.
 ESCROW_PRODUCTIONS=$made cargo test --workspace --quiet --test production -- --exact package::productions_for_other_tools >"$work/productions.log" 2>&1 || { cat "$work/productions.log"; exit 1; }
-cp -r "$demo" "$made/demo"
+cp -r "$demo/production" "$made/demo"
+
+# The same release again, in another year, zone, language and folder: the same bytes.
+mkdir -p "$work/else where"
+TZ=Asia/Tokyo LC_ALL=tr_TR.UTF-8 ESCROW_CONFIG_DIR="$demo/config" faketime '2031-02-03 04:05:06' \
+    "$bin/escrow" --context erik export rsmf "$demo/replies.json" --archive "$demo/archive" --evidence "$demo/bundle" --out "$work/else where/again" >"$work/again.log" 2>&1 || { cat "$work/again.log"; exit 1; }
+diff -r "$demo/production" "$work/else where/again"
 
 for bag in "$made"/*; do
     "$python" -c 'import bagit, logging, sys; logging.disable(logging.CRITICAL); bagit.Bag(sys.argv[1]).validate()' "$bag"

@@ -73,7 +73,12 @@ async fn a_doctor_says_what_is_wrong_and_what_was_not_checked() {
     }
     assert_eq!((doctor.states("quorum"), doctor.states("charter")), (vec!["ok"], vec!["ok"]));
     assert!(doctor.all_say("deals", "1 deposits") && doctor.all_say("deals", "Not checked"));
-    assert!(doctor.all_say("log", "first look"), "{:#?}", doctor.checks);
+    // A node may not have shown a head in its first seconds; then that is said, and nothing is remembered.
+    let mut looks = 1;
+    while Doctor::of(&escrow).states("log") != ["ok"; 5] {
+        looks += 1;
+        assert!(looks < 20, "{:#?}", Doctor::of(&escrow).checks);
+    }
     // The heads were remembered, and the logs have grown since.
     let again = Doctor::of(&escrow);
     assert!(again.all_say("log", "follow from the head that was seen last"), "{:#?}", again.checks);

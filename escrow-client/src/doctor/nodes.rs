@@ -185,6 +185,9 @@ pub fn heads(looks: &[Look]) -> Vec<Check> {
                 false => format!("{size} entries, which follow from the head that was seen last"),
             };
             out.push(Check::ok("log", node(look.seat), what));
+        } else if alarms.is_empty() {
+            let why = look.alarms.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            out.push(Check::skipped("log", node(look.seat), format!("its head was not looked at: {why}")));
         }
     }
     out
