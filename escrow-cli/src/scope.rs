@@ -174,10 +174,14 @@ pub fn coarse(shown: Shown, r: &Request, items: &[ItemInfo]) -> Shown {
     shown.text(format!("These keys also open {}, outside what was asked: no key is finer.", text.join(" and ")))
 }
 
-/// The flags that cut what is opened to what was asked, for whoever exports it.
-pub fn exporter_flags(r: &Request) -> String {
-    let (zone, (from, to)) = (Zone::of(r), r.asked());
-    format!("--from {} --to {}", zone.text(from), zone.text(to))
+/// How an export leaves out the context that a request asks for.
+pub fn without_context(shown: Shown, r: &Request) -> Shown {
+    match r.selection.as_ref().map(|s| s.context) {
+        Some(c) if c.hours > 0 || c.messages > 0 => shown.text(
+            "An export tells the context as well, and marks it; without it: escrow export ... --context-hours 0 --context-messages 0",
+        ),
+        _ => shown,
+    }
 }
 
 /// Says for which threads nobody knows whether the context is complete.

@@ -34,7 +34,7 @@ fn the_tutorial_leads_to_a_production_that_loads() {
     // Asked for one day; the next two are context, and say so.
     let page = std::fs::read_to_string(dir.path().join("practice/pages/data/html/00001.html")).unwrap();
     assert!(page.contains("Same place?") && page.matches("<strong>context</strong>").count() == 1, "{page}");
-    assert!(dir.path().join("practice/production/data/custody/custody.html").exists());
+    assert!(dir.path().join("practice/lunch-production/data/custody/custody.html").exists());
     assert!(!dir.path().join("practice/again.replies").exists(), "a closed matter releases nothing");
     evidence_is_judged_before_anything_is_written(&dir.path().join("practice"));
 }

@@ -145,10 +145,9 @@ pub async fn create(session: &Session, client: &Client, a: &Create) -> Result<Sh
     let submitted = client.submit(&envelope).await?;
     Ok(with_receipts(shown, client, &submitted)
         .text(format!(
-            "Request {}: {}.\nApprovers see it with: escrow request list --waiting-for-me\nLater, to export no more than was asked: {}",
+            "Request {}: {}.\nApprovers see it with: escrow request list --waiting-for-me",
             digest.short(),
-            words(&digest),
-            scope::exporter_flags(&draft.request)
+            words(&digest)
         ))
         .with("request_hash", digest.to_string())
         .data("request", &draft.request))
@@ -414,7 +413,7 @@ pub async fn show(session: &Session, client: &Client, typed: &str) -> Result<Sho
     if r.state(now()) != "open" {
         return Ok(shown.text(format!("The request is {}.", r.state(now()))));
     }
-    shown = shown.text(format!("To export no more than was asked: {}", scope::exporter_flags(&r.request)));
+    shown = scope::without_context(shown, &r.request);
     let verdicts = client.verdicts(&r.digest).await;
     let (sentence, name) = assessment(client, &verdicts, "escrow release collect", &r.digest);
     shown = by_node(shown, client, &verdicts, Into::into).text(sentence).with("assessment", name);

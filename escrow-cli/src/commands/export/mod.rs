@@ -142,7 +142,7 @@ fn show(a: &Export, format: Format, evidence: &Evidence, p: &Produced) -> Shown 
     }
     let rows = by_rule.iter().map(|(rule, n)| vec![(*rule).to_owned(), n.to_string()]).collect::<Vec<_>>();
     let mut shown = Shown::new("escrow.export.v1").text(format!(
-        "{} events ({} messages, {} attachments) of {} conversations in {} {} files: {}",
+        "{} event(s) ({} message(s), {} attachment(s)) of {} conversation(s) in {} {} file(s): {}",
         p.events,
         p.messages,
         p.attachments,
