@@ -26,10 +26,10 @@ pub(super) fn check(evidence: &Evidence<'_>, heads: &Heads<'_>, charter: &Charte
         let mut times: BTreeMap<SeatIndex, u64> = BTreeMap::new();
         let mut future: BTreeMap<_, u64> = BTreeMap::new();
         for head in heads {
-            for (peer, key) in witnesses.iter().filter(|(p, _)| *p != seat.index && g.members.contains(p)) {
+            for (peer, key) in witnesses.iter().filter(|(p, _)| vouches(*p, seat.index, &g.members)) {
                 let signed = head.head.cosigners(std::slice::from_ref(key)).unwrap_or_default();
                 for time in signed.iter().map(|s| s.time) {
-                    if time > latest {
+                    if is_future(time, latest) {
                         future.insert((*peer, head.file.as_str()), time);
                     } else {
                         let newest = times.entry(*peer).or_default();
@@ -45,8 +45,7 @@ pub(super) fn check(evidence: &Evidence<'_>, heads: &Heads<'_>, charter: &Charte
             let detail = format!("cosigned at {time} seconds, after everything else in the bundle: not counted");
             out.push(Finding::new(Class::Incomplete, file, "cosigned-future", detail).seat(peer));
         }
-        let life = MISSED_MAX.saturating_mul(HEARTBEAT_S);
-        if let Some(time) = quorum.filter(|t| t.saturating_add(life) < created) {
+        if let Some(time) = quorum.filter(|t| is_stale(*t, created)) {
             let detail = format!(
                 "the newest time at which {} peers had cosigned {} is {time} seconds, more than {MISSED_MAX} heartbeats of {HEARTBEAT_S} s before the newest time in the bundle",
                 g.w(),
@@ -56,4 +55,44 @@ pub(super) fn check(evidence: &Evidence<'_>, heads: &Heads<'_>, charter: &Charte
         }
     }
     out
+}
+
+/// Whether a peer's cosignature tells how fresh the log of a seat is: that of another member does.
+fn vouches(peer: SeatIndex, of: SeatIndex, members: &[SeatIndex]) -> bool {
+    peer != of && members.contains(&peer)
+}
+
+/// Whether a time, in seconds, lies after the latest that any clock can have shown.
+const fn is_future(time: u64, latest: u64) -> bool {
+    time > latest
+}
+
+/// Whether more than [`MISSED_MAX`] heartbeats lie between a time and the newest in the bundle, in seconds.
+const fn is_stale(time: u64, created: u64) -> bool {
+    time.saturating_add(MISSED_MAX.saturating_mul(HEARTBEAT_S)) < created
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that panics has failed
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_member_vouches_and_nobody_else() {
+        let seat = |n| SeatIndex::new(n).unwrap();
+        let members = [seat(1), seat(2)];
+        assert!(vouches(seat(2), seat(1), &members));
+        assert!(!vouches(seat(1), seat(1), &members), "not the log's own seat");
+        assert!(!vouches(seat(3), seat(1), &members), "not a seat outside the generation");
+        assert!(!vouches(seat(3), seat(3), &members));
+    }
+
+    #[test]
+    fn borders_belong_to_what_is_in_order() {
+        assert!(!is_future(100, 100) && is_future(101, 100) && !is_future(99, 100));
+        let newest = 10_000;
+        let oldest = newest - MISSED_MAX * HEARTBEAT_S;
+        assert!(!is_stale(oldest, newest) && is_stale(oldest - 1, newest) && !is_stale(oldest + 1, newest));
+        assert!(!is_stale(u64::MAX, newest));
+    }
 }

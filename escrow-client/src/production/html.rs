@@ -83,9 +83,9 @@ fn head(of: &Conversation, p: &Provenance, zone: &Zone) -> String {
     let people: String = of
         .people
         .iter()
-        .map(|(id, name)| match id == name {
-            true => format!("<li>{}</li>", escaped(name)),
-            false => format!("<li>{} <code>{}</code></li>", escaped(name), escaped(id)),
+        .map(|(id, called)| match id == called {
+            true => format!("<li>{}</li>", name(called)),
+            false => format!("<li>{} <code>{}</code></li>", name(called), name(id)),
         })
         .collect();
     format!(
@@ -99,21 +99,21 @@ fn head(of: &Conversation, p: &Provenance, zone: &Zone) -> String {
          <details open><summary>{count} people</summary><ul>{people}</ul></details>\n\
          <p id=\"find\" hidden><label>Find <input type=\"search\" autocomplete=\"off\"></label> <output></output></p>\n\
          </header>\n<main>\n",
-        title = escaped(&of.display),
+        title = name(&of.display),
         matter = escaped(&p.matter),
         release = p.release,
         evidence = p.evidence,
         verdict = p.verdict,
         positions = escaped(&p.positions),
-        thread = escaped(&of.id),
-        platform = escaped(&of.platform),
+        thread = name(&of.id),
+        platform = name(&of.platform),
         count = of.people.len(),
     )
 }
 
 fn event(out: &mut String, e: &Event, slice: &Slice<'_>, zone: &Zone, links: &[String]) {
-    let name = |id: &str| escaped(slice.display(id));
-    let who = e.participant.as_deref().map(name).unwrap_or_default();
+    let called = |id: &str| name(slice.display(id));
+    let who = e.participant.as_deref().map(called).unwrap_or_default();
     let class = match e.kind {
         EventKind::Message if e.participant.as_deref() == slice.custodian() => "own",
         EventKind::Message => "message",
@@ -138,20 +138,16 @@ fn event(out: &mut String, e: &Event, slice: &Slice<'_>, zone: &Zone, links: &[S
         }
     }
     if let Some(parent) = e.reply_to.as_ref().or(e.custom.get("reply_to")) {
-        let _ = write!(out, " answers <code>{}</code>", escaped(parent));
+        let _ = write!(out, " answers <code>{}</code>", name(parent));
     }
-    let _ = write!(
-        out,
-        " <code>{}</code></p><p class=\"text\" dir=\"auto\">{said}{}</p>",
-        escaped(&e.id),
-        escaped(&e.body)
-    );
+    let _ =
+        write!(out, " <code>{}</code></p><p class=\"text\" dir=\"auto\">{said}{}</p>", name(&e.id), escaped(&e.body));
     for edit in &e.edits {
         let at = edit.at.map_or_else(String::new, |at| format!(" {}", zone.spaced(at)));
         let _ = write!(
             out,
             "<p class=\"meta\">edited by <bdi>{}</bdi>{at}, before: <q dir=\"auto\">{}</q></p>",
-            name(&edit.participant),
+            called(&edit.participant),
             escaped(&edit.previous)
         );
     }
@@ -159,24 +155,34 @@ fn event(out: &mut String, e: &Event, slice: &Slice<'_>, zone: &Zone, links: &[S
         let _ = write!(
             out,
             "<p class=\"meta\">file <a href=\"../{link}\"><bdi>{}</bdi></a>, {} bytes, SHA-256 <code>{}</code></p>",
-            escaped(&a.file.name),
+            name(&a.file.name),
             a.file.size,
             a.file.sha256
         );
     }
     if let Some(lost) = e.custom.get("attachments_missing") {
-        let _ = write!(out, "<p class=\"meta\"><strong>files that could not be read:</strong> {}</p>", escaped(lost));
+        let _ = write!(out, "<p class=\"meta\"><strong>files that could not be read:</strong> {}</p>", name(lost));
     }
     for r in &e.reactions {
-        let by: Vec<String> = r.participants.iter().map(|p| name(p)).collect();
+        let by: Vec<String> = r.participants.iter().map(|p| called(p)).collect();
         let _ = write!(out, "<p class=\"meta\">{} by <bdi>{}</bdi></p>", escaped(&r.value), by.join(", "));
     }
     for r in &e.receipts {
         let action = if r.action == crate::archive::ReceiptAction::Read { "read" } else { "received" };
-        let _ =
-            write!(out, "<p class=\"meta\">{action} by <bdi>{}</bdi> {}</p>", name(&r.participant), zone.spaced(r.at));
+        let _ = write!(
+            out,
+            "<p class=\"meta\">{action} by <bdi>{}</bdi> {}</p>",
+            called(&r.participant),
+            zone.spaced(r.at)
+        );
     }
     out.push_str("</article>\n");
+}
+
+/// A name of anybody, on a line with words of ours: what turns direction would misspell it (`txt.exe` for `exe.txt`).
+fn name(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    escaped(&text.replace(turns, "\u{fffd}"))
 }
 
 /// Text of anybody. Direction marks stay, as right-to-left text needs them: every text stands in a

@@ -118,12 +118,17 @@ fn productions_for_other_tools() {
         std::fs::write(clear.path().join(sha256.to_string()), bytes).unwrap();
         json!({"name": name, "media_type": "text/plain", "size": bytes.len(), "sha256": sha256})
     };
-    let files = json!([file("empty.txt", b""), file("\u{202e}txt.exe", b"x"), file("caf\u{e9}.TXT", b"y")]);
+    let attached = json!([file("empty.txt", b""), file("\u{202e}txt.exe", b"x"), file("caf\u{e9}.TXT", b"y")]);
     let group = json!({"kind": "group", "name": "Tender \u{1f6a2}", "members": ["ann", "ben"]});
     let rtl = "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} <b>&amp;</b>\r\nsecond line \u{fe}\u{14}\u{ae}";
     let mut sealed = Sealed::of_files(
         &[
-            line("1", "ann", "2026-03-28T23:30:00Z", json!({"text": rtl, "conversation": group, "attachments": files})),
+            line(
+                "1",
+                "ann",
+                "2026-03-28T23:30:00Z",
+                json!({"text": rtl, "conversation": group, "attachments": attached}),
+            ),
             line("2", "ann", "2026-03-28T23:31:00Z", json!({"type": "join", "member": "cat"})),
             line("3", "cat", "2026-03-29T01:30:00.125Z", json!({"text": "", "reply_to": "1", "importance": "high"})),
             line("4", "ben", "2026-03-29T01:31:00Z", json!({"type": "reaction", "target": "3", "value": "\u{1f44d}"})),
@@ -147,6 +152,11 @@ fn productions_for_other_tools() {
         let (out, produced) = sealed.produce(format, format.name());
         assert_passes(&out);
         assert_eq!((produced.events, produced.undecryptable, produced.attachments), (9, 2, 3));
+        if format == Format::Html {
+            let page = String::from_utf8(files(&out)["data/html/00001.html"].clone()).unwrap();
+            // A name cannot turn the words around it; what people wrote keeps its direction.
+            assert!(page.contains("<bdi>\u{fffd}txt.exe</bdi>") && page.contains("\u{5e9}\u{5dc}\u{5d5}\u{5dd}"));
+        }
         if let Some(keep) = std::env::var_os("ESCROW_PRODUCTIONS") {
             std::fs::rename(&out, std::path::Path::new(&keep).join(format.name())).unwrap();
         }
