@@ -319,11 +319,8 @@ impl<'a> Teller<'a> {
             let Some(who) = &e.participant else { continue };
             match e.kind {
                 EventKind::Join => drop(now.insert(who.clone())),
-                EventKind::Leave => {
-                    if !now.remove(who) {
-                        slice.members.insert(who.clone());
-                    }
-                }
+                EventKind::Leave if !now.remove(who) => drop(slice.members.insert(who.clone())),
+                EventKind::Leave => {}
                 _ if now.insert(who.clone()) => drop(slice.members.insert(who.clone())),
                 _ => {}
             }

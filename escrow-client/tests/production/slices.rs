@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 fn text(id: &str, time: &str) -> Value {
-    line(id, if id.len() % 2 == 0 { "ann" } else { "ben" }, time, json!({"text": id}))
+    line(id, if id.len().is_multiple_of(2) { "ann" } else { "ben" }, time, json!({"text": id}))
 }
 
 #[test]
