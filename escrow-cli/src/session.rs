@@ -6,6 +6,7 @@ use crate::output::note;
 use crate::passphrase::Passphrases;
 use escrow_client::archive::Directory;
 use escrow_client::{Charters, Client, Identity, Outbox, load_token_key_with};
+use escrow_core::sealing::SealingSecret;
 use escrow_core::{Digest, Org, Token, TokenKey};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -176,6 +177,15 @@ impl Session {
             (Err(e), _) => Err(e.into()),
         }
     }
+}
+
+/// The key that releases to an identity are sealed to.
+///
+/// # Errors
+/// Exit code 4 if the key file has no sealing half.
+pub fn recipient_key(identity: &Identity) -> Result<&SealingSecret, Failure> {
+    let none = "the key in use has no sealing half, so nothing can have been released to it";
+    identity.sealing().ok_or_else(|| Failure::new(Exit::Key, "key-missing", none))
 }
 
 /// What a token stands for on this machine; else its first digits.

@@ -3,7 +3,7 @@
 use super::{new_file, new_folder};
 use crate::failure::{Exit, Failure};
 use crate::output::{Shown, progress};
-use crate::session::{Session, thread_name};
+use crate::session::{Session, recipient_key, thread_name};
 use clap::Args;
 use escrow_client::archive::{OpenOptions, Report, SavedAttachments, open_segments, save_attachments};
 use escrow_client::{Opened, Replies, open_replies};
@@ -33,13 +33,7 @@ pub struct Open {
 /// [`Failure`]; what is opened in part is shown with exit code 8.
 pub(super) fn open(session: &Session, a: &Open) -> Result<Shown, Failure> {
     let identity = session.identity()?;
-    let key = identity.sealing().ok_or_else(|| {
-        Failure::new(
-            Exit::Key,
-            "key-missing",
-            "the key in use has no sealing half, so nothing can have been released to it",
-        )
-    })?;
+    let key = recipient_key(&identity)?;
     let opened = open_replies(&session.charters, &Replies::load(&a.replies)?, key)?;
     let tokens = session.context.token_key.is_some().then(|| session.token_key()).transpose()?;
     let options = OpenOptions { dir: &a.archive, org: session.org(), tokens: tokens.as_ref() };

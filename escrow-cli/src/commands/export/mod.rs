@@ -5,7 +5,7 @@ pub mod verify;
 use crate::failure::{Exit, Failure};
 use crate::help::examples;
 use crate::output::{Shown, progress};
-use crate::session::{Global, Session};
+use crate::session::{Global, Session, recipient_key};
 use crate::when;
 use clap::{Args, Subcommand};
 use escrow_client::production::{Evidence, Format, Order, Produced, Selection, Source, produce};
@@ -104,14 +104,12 @@ pub fn run(global: &Global, command: &Command) -> Result<Shown, Failure> {
 /// # Errors
 /// [`Failure`]; then there is no folder.
 pub fn export(session: &Session, format: Format, a: &Export) -> Result<Shown, Failure> {
+    if !a.archive.is_dir() {
+        return Err(Failure::usage(format!("there is no folder {}", a.archive.display()))
+            .next("name the folder that `archive seal` made, or a copy of it, with --archive"));
+    }
     let identity = session.identity()?;
-    let key = identity.sealing().ok_or_else(|| {
-        Failure::new(
-            Exit::Key,
-            "key-missing",
-            "the key in use has no sealing half, so nothing can have been released to it",
-        )
-    })?;
+    let key = recipient_key(&identity)?;
     let tokens = session.context.token_key.is_some().then(|| session.token_key()).transpose()?;
     let directory = session.directory()?;
     let replies = Replies::load(&a.replies)?;
