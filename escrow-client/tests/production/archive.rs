@@ -77,9 +77,8 @@ impl Sealed {
             selection: self.selection.clone(),
         };
         let items = self.archive.segments.iter().enumerate().map(|(n, s)| {
-            let mut id = [0; 32];
-            id[0] = n as u8;
-            let item = ReleasedItem { item: Digest(id), about: s.about.clone(), depositor: self.tokens.subject("ann") };
+            let item = Digest::of(&n.to_be_bytes());
+            let item = ReleasedItem { item, about: s.about.clone(), depositor: self.tokens.subject("ann") };
             let key = ThreadKey::from_bytes(Zeroizing::new(*s.key.expose()));
             (item, if self.closed.contains(&n) { Err("the key is another".to_owned()) } else { Ok(key) })
         });
