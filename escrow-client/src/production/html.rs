@@ -1,13 +1,11 @@
 //! One page for each thread, for people without a review platform: it needs nothing else, prints
 //! well, can be searched, asks no network and lets no message steer the reader's browser.
 
-use super::bag::Open;
 use super::event::{Conversation, Event, EventKind, Slice};
-use super::package::{Counted, Package, Provenance, Tally};
+use super::package::{Growing, Package, Provenance};
 use super::source::Source;
 use super::{ProductionError, Sink};
 use crate::zone::Zone;
-use escrow_core::Timestamp;
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("page.css");
@@ -15,14 +13,7 @@ const SCRIPT: &str = include_str!("page.js");
 
 pub(super) struct Pages {
     package: Package,
-    page: Option<Page>,
-}
-
-struct Page {
-    path: String,
-    file: Open,
-    tally: Tally,
-    span: Option<(Timestamp, Timestamp)>,
+    page: Option<Growing>,
 }
 
 impl Pages {
@@ -30,20 +21,21 @@ impl Pages {
         Self { package, page: None }
     }
 
-    fn begin(&mut self, of: &Conversation) -> Result<(), ProductionError> {
-        if self.page.is_none() {
-            let path = format!("html/{:05}.html", of.number);
-            let mut file = self.package.bag.open(&path)?;
-            file.write(head(of, &self.package.provenance, &self.package.selection.zone).as_bytes())?;
-            self.page = Some(Page { path, file, tally: Tally::default(), span: None });
-        }
-        Ok(())
+    fn page(&mut self, of: &Conversation) -> Result<&mut Growing, ProductionError> {
+        let open = match self.page.take() {
+            Some(open) => open,
+            None => {
+                let mut new = self.package.open(format!("html/{:05}.html", of.number))?;
+                new.write(head(of, &self.package.provenance, &self.package.selection.zone).as_bytes())?;
+                new
+            }
+        };
+        Ok(self.page.insert(open))
     }
 }
 
 impl Sink for Pages {
     fn slice(&mut self, source: &Source<'_>, slice: &Slice<'_>) -> Result<(), ProductionError> {
-        self.begin(slice.conversation)?;
         let mut links = Vec::new();
         for a in slice.events.iter().flat_map(|e| &e.attachments) {
             links.push(self.package.attachment(source, a)?);
@@ -58,20 +50,15 @@ impl Sink for Pages {
             let own: Vec<String> = links.by_ref().take(e.attachments.len()).collect();
             event(&mut out, e, slice, zone, &own);
         }
-        let Some(page) = &mut self.page else { return Ok(()) };
-        page.tally.add(Tally::of(slice));
-        let (begin, end) = slice.span().unwrap_or((Timestamp::MAX, Timestamp::EPOCH));
-        let span = page.span.get_or_insert((begin, end));
-        *span = (span.0.min(begin), span.1.max(end));
-        page.file.write(out.as_bytes())
+        let page = self.page(slice.conversation)?;
+        page.told(slice);
+        page.write(out.as_bytes())
     }
 
     fn end(&mut self, of: &Conversation) -> Result<(), ProductionError> {
-        let Some(Page { path, mut file, tally, span }) = self.page.take() else { return Ok(()) };
-        file.write(format!("</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n").as_bytes())?;
-        let sums = self.package.bag.close(file)?;
-        self.package.count(Counted { file: format!("data/{path}"), conversation: of.id.clone(), span, tally, sums });
-        Ok(())
+        let Some(mut page) = self.page.take() else { return Ok(()) };
+        page.write(format!("</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n").as_bytes())?;
+        self.package.close(page, of)
     }
 
     fn finish(self: Box<Self>) -> Result<Package, ProductionError> {

@@ -1,23 +1,14 @@
 //! The exact lines that were sealed, in the order of the archive within each segment: one file for
 //! each thread.
 
-use super::bag::Open;
 use super::event::{Conversation, Slice};
-use super::package::{Counted, Package, Tally};
+use super::package::{Growing, Package};
 use super::source::Source;
 use super::{ProductionError, Sink};
-use escrow_core::Timestamp;
 
 pub(super) struct Lines {
     package: Package,
-    thread: Option<Thread>,
-}
-
-struct Thread {
-    path: String,
-    file: Open,
-    tally: Tally,
-    span: Option<(Timestamp, Timestamp)>,
+    thread: Option<Growing>,
 }
 
 impl Lines {
@@ -25,29 +16,24 @@ impl Lines {
         Self { package, thread: None }
     }
 
-    fn thread(&mut self, of: &Conversation) -> Result<&mut Thread, ProductionError> {
-        if self.thread.is_none() {
-            let path = format!("jsonl/{:05}.jsonl", of.number);
-            let file = self.package.bag.open(&path)?;
-            self.thread = Some(Thread { path, file, tally: Tally::default(), span: None });
-        }
-        self.thread.as_mut().ok_or(ProductionError::Nothing)
+    fn thread(&mut self, of: &Conversation) -> Result<&mut Growing, ProductionError> {
+        let open = match self.thread.take() {
+            Some(open) => open,
+            None => self.package.open(format!("jsonl/{:05}.jsonl", of.number))?,
+        };
+        Ok(self.thread.insert(open))
     }
 }
 
 impl Sink for Lines {
     fn line(&mut self, of: &Conversation, bytes: &[u8]) -> Result<(), ProductionError> {
         let thread = self.thread(of)?;
-        thread.file.write(bytes)?;
-        thread.file.write(b"\n")
+        thread.write(bytes)?;
+        thread.write(b"\n")
     }
 
     fn slice(&mut self, source: &Source<'_>, slice: &Slice<'_>) -> Result<(), ProductionError> {
-        let thread = self.thread(slice.conversation)?;
-        thread.tally.add(Tally::of(slice));
-        let (begin, end) = slice.span().unwrap_or((Timestamp::MAX, Timestamp::EPOCH));
-        let span = thread.span.get_or_insert((begin, end));
-        *span = (span.0.min(begin), span.1.max(end));
+        self.thread(slice.conversation)?.told(slice);
         for a in slice.events.iter().flat_map(|e| &e.attachments) {
             self.package.attachment(source, a)?;
         }
@@ -55,10 +41,7 @@ impl Sink for Lines {
     }
 
     fn end(&mut self, of: &Conversation) -> Result<(), ProductionError> {
-        let Some(Thread { path, file, tally, span }) = self.thread.take() else { return Ok(()) };
-        let sums = self.package.bag.close(file)?;
-        self.package.count(Counted { file: format!("data/{path}"), conversation: of.id.clone(), span, tally, sums });
-        Ok(())
+        self.thread.take().map_or(Ok(()), |thread| self.package.close(thread, of))
     }
 
     fn finish(self: Box<Self>) -> Result<Package, ProductionError> {

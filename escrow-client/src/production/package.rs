@@ -1,8 +1,8 @@
 //! What all packages have: the bag, the counts, the problems, the custody report, and the words that
 //! say which release it is.
 
-use super::bag::{Bag, Sums};
-use super::event::{Attachment, EventKind, Slice};
+use super::bag::{Bag, Open, Sums};
+use super::event::{Attachment, Conversation, EventKind, Slice};
 use super::selection::Selection;
 use super::source::Source;
 use super::{Format, Order, Problem, Produced, ProductionError};
@@ -64,6 +64,28 @@ impl Tally {
     }
 }
 
+/// A file that grows slice by slice, as those of lines and pages do.
+pub(super) struct Growing {
+    path: String,
+    file: Open,
+    tally: Tally,
+    span: Option<(Timestamp, Timestamp)>,
+}
+
+impl Growing {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), ProductionError> {
+        self.file.write(bytes)
+    }
+
+    /// Counts a slice that is in it.
+    pub(super) fn told(&mut self, slice: &Slice<'_>) {
+        self.tally.add(Tally::of(slice));
+        let Some((begin, end)) = slice.span() else { return };
+        let (first, last) = self.span.unwrap_or((begin, end));
+        self.span = Some((first.min(begin), last.max(end)));
+    }
+}
+
 pub(super) struct Package {
     pub(super) bag: Bag,
     pub(super) provenance: Provenance,
@@ -103,6 +125,20 @@ impl Package {
             self.bag.file(&path, |out| source.extract(of.item, &of.file, out).map_err(ProductionError::Changed))?;
         }
         Ok(path)
+    }
+
+    /// Opens a file that takes all of a conversation.
+    pub(super) fn open(&self, path: String) -> Result<Growing, ProductionError> {
+        let file = self.bag.open(&path)?;
+        Ok(Growing { path, file, tally: Tally::default(), span: None })
+    }
+
+    /// Ends it and puts it on the list.
+    pub(super) fn close(&mut self, growing: Growing, of: &Conversation) -> Result<(), ProductionError> {
+        let Growing { path, file, tally, span } = growing;
+        let sums = self.bag.close(file)?;
+        self.count(Counted { file: format!("data/{path}"), conversation: of.id.clone(), span, tally, sums });
+        Ok(())
     }
 
     /// Puts a file of the format on the list.
