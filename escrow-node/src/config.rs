@@ -2,6 +2,7 @@
 
 use escrow_audit::note::{KeyKind, VerifierKey};
 use escrow_core::Digest;
+use escrow_core::limits::HEARTBEAT_S;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -31,7 +32,7 @@ pub struct Config {
     /// 0 refuses none.
     #[serde(default = "default_min_free")]
     pub min_free_bytes: u64,
-    /// Seconds after which the peers cosign an idle log again.
+    /// Seconds after which the peers cosign an idle log again, at most [`HEARTBEAT_S`].
     #[serde(default = "default_heartbeat")]
     pub heartbeat_s: NonZeroU64,
     /// How much one key or one address may ask for.
@@ -156,7 +157,7 @@ const fn default_min_free() -> u64 {
 }
 
 fn default_heartbeat() -> NonZeroU64 {
-    NonZeroU64::new(600).unwrap_or(NonZeroU64::MIN)
+    NonZeroU64::new(HEARTBEAT_S).unwrap_or(NonZeroU64::MIN)
 }
 
 /// Why a configuration file is unusable.
@@ -168,6 +169,9 @@ pub enum ConfigError {
     /// Not valid.
     #[error("{0} is not a valid configuration: {1}")]
     Parse(PathBuf, Box<toml::de::Error>),
+    /// An idle log that verifiers would call stale.
+    #[error("{0}: heartbeat_s is {1}: verifiers expect a heartbeat every {HEARTBEAT_S} seconds at the latest; give at most that")]
+    Heartbeat(PathBuf, NonZeroU64),
     /// A webhook that nothing may be sent to.
     #[error("{0}: webhook {1}: {2}")]
     Webhook(PathBuf, usize, String),
@@ -187,6 +191,9 @@ impl Config {
         let base = path.parent().unwrap_or_else(|| Path::new("."));
         config.data_dir = base.join(&config.data_dir);
         config.passphrase_file = base.join(&config.passphrase_file);
+        if config.heartbeat_s.get() > HEARTBEAT_S {
+            return Err(ConfigError::Heartbeat(path.into(), config.heartbeat_s));
+        }
         let mut urls = BTreeSet::new();
         for (n, webhook) in (1..).zip(&mut config.webhooks) {
             let once = urls.insert(webhook.url.clone()).then_some(()).ok_or_else(|| "named twice".to_owned());

@@ -78,6 +78,11 @@ fn the_sample_parses_as_what_it_says() {
     std::fs::write(&changed, format!("{text}\nlisten_on = \"x\"\n")).unwrap();
     let refused = Config::load(&changed).unwrap_err().to_string();
     assert!(refused.contains("listen_on"), "a misspelt key is not noticed: {refused}");
+
+    // A node that lets its log be cosigned more seldom would be called stale by verifiers.
+    std::fs::write(&changed, text.replace("heartbeat_s = 600", "heartbeat_s = 601")).unwrap();
+    let refused = Config::load(&changed).unwrap_err().to_string();
+    assert!(refused.contains("heartbeat_s is 601") && refused.contains("at most"), "{refused}");
 }
 
 #[test]
