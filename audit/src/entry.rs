@@ -20,7 +20,8 @@ mod scan;
 pub use chain::{Chain, ChainError, ChainRule};
 pub use scan::Scanned;
 
-use serde::Deserialize;
+use escrow_core::Digest;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -160,17 +161,28 @@ impl Entry {
         if self.seq > MAX_INTEGER || self.ts > MAX_INTEGER {
             return Err(EntryError::Number);
         }
-        let mut out = String::from(r#"{"v":1,"log":"#);
-        write_string(&mut out, &self.log);
-        out += &format!(r#","seq":{},"ts":{},"prev":""#, self.seq, self.ts);
-        out += &format!(r#"{}","type":"{}""#, hex::encode(self.prev), self.kind);
+        // Most entries fit: a buffer that grows is copied several times.
+        let mut out = Vec::with_capacity(1_024);
+        out.extend_from_slice(br#"{"v":1,"log":"#);
+        write_json(&mut out, &self.log)?;
+        out.extend_from_slice(br#","seq":"#);
+        write_json(&mut out, &self.seq)?;
+        out.extend_from_slice(br#","ts":"#);
+        write_json(&mut out, &self.ts)?;
+        out.extend_from_slice(br#","prev":"#);
+        write_json(&mut out, &Digest(self.prev))?;
+        out.extend_from_slice(br#","type":"#);
+        write_json(&mut out, &self.kind)?;
         if let Some(StatementRef { stmt, env }) = &self.statement {
-            out += &format!(r#","stmt":"{}","env":"{}""#, hex::encode(stmt), hex::encode(env));
+            out.extend_from_slice(br#","stmt":"#);
+            write_json(&mut out, &Digest(*stmt))?;
+            out.extend_from_slice(br#","env":"#);
+            write_json(&mut out, &Digest(*env))?;
         }
-        out += r#","body":"#;
+        out.extend_from_slice(br#","body":"#);
         write_object(&mut out, &self.body, MAX_DEPTH - 1)?;
-        out.push('}');
-        if out.len() > MAX_ENTRY_LEN { Err(EntryError::TooLong) } else { Ok(out.into_bytes()) }
+        out.push(b'}');
+        if out.len() > MAX_ENTRY_LEN { Err(EntryError::TooLong) } else { Ok(out) }
     }
 }
 
@@ -196,8 +208,9 @@ fn digest(member: &'static str, text: &str) -> Result<Hash, EntryError> {
     Ok(hash)
 }
 
-fn write_string(out: &mut String, text: &str) {
-    out.push_str(&Value::from(text).to_string());
+/// A string, digest or number as JSON has it.
+fn write_json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), EntryError> {
+    serde_json::to_writer(out, value).map_err(|e| EntryError::Json(e.to_string()))
 }
 
 /// ASCII, and not one of the names that begin with `$`: `serde_json` gives some of those a meaning of its own,
@@ -208,46 +221,44 @@ fn is_name(name: &[u8]) -> bool {
 
 /// `depth` is how many more levels may open, this one included. Members are sorted here and
 /// not left to the map, whose order is a build feature of `serde_json`.
-fn write_object(out: &mut String, object: &Map<String, Value>, depth: usize) -> Result<(), EntryError> {
+fn write_object(out: &mut Vec<u8>, object: &Map<String, Value>, depth: usize) -> Result<(), EntryError> {
     let inner = depth.checked_sub(1).ok_or(EntryError::Depth)?;
     let mut members: Vec<_> = object.iter().collect();
     members.sort_unstable_by_key(|(name, _)| *name);
-    out.push('{');
+    out.push(b'{');
     for (at, (name, value)) in members.into_iter().enumerate() {
         if !is_name(name.as_bytes()) {
             return Err(EntryError::MemberName);
         }
         if at > 0 {
-            out.push(',');
+            out.push(b',');
         }
-        write_string(out, name);
-        out.push(':');
+        write_json(out, name)?;
+        out.push(b':');
         write_value(out, value, inner)?;
     }
-    out.push('}');
+    out.push(b'}');
     Ok(())
 }
 
-fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), EntryError> {
+fn write_value(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), EntryError> {
     match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(bool) => out.push_str(if *bool { "true" } else { "false" }),
-        Value::String(text) => write_string(out, text),
+        Value::Null | Value::Bool(_) | Value::String(_) => write_json(out, value)?,
         Value::Number(number) => {
             let number = number.as_i64().filter(|n| n.unsigned_abs() <= MAX_INTEGER);
-            out.push_str(&number.ok_or(EntryError::Number)?.to_string());
+            write_json(out, &number.ok_or(EntryError::Number)?)?;
         }
         Value::Object(object) => write_object(out, object, depth)?,
         Value::Array(items) => {
             let inner = depth.checked_sub(1).ok_or(EntryError::Depth)?;
-            out.push('[');
+            out.push(b'[');
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write_value(out, item, inner)?;
             }
-            out.push(']');
+            out.push(b']');
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 use crate::entry::Entry;
 use escrow_core::{Envelope, Kind, Timestamp};
 use escrow_policy::{Event, Record};
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 /// Why an entry is not a record of this protocol.
@@ -58,8 +59,7 @@ pub fn body(event: &Event) -> Map<String, Value> {
 /// # Errors
 /// [`RecordError`].
 pub fn read<'a>(entry: &'a Entry, base: u64, statement: Option<&'a Envelope>) -> Result<Record<'a>, RecordError> {
-    let mut event: Event =
-        serde_json::from_value(Value::Object(entry.body.clone())).map_err(|e| RecordError::Body(e.to_string()))?;
+    let mut event = Event::deserialize(&entry.body).map_err(|e| RecordError::Body(e.to_string()))?;
     if let Event::Delivered { authorized, .. } | Event::Aborted { authorized, .. } = &mut event {
         *authorized = authorized.saturating_add(base);
     }

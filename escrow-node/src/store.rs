@@ -270,13 +270,11 @@ impl Store {
     /// [`StoreError`]; the caller must then stop.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let tx = self.0.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let mut insert = tx.prepare_cached("INSERT INTO entry (seq, bytes, leaf) VALUES (?1, ?2, ?3)")?;
         for e in &batch.entries {
-            tx.prepare_cached("INSERT INTO entry (seq, bytes, leaf) VALUES (?1, ?2, ?3)")?.execute(params![
-                int(e.position)?,
-                e.bytes,
-                e.leaf.as_slice()
-            ])?;
+            insert.execute(params![int(e.position)?, e.bytes, e.leaf.as_slice()])?;
         }
+        drop(insert);
         for (envelope, payload, bytes) in &batch.statements {
             tx.prepare_cached("INSERT OR IGNORE INTO statement (envelope, payload, bytes) VALUES (?1, ?2, ?3)")?
                 .execute(params![envelope.as_bytes(), payload.as_bytes(), bytes])?;
