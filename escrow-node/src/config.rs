@@ -170,7 +170,9 @@ pub enum ConfigError {
     #[error("{0} is not a valid configuration: {1}")]
     Parse(PathBuf, Box<toml::de::Error>),
     /// An idle log that verifiers would call stale.
-    #[error("{0}: heartbeat_s is {1}: verifiers expect a heartbeat every {HEARTBEAT_S} seconds at the latest; give at most that")]
+    #[error(
+        "{0}: heartbeat_s is {1}: verifiers expect a heartbeat every {HEARTBEAT_S} seconds at the latest; give at most that"
+    )]
     Heartbeat(PathBuf, NonZeroU64),
     /// A webhook that nothing may be sent to.
     #[error("{0}: webhook {1}: {2}")]
