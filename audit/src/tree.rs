@@ -493,7 +493,7 @@ mod tests {
                 assert_eq!(verdict.is_ok(), old == 0 && new != 0);
                 let mut bent = a;
                 bent[0] ^= 1;
-                assert!(verify_consistency(old, &bent, new, &b, &proof).is_err());
+                assert_eq!(verify_consistency(old, &bent, new, &b, &proof), Err(ProofError::WrongRoot));
             }
             assert_eq!(tree.consistency_proof(new + 1, new), None);
         }

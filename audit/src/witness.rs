@@ -363,8 +363,17 @@ mod tests {
             let error = AddCheckpoint::parse(body.as_bytes()).unwrap_err();
             assert_eq!(Refuse::from(error).status(), 400);
         }
-        let long = format!("{good}{}", "— x AAAAAAE=\n".repeat(MAX_REQUEST_LEN / 10));
-        assert_eq!(AddCheckpoint::parse(long.as_bytes()), Err(RequestError::TooLong));
+        // A stranger's signature, whose key name is as long as it takes.
+        let of_length = |length: usize| {
+            let bare = "—  AAAAAAE=\n";
+            format!("{good}{}", bare.replace("  ", &format!(" {} ", "x".repeat(length - good.len() - bare.len()))))
+        };
+        assert!(AddCheckpoint::parse(of_length(MAX_REQUEST_LEN).as_bytes()).is_ok());
+        let long = of_length(MAX_REQUEST_LEN + 1);
+        assert_eq!(
+            (long.len(), AddCheckpoint::parse(long.as_bytes())),
+            (MAX_REQUEST_LEN + 1, Err(RequestError::TooLong))
+        );
     }
 
     #[test]
