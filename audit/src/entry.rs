@@ -23,6 +23,7 @@ pub use scan::Scanned;
 use escrow_core::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::mem;
 
 use crate::{
     note,
@@ -195,11 +196,12 @@ pub fn leaf_hash(bytes: &[u8]) -> Hash {
 
 /// Words of letters, digits and hyphens, each starting with a letter, joined by dots.
 fn is_type(kind: &str) -> bool {
-    let is_word = |word: &str| {
-        word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-    };
-    kind.len() <= MAX_TYPE_LEN && kind.split('.').all(is_word)
+    let mut begins = true;
+    let fits = kind.bytes().all(|b| {
+        let first = mem::replace(&mut begins, b == b'.');
+        b.is_ascii_lowercase() || !first && (b.is_ascii_digit() || b == b'-' || b == b'.')
+    });
+    fits && !begins && kind.len() <= MAX_TYPE_LEN
 }
 
 fn digest(member: &'static str, text: &str) -> Result<Hash, EntryError> {

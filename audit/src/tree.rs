@@ -17,22 +17,13 @@ pub const EMPTY_ROOT: Hash = [
 /// Hash of a leaf: SHA-256(0x00 || data) (RFC 6962 section 2.1).
 #[must_use]
 pub fn leaf_hash(data: &[u8]) -> Hash {
-    // One buffer and one call into the optimised crate: a debug build hashes a log several times faster.
-    let mut bytes = Vec::with_capacity(1 + data.len());
-    bytes.push(0x00);
-    bytes.extend_from_slice(data);
-    Digest::of(&bytes).0
+    Digest::of_parts(&[&[0x00], data]).0
 }
 
 /// Hash of an inner node: SHA-256(0x01 || left || right) (RFC 6962 section 2.1).
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut bytes = [0x01; 65];
-    let (_, hashes) = bytes.split_at_mut(1);
-    for (to, from) in hashes.iter_mut().zip(left.iter().chain(right)) {
-        *to = *from;
-    }
-    Digest::of(&bytes).0
+    Digest::of_parts(&[&[0x01], left, right]).0
 }
 
 /// Why a proof does not prove what it claims.
@@ -364,12 +355,10 @@ impl CompactRange {
 
     /// Appends a leaf hash (see [`leaf_hash`]).
     pub fn push(&mut self, leaf: Hash) {
-        let mut hash = leaf;
-        for _ in 0..self.size.trailing_ones() {
-            if let Some(left) = self.peaks.pop() {
-                hash = node_hash(&left, &hash);
-            }
-        }
+        let kept = self.peaks.len().saturating_sub(self.size.trailing_ones() as usize);
+        let merged = self.peaks.get(kept..).unwrap_or_default();
+        let hash = merged.iter().rfold(leaf, |right, left| node_hash(left, &right));
+        self.peaks.truncate(kept);
         self.peaks.push(hash);
         self.size += 1;
     }

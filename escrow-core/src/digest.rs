@@ -19,6 +19,13 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// SHA-256 of these bytes, one part after the other, as if they stood in one piece.
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        parts.iter().for_each(|part| hash.update(part));
+        Self(hash.finalize().into())
+    }
+
     /// The raw 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -79,13 +79,13 @@ impl Chain {
 
     fn check<'b>(&self, bytes: &'b [u8]) -> Result<Scanned<'b>, ChainRule> {
         let entry = Scanned::read_in(bytes, &self.plain)?;
-        if entry.log != self.log {
-            return Err(ChainRule::Log(entry.log.into_owned()));
+        if entry.log_json() != self.plain.as_bytes() && entry.log() != self.log {
+            return Err(ChainRule::Log(entry.log().into_owned()));
         }
         if entry.seq != self.size() {
             return Err(ChainRule::Seq(entry.seq));
         }
-        if entry.prev_hex() != self.head_hex {
+        if *entry.prev_hex() != self.head_hex {
             return Err(ChainRule::Prev);
         }
         if entry.ts < self.ts {

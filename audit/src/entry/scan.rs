@@ -11,13 +11,13 @@ use escrow_policy::Event;
 use std::borrow::Cow;
 
 /// Digits of a digest.
-const HEX: usize = 64;
+pub(super) type Hex = [u8; 64];
+/// Digits of [`MAX_INTEGER`].
+const MAX_DIGITS: usize = 16;
 
 /// An entry's members, borrowed from its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scanned<'a> {
-    /// Origin of the log that the entry is in.
-    pub log: Cow<'a, str>,
     /// Position in the log, from 0.
     pub seq: u64,
     /// The node's time in milliseconds since 1970.
@@ -27,8 +27,11 @@ pub struct Scanned<'a> {
     /// The body, canonical JSON.
     pub body: &'a [u8],
     bytes: &'a [u8],
-    prev: &'a [u8],
-    statement: Option<(&'a [u8], &'a [u8])>,
+    log: &'a [u8],
+    prev: &'a Hex,
+    statement: Option<(&'a Hex, &'a Hex)>,
+    /// Of a cosigned event in its usual spelling: origin, size and root.
+    cosigned: Option<(&'a str, u64, &'a Hex)>,
 }
 
 impl<'a> Scanned<'a> {
@@ -44,7 +47,7 @@ impl<'a> Scanned<'a> {
     /// that JSON writes without escapes: saves looking at it closely each time.
     pub(super) fn read_in(bytes: &'a [u8], log: &str) -> Result<Self, EntryError> {
         match shape(bytes, log) {
-            Some(found) if is_canonical_body(found.body) => Ok(found),
+            Some(found) if found.cosigned.is_some() || is_canonical_body(found.body) => Ok(found),
             found => {
                 Entry::decode(bytes)?;
                 found.ok_or(EntryError::NotCanonical)
@@ -58,8 +61,19 @@ impl<'a> Scanned<'a> {
         self.bytes
     }
 
+    /// Origin of the log that the entry is in.
+    #[must_use]
+    pub fn log(&self) -> Cow<'a, str> {
+        origin(self.log).unwrap_or_default()
+    }
+
+    /// The origin as JSON writes it, without its quotes.
+    pub(super) fn log_json(&self) -> &'a [u8] {
+        self.log
+    }
+
     /// `prev` as it stands there: 64 lower-case hex digits.
-    pub(super) fn prev_hex(&self) -> &'a [u8] {
+    pub(super) fn prev_hex(&self) -> &'a Hex {
         self.prev
     }
 
@@ -78,10 +92,13 @@ impl<'a> Scanned<'a> {
     /// Origin, size and root of a `witness.cosigned` body; none if the body is another event, or none.
     #[must_use]
     pub fn cosigned(&self) -> Option<(Cow<'a, str>, u64, Hash)> {
-        cosigned(self.body).or_else(|| match serde_json::from_slice(self.body) {
+        if let Some((origin, size, root)) = self.cosigned {
+            return Some((origin.into(), size, unhex(root)));
+        }
+        match serde_json::from_slice(self.body) {
             Ok(Event::Cosigned { origin, size, root }) => Some((origin.into(), size, root.0)),
             _ => None,
-        })
+        }
     }
 
     /// The whole entry.
@@ -91,7 +108,7 @@ impl<'a> Scanned<'a> {
     pub fn entry(&self) -> Result<Entry, EntryError> {
         let body = serde_json::from_slice(self.body).map_err(|e| EntryError::Json(e.to_string()))?;
         Ok(Entry {
-            log: self.log.clone().into_owned(),
+            log: self.log().into_owned(),
             seq: self.seq,
             ts: self.ts,
             prev: self.prev(),
@@ -102,14 +119,13 @@ impl<'a> Scanned<'a> {
     }
 }
 
-/// The usual spelling of a cosigned event; half of a busy log are such, and serde takes longer over one
-/// than all the rest of its verification.
-fn cosigned(body: &[u8]) -> Option<(Cow<'_, str>, u64, Hash)> {
-    let (origin, rest) = string(body.strip_prefix(br#"{"event":"cosigned","origin":""#)?)?;
+/// The usual spelling of a cosigned event, which is canonical; half of a busy log are such, and serde takes
+/// longer over one than all the rest of its verification.
+fn cosigned(body: &[u8]) -> Option<(&str, u64, &Hex)> {
+    let (origin, escaped, rest) = string(body.strip_prefix(br#"{"event":"cosigned","origin":""#)?)?;
     let (root, rest) = digest(rest.strip_prefix(br#","root":""#)?)?;
     let (size, rest) = natural(rest.strip_prefix(br#","size":"#)?)?;
-    (rest == b"}" && !origin.contains(&b'\\')).then_some(())?;
-    Some((str(origin)?.into(), size, unhex(root)))
+    (rest == b"}" && !escaped).then_some((str(origin)?, size, root))
 }
 
 /// Everything but the inside of the body.
@@ -123,13 +139,15 @@ fn shape<'a>(bytes: &'a [u8], expected: &str) -> Option<Scanned<'a>> {
     let known = rest.strip_prefix(expected.as_bytes()).filter(|r| !expected.is_empty() && r.starts_with(b"\""));
     let (log, rest) = match known {
         Some(r) => (rest.get(..expected.len())?, r.get(1..)?),
-        None => string(rest)?,
+        None => {
+            let (log, _, rest) = string(rest)?;
+            origin(log).map(|_| (log, rest))?
+        }
     };
-    let log: Cow<'a, str> = if known.is_some() { Cow::Borrowed(str(log)?) } else { origin(log)? };
     let (seq, rest) = natural(rest.strip_prefix(br#","seq":"#)?)?;
     let (ts, rest) = natural(rest.strip_prefix(br#","ts":"#)?)?;
     let (prev, rest) = digest(rest.strip_prefix(br#","prev":""#)?)?;
-    let (kind, rest) = string(rest.strip_prefix(br#","type":""#)?)?;
+    let (kind, _, rest) = string(rest.strip_prefix(br#","type":""#)?)?;
     let kind = str(kind).filter(|k| is_type(k))?;
     let (statement, rest) = match rest.strip_prefix(br#","stmt":""#) {
         Some(rest) => {
@@ -140,22 +158,22 @@ fn shape<'a>(bytes: &'a [u8], expected: &str) -> Option<Scanned<'a>> {
         None => (None, rest),
     };
     let body = rest.strip_prefix(br#","body":"#)?.strip_suffix(b"}")?;
-    Some(Scanned { log, seq, ts, kind, body, bytes, prev, statement })
+    Some(Scanned { seq, ts, kind, body, bytes, log, prev, statement, cosigned: cosigned(body) })
 }
 
 /// Whether a control character and whether a byte beyond ASCII stands there: in lanes, which a compiler
 /// makes vector code of. Byte by byte this was the larger part of reading an entry.
 fn control_or_wide(bytes: &[u8]) -> (bool, bool) {
-    let look = |b: u8| (b & 0x80) | u8::from(b < 0x20);
     let (blocks, rest) = bytes.as_chunks::<32>();
-    let mut lanes = [0u8; 32];
+    let (mut least, mut all) = ([u8::MAX; 32], [0u8; 32]);
     for block in blocks {
-        for (lane, b) in lanes.iter_mut().zip(block) {
-            *lane |= look(*b);
+        for ((least, all), b) in least.iter_mut().zip(&mut all).zip(block) {
+            (*least, *all) = ((*least).min(*b), *all | b);
         }
     }
-    let seen = lanes.iter().copied().chain(rest.iter().map(|b| look(*b))).fold(0, |a, b| a | b);
-    (seen & 1 != 0, seen & 0x80 != 0)
+    let least = least.iter().chain(rest).fold(u8::MAX, |a, b| a.min(*b));
+    let all = all.iter().chain(rest).fold(0, |a, b| a | b);
+    (least < 0x20, all & 0x80 != 0)
 }
 
 fn str(bytes: &[u8]) -> Option<&str> {
@@ -171,17 +189,34 @@ fn origin(raw: &[u8]) -> Option<Cow<'_, str>> {
     note::check_key_name(&name).is_ok().then_some(name)
 }
 
-/// A string after its opening quote: what is inside, in its one spelling, and what follows.
-fn string(from: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut at = 0;
+/// A string after its opening quote: what is inside, in its one spelling, whether that has escapes, and
+/// what follows.
+fn string(from: &[u8]) -> Option<(&[u8], bool, &[u8])> {
+    let (mut at, mut escaped) = (0, false);
     loop {
         let rest = from.get(at..)?;
-        at += memchr::memchr2(b'"', b'\\', rest)?;
+        at += quote_or_backslash(rest)?;
         match from.get(at)? {
-            b'"' => return Some((from.get(..at)?, from.get(at + 1..)?)),
-            _ => at += escape(from.get(at + 1..)?)?,
+            b'"' => return Some((from.get(..at)?, escaped, from.get(at + 1..)?)),
+            _ => (at, escaped) = (at + escape(from.get(at + 1..)?)?, true),
         }
     }
+}
+
+/// Where the next of the two stands. Most strings are short: the first words by arithmetic, which takes
+/// less time than the call does.
+fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    // The high bit of the lowest byte that is zero, and perhaps of some above it.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    for (at, word) in bytes.as_chunks::<8>().0.iter().take(3).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64));
+        if found != 0 {
+            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    memchr::memchr2(b'"', b'\\', bytes)
 }
 
 /// Length of an escape that RFC 8785 writes, given what follows the backslash.
@@ -201,29 +236,27 @@ fn unescaped(raw: &[u8]) -> Option<String> {
 
 /// A decimal number without sign or leading zero, within [`MAX_INTEGER`].
 fn natural(from: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0u64;
-    let mut rest = from;
-    while let [digit @ b'0'..=b'9', more @ ..] = rest {
-        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0')).filter(|v| *v <= MAX_INTEGER)?;
-        rest = more;
+    let (mut value, mut digits) = (0u64, 0);
+    while let Some(digit @ b'0'..=b'9') = from.get(digits)
+        && digits <= MAX_DIGITS
+    {
+        value = value * 10 + u64::from(digit - b'0');
+        digits += 1;
     }
-    let digits = from.len() - rest.len();
-    (digits == 1 || digits > 1 && from.first() != Some(&b'0')).then_some((value, rest))
+    let one_spelling = digits == 1 || digits > 1 && from.first() != Some(&b'0');
+    (one_spelling && value <= MAX_INTEGER).then_some((value, from.get(digits..)?))
 }
 
 /// 64 lower-case hex digits and their closing quote.
-fn digest(from: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (digits, rest) = from.split_at_checked(HEX)?;
+fn digest(from: &[u8]) -> Option<(&Hex, &[u8])> {
+    let (digits, rest) = from.split_first_chunk::<64>()?;
     let other = |b: u8| u8::from(b.wrapping_sub(b'0') > 9) & u8::from(b.wrapping_sub(b'a') > 5);
-    let mut lanes = [0u8; HEX];
-    for (lane, b) in lanes.iter_mut().zip(digits) {
-        *lane = other(*b);
-    }
-    (lanes == [0; HEX]).then_some((digits, rest.strip_prefix(b"\"")?))
+    let others = digits.iter().fold(0, |seen, b| seen | other(*b));
+    (others == 0).then_some((digits, rest.strip_prefix(b"\"")?))
 }
 
 /// The bytes of digits that [`digest`] took.
-fn unhex(digits: &[u8]) -> Hash {
+fn unhex(digits: &Hex) -> Hash {
     let nibble = |digit: u8| if digit < b'a' { digit.wrapping_sub(b'0') } else { digit.wrapping_sub(b'a' - 10) };
     let mut hash = [0; 32];
     for (byte, [high, low]) in hash.iter_mut().zip(digits.as_chunks().0) {
@@ -240,7 +273,7 @@ fn is_canonical_body(body: &[u8]) -> bool {
 /// One value; answers what follows it. `depth` is how many more levels may open.
 fn value(from: &[u8], depth: usize) -> Option<&[u8]> {
     match from {
-        [b'"', rest @ ..] => string(rest).map(|(_, rest)| rest),
+        [b'"', rest @ ..] => string(rest).map(|(.., rest)| rest),
         [b'{', b'}', rest @ ..] | [b'[', b']', rest @ ..] => depth.checked_sub(1).map(|_| rest),
         [b'{', rest @ ..] => object(rest, depth.checked_sub(1)?),
         [b'[', rest @ ..] => array(rest, depth.checked_sub(1)?),
@@ -265,13 +298,13 @@ fn array(from: &[u8], inner: usize) -> Option<&[u8]> {
 
 fn object(from: &[u8], inner: usize) -> Option<&[u8]> {
     let mut rest = from;
-    let mut last: Option<&[u8]> = None;
+    let mut last: Option<(&[u8], bool)> = None;
     loop {
-        let (name, after) = string(rest.strip_prefix(b"\"")?)?;
-        if !super::is_name(name) || last.is_some_and(|last| !ascends(last, name)) {
+        let (name, escaped, after) = string(rest.strip_prefix(b"\"")?)?;
+        if !super::is_name(name) || last.is_some_and(|last| !ascends(last, (name, escaped))) {
             return None;
         }
-        last = Some(name);
+        last = Some((name, escaped));
         match value(after.strip_prefix(b":")?, inner)? {
             [b',', more @ ..] => rest = more,
             [b'}', more @ ..] => return Some(more),
@@ -281,8 +314,8 @@ fn object(from: &[u8], inner: usize) -> Option<&[u8]> {
 }
 
 /// Member names ascend as what they say, not as how it is escaped.
-fn ascends(a: &[u8], b: &[u8]) -> bool {
-    match a.contains(&b'\\') || b.contains(&b'\\') {
+fn ascends((a, a_escaped): (&[u8], bool), (b, b_escaped): (&[u8], bool)) -> bool {
+    match a_escaped || b_escaped {
         false => a < b,
         true => unescaped(a).zip(unescaped(b)).is_some_and(|(a, b)| a < b),
     }
