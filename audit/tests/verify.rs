@@ -380,7 +380,9 @@ fn tampered_what_follows_from_nothing() {
     let mut files = c.full();
     let charter = files.remove("data/charters/0001.json").unwrap();
     files.insert("data/charters/0007.json".into(), charter);
-    expect(&verify(&repack(files), &c.genesis), Class::Tampered, &["name"]);
+    let report = verify(&repack(files), &c.genesis);
+    expect(&report, Class::Tampered, &["name"]);
+    assert_eq!(report.findings.len(), 1, "told once");
 
     // Beside data/, in the tag manifest too.
     let mut files = c.full();

@@ -105,7 +105,6 @@ pub(super) fn read<'f>(
         }
     }
     raw.charters_in_order(out);
-    raw.charters_in_order(out);
     if !out.is_empty() {
         return None;
     }

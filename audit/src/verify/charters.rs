@@ -163,7 +163,14 @@ impl Charters {
         for c in self.verified.values() {
             let Some(previous) = c.charter().previous else { continue };
             let digest = c.digest();
-            let Some(other) = first.insert(previous, digest) else { continue };
+            let other = *first.entry(previous).or_insert(digest);
+            if other == digest {
+                continue;
+            }
+            // What is void settles nothing between the others: the next is compared with one that stands.
+            if voided.contains(&other) {
+                first.insert(previous, digest);
+            }
             let settled = voided.contains(&digest) || voided.contains(&other);
             let class = if settled { Class::Ok } else { Class::Misbehaviour };
             if !settled {
