@@ -443,7 +443,9 @@ mod tests {
         assert_eq!((chain.size(), chain.root()), (4, tree.root()));
         assert_eq!(chain.head(), leaf_hash(&entries[3]));
         let mut again = Chain::new(ORIGIN);
-        entries.iter().for_each(|bytes| drop(again.push(bytes).unwrap()));
+        for bytes in &entries {
+            again.push(bytes).unwrap();
+        }
         assert_eq!(again.root(), chain.root());
     }
 
