@@ -246,7 +246,9 @@ fn delivered_under(bend: impl FnOnce(&Cluster, VerifiedCheckpoint) -> Vec<u8>) -
         node.tree.append(leaf_hash(&again));
         node.entries.push(again);
         let mut chain = escrow_audit::entry::Chain::new(node.chain.origin());
-        node.entries.iter().for_each(|l| drop(chain.push(l).unwrap()));
+        for bytes in &node.entries {
+            chain.push(bytes).unwrap();
+        }
         node.chain = chain;
         c.attachments.truncate(kept);
         c.attachments.push(bytes);
