@@ -7,3 +7,5 @@ mod common;
 
 mod acts;
 mod lineage;
+mod release;
+mod views;

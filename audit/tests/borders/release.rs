@@ -1,0 +1,97 @@
+//! What an authorisation may name, what of a bundle is missing, and what its index may say.
+
+use crate::common::Cluster;
+use crate::common::forge::{expect, follow, rules};
+use escrow_audit::bundle::{INDEX, Index, README};
+use escrow_audit::entry::StatementRef;
+use escrow_audit::finding::Class;
+use escrow_audit::record;
+use escrow_audit::tree::leaf_hash;
+use escrow_audit::verify::verify;
+use escrow_core::decision::Choice;
+use escrow_core::{Digest, Envelope};
+use escrow_policy::{Event, gate};
+
+fn settled() -> Cluster {
+    let mut c = Cluster::honest();
+    c.settle();
+    c
+}
+
+/// Entries at a node for statements that nobody has.
+fn lost_statements(c: &mut Cluster, n: usize, count: u64) {
+    let now = u64::try_from(c.now.millis()).unwrap();
+    let node = &mut c.nodes[n];
+    for i in 0..count {
+        let digest = |what: &str| Digest::of(format!("{what} {i}").as_bytes()).0;
+        let statement = StatementRef { stmt: digest("statement"), env: digest("envelope") };
+        let entry = node.chain.draft(now, "decision", Some(statement), record::body(&Event::Statement {}));
+        let bytes = entry.encode().unwrap();
+        node.chain.push(&bytes).unwrap();
+        node.tree.append(leaf_hash(&bytes));
+        node.entries.push(bytes);
+    }
+}
+
+#[test]
+fn a_thousand_missing_things_of_a_log_are_named_and_more_are_counted() {
+    for (missing, more) in [(1_000, None), (1_001, Some("1 more things")), (1_003, Some("3 more things"))] {
+        let mut c = Cluster::new();
+        lost_statements(&mut c, 0, missing);
+        c.settle();
+        let report = verify(&c.full(), &c.genesis);
+        expect(&report, Class::Incomplete, &["unresolved"]);
+        let (named, counted): (Vec<_>, Vec<_>) = report.findings.iter().partition(|f| f.entry.is_some());
+        assert_eq!((named.len(), counted.len()), (1_000, usize::from(more.is_some())), "{missing}");
+        assert!(counted.iter().all(|f| more.is_some_and(|m| f.detail.starts_with(m))), "{counted:?}");
+    }
+}
+
+#[test]
+fn the_index_names_the_pinned_charter_and_its_organisation() {
+    let c = settled();
+    type Bend = fn(&mut Index);
+    let cases: [(Bend, Class, &[&str]); 3] = [
+        (|_| {}, Class::Ok, &[]),
+        (|i| i.charter = Digest::of(b"another"), Class::Tampered, &["index"]),
+        (|i| i.org = "other".parse().unwrap(), Class::Tampered, &["index"]),
+    ];
+    for (bend, verdict, broken) in cases {
+        let mut files = c.full();
+        let mut index = Index::decode(&files[INDEX]).unwrap();
+        bend(&mut index);
+        files.insert(README.into(), index.readme().into_bytes());
+        files.insert(INDEX.into(), index.encode());
+        follow(&mut files);
+        expect(&verify(&files, &c.genesis), verdict, broken);
+    }
+}
+
+#[test]
+fn an_authorisation_names_nothing_twice() {
+    type Bend = fn(&mut [Vec<Digest>; 3]);
+    let cases: [(&str, Bend, bool); 4] = [
+        ("each once", |_| {}, true),
+        ("a decision twice", |n| n[0].insert(0, n[0][0]), false),
+        ("a permit twice", |n| n[1].insert(0, n[1][0]), false),
+        ("an answer twice", |n| n[2].insert(0, n[2][0]), false),
+    ];
+    for (what, bend, good) in cases {
+        let mut c = Cluster::new();
+        c.ask();
+        c.decide("leg", "legal", Choice::Approve);
+        c.decide("dpo", "dpo", Choice::Approve);
+        let permits: Vec<Envelope> = (0..3).map(|n| c.verdict(n, |_| {})).collect();
+        let (call, answer, request) = (c.call(), c.answer(1, 0), c.request_digest());
+        c.tick(1);
+        let decisions = gate::count(&c.nodes[0].facts, &request, c.now).unwrap().decisions;
+        let mut named = [decisions, vec![permits[1].digest()], vec![answer.digest()]];
+        bend(&mut named);
+        let [decisions, permits, answers] = named;
+        c.log(0, &Event::Authorized { request, decisions, permits, answers }, Some(&call));
+        c.settle();
+        let report = verify(&c.full(), &c.genesis);
+        assert_eq!(report.verdict, if good { Class::Ok } else { Class::Violation }, "{what}");
+        assert_eq!(rules(&report).contains(&"record"), !good, "{what}: {:#?}", report.findings);
+    }
+}
