@@ -5,7 +5,7 @@ use crate::{cedar, lint};
 use escrow_core::charter::{Basis, Charter, Person, Subject};
 use escrow_core::envelope::EnvelopeError;
 use escrow_core::limits;
-use escrow_core::{Digest, Envelope, PublicKey, Timestamp, sealing};
+use escrow_core::{Digest, Envelope, PublicKey, SeatIndex, Timestamp, sealing};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a charter is refused.
@@ -60,9 +60,16 @@ impl From<EnvelopeError> for CharterError {
 pub struct VerifiedCharter {
     charter: Charter,
     digest: Digest,
+    /// Whose each log is, and by which key, of this version and all before it.
+    logs: BTreeMap<String, (SeatIndex, PublicKey)>,
 }
 
 impl VerifiedCharter {
+    fn new(charter: Charter, digest: Digest, mut logs: BTreeMap<String, (SeatIndex, PublicKey)>) -> Self {
+        logs.extend(charter.seats.iter().map(|s| (s.log_origin.clone(), (s.index, s.log_key.clone()))));
+        Self { charter, digest, logs }
+    }
+
     /// What it says.
     pub fn charter(&self) -> &Charter {
         &self.charter
@@ -90,7 +97,7 @@ pub fn verify_genesis(envelope: &Envelope, pinned: &Digest) -> Result<VerifiedCh
     check(&charter)?;
     let signers = envelope.signers(|id| keys_with_id(&[&charter], id))?;
     admin_quorum(&charter, &signers, charter.issued)?;
-    Ok(VerifiedCharter { charter, digest })
+    Ok(VerifiedCharter::new(charter, digest, BTreeMap::new()))
 }
 
 /// Verifies version v+1 against version v: rules, both quorums, and what may change.
@@ -126,8 +133,9 @@ pub(crate) fn verify_successor_without(
     admin_quorum(old, &signers, charter.issued)?;
     check(&charter)?;
     check_succession(old, &charter)?;
+    check_logs(previous, &charter)?;
     admin_quorum(&charter, &signers, charter.issued)?;
-    Ok(VerifiedCharter { charter, digest: envelope.digest() })
+    Ok(VerifiedCharter::new(charter, envelope.digest(), previous.logs.clone()))
 }
 
 fn keys_with_id(charters: &[&Charter], id: &str) -> Vec<PublicKey> {
@@ -363,6 +371,23 @@ fn check_succession(old: &Charter, new: &Charter) -> Result<(), CharterError> {
         rule(
             same_log == (before.previous_log_head == s.previous_log_head),
             format!("seat {}: a new log origin names the old log's last head, and only then", s.index),
+        )?;
+    }
+    Ok(())
+}
+
+/// An origin names one log of one seat and one key for ever: two logs of a name would look like one that
+/// forked, and convict an honest key.
+fn check_logs(old: &VerifiedCharter, new: &Charter) -> Result<(), CharterError> {
+    for s in &new.seats {
+        let Some((seat, key)) = old.logs.get(&s.log_origin) else { continue };
+        let goes_on = old.charter.seat(s.index).is_none_or(|before| before.log_origin == s.log_origin);
+        rule(
+            *seat == s.index && *key == s.log_key && goes_on,
+            format!(
+                "seat {}: a log of origin {} was there before; give one that was never used",
+                s.index, s.log_origin
+            ),
         )?;
     }
     Ok(())

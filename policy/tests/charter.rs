@@ -617,6 +617,56 @@ fn a_successor_may_rotate_keys_start_a_new_log_and_a_new_generation() {
     assert_eq!(verify_successor(&v1, &next).unwrap().charter().current_generation().unwrap().number, 2);
 }
 
+/// A log of the seat, its second or a later one.
+fn new_log(c: &mut Charter, seat: usize, origin: &str, key: &str) {
+    let s = &mut c.seats[seat];
+    (s.log_origin, s.log_key) = (origin.into(), public(key));
+    s.previous_log_head = Some(Digest::of(key.as_bytes()));
+}
+
+#[test]
+fn an_origin_names_one_log_for_ever() {
+    let base = genesis();
+    let (first, second) = {
+        let c: Charter = base.decode().unwrap();
+        (c.seats[0].log_origin.clone(), c.seats[1].log_origin.clone())
+    };
+    let chain = |changes: &[&dyn Fn(&mut Charter)]| {
+        let mut last = base.clone();
+        let mut chain = Chain::verify(&base.digest(), std::slice::from_ref(&base)).unwrap();
+        for change in changes {
+            last = successor(&last, |c| change(c));
+            chain.push(&last)?;
+        }
+        Ok::<_, CharterError>(())
+    };
+    let moves = |c: &mut Charter| new_log(c, 0, "seat1.example/log2", "seat1 log 2");
+    let refused: &[(&str, &[&dyn Fn(&mut Charter)])] = &[
+        (
+            "two seats change places",
+            &[&|c| {
+                new_log(c, 0, &second, "seat1 log 2");
+                new_log(c, 1, &first, "seat2 log 2");
+            }],
+        ),
+        (
+            "what one leaves another takes at once",
+            &[&|c| {
+                moves(c);
+                new_log(c, 1, &first, "seat2 log 2");
+            }],
+        ),
+        ("and later", &[&moves, &|_| {}, &|c| new_log(c, 1, &first, "seat2 log 2")]),
+        ("back to the old log", &[&moves, &|c| new_log(c, 0, &first, "seat1 log")]),
+        ("back to the old origin by a third key", &[&moves, &|c| new_log(c, 0, &first, "seat1 log 3")]),
+    ];
+    for (name, changes) in refused {
+        let error = chain(changes).err().unwrap_or_else(|| panic!("{name}: accepted"));
+        assert!(error.to_string().contains("give one that was never used"), "{name}: {error}");
+    }
+    assert_eq!(chain(&[&moves, &|_| {}, &|c| new_log(c, 0, "seat1.example/log3", "seat1 log 3")]), Ok(()));
+}
+
 // ---- Signatures -----------------------------------------------------------------------------
 
 /// Short of which version's quorum, if that is the error.

@@ -117,7 +117,7 @@ pub(super) fn in_time(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Sai
         let age = at.millis().saturating_sub(since.millis());
         let young = age <= i64::try_from(AUTHORISATION_LIFE_S.saturating_mul(1000)).unwrap_or(0);
         story.hold(young, seq, "authorization-age", || format!("the authorisation is {age} ms old, 60 s are allowed"));
-        let restarted = story.ready.is_some_and(|ready| ready > said.authorized);
+        let restarted = story.ready.is_some_and(|ready| (said.authorized..seq).contains(&ready));
         story.hold(!restarted, seq, "authorization-restart", || "the node restarted in between".into());
     }
 }
