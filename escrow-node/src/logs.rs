@@ -64,11 +64,6 @@ impl Own {
         let old = accepted.listed(seat.index, |s| s.log_key == keys.log_public());
         let old = old.ok_or_else(|| NodeError::Charter("no accepted charter lists the log of this key file".into()))?;
         let closed = store.closed_logs()?;
-        if closed.iter().any(|c| c.origin == *origin) {
-            return Err(NodeError::Charter(format!(
-                "the accepted charter gives this seat the closed log {origin} back"
-            )));
-        }
         if closed.last().is_none_or(|c| c.origin != old.log_origin) {
             let (engine, _) = read(store, accepted, seat.index, &old.log_origin, &keys)?;
             let head = engine.checkpoint().map_err(|e| NodeError::Charter(e.to_string()))?;

@@ -25,8 +25,9 @@ pub(super) struct Stored {
     pub(super) context: Option<Digest>,
 }
 
-#[derive(Default)]
 struct Cache {
+    /// Bytes above which the oldest envelopes go.
+    max: usize,
     envelopes: BTreeMap<Digest, Rc<Envelope>>,
     /// In the order in which they came.
     order: VecDeque<Digest>,
@@ -34,11 +35,15 @@ struct Cache {
 }
 
 impl Cache {
+    fn new(max: usize) -> Self {
+        Self { max, envelopes: BTreeMap::new(), order: VecDeque::new(), bytes: 0 }
+    }
+
     fn keep(&mut self, digest: Digest, envelope: &Rc<Envelope>) {
         self.bytes += envelope.bytes().len();
         self.envelopes.insert(digest, Rc::clone(envelope));
         self.order.push_back(digest);
-        while self.bytes > CACHE_MAX
+        while self.bytes > self.max
             && let Some(gone) = self.order.pop_front().and_then(|d| self.envelopes.remove(&d))
         {
             self.bytes -= gone.bytes().len();
@@ -58,7 +63,8 @@ pub(super) struct Pool<'f> {
 impl<'f> Pool<'f> {
     pub(super) fn new(files: &'f dyn Files) -> Self {
         let (by_envelope, by_payload) = (BTreeMap::new(), BTreeMap::new());
-        Self { files, by_envelope, by_payload, cache: RefCell::default(), faults: RefCell::default() }
+        let cache = RefCell::new(Cache::new(CACHE_MAX));
+        Self { files, by_envelope, by_payload, cache, faults: RefCell::default() }
     }
 
     /// False if this very envelope is there already.
@@ -117,5 +123,66 @@ impl<'f> Pool<'f> {
     /// Files that could be read at first and not again.
     pub(super) fn faults(&self) -> Vec<Finding> {
         self.faults.take()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that panics has failed
+mod tests {
+    use super::*;
+    use escrow_core::view::View;
+    use escrow_core::{Nonce, SeatIndex, SigningKey, Timestamp};
+
+    /// Envelopes of one length.
+    fn envelopes(count: usize) -> Vec<Envelope> {
+        let key = SigningKey::generate_ed25519();
+        let view = || View {
+            kind: Kind::View,
+            org: "acme".parse().unwrap(),
+            nonce: Nonce::random(),
+            charter: Digest([1; 32]),
+            seat: SeatIndex::new(1).unwrap(),
+            log: "acme/2/log".into(),
+            note: None,
+            export: Nonce::random(),
+            at: Timestamp::EPOCH,
+        };
+        (0..count).map(|_| Envelope::sign(&view(), &[&key]).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_cache_is_filled_to_its_bound_and_what_came_first_goes_first() {
+        let envelopes: Vec<_> = envelopes(7).into_iter().map(|e| (e.envelope_digest(), Rc::new(e))).collect();
+        let one = envelopes[0].1.bytes().len();
+        assert!(envelopes.iter().all(|(_, e)| e.bytes().len() == one));
+        let kept = |max: usize| {
+            let mut cache = Cache::new(max);
+            envelopes.iter().for_each(|(digest, envelope)| cache.keep(*digest, envelope));
+            assert_eq!(cache.bytes, one * cache.envelopes.len());
+            let last = envelopes.iter().skip(envelopes.len() - cache.envelopes.len());
+            assert!(last.into_iter().all(|(digest, _)| cache.envelopes.contains_key(digest)));
+            cache.envelopes.len()
+        };
+        assert_eq!((kept(3 * one), kept(3 * one - 1), kept(3 * one + 1)), (3, 2, 3));
+        assert_eq!((kept(7 * one), kept(100 * one)), (7, 7));
+    }
+
+    #[test]
+    fn what_cannot_be_read_a_second_time_is_told_once() {
+        let envelope = envelopes(1).remove(0);
+        let digest = envelope.envelope_digest();
+        let kept = BTreeMap::from([("e.json".to_owned(), envelope.bytes().to_vec())]);
+        let changed = BTreeMap::from([("e.json".to_owned(), b"{}".to_vec())]);
+        for (files, there) in [(&kept, true), (&changed, false), (&BTreeMap::new(), false)] {
+            let mut pool = Pool::new(files);
+            pool.cache = RefCell::new(Cache::new(0));
+            assert!(pool.insert(digest, "e.json", envelope.clone()) && pool.len() == 1);
+            assert!(!pool.insert(digest, "again.json", envelope.clone()) && pool.len() == 1);
+            assert_eq!(pool.envelope(&digest).is_some(), there);
+            let faults = pool.faults();
+            let rules: Vec<_> = faults.iter().map(|f| (f.file.as_str(), f.rule.as_str())).collect();
+            assert_eq!(rules, if there { vec![] } else { vec![("e.json", "unreadable")] });
+            assert!(pool.faults().is_empty());
+        }
     }
 }
