@@ -112,7 +112,7 @@ impl fmt::Display for Finding {
 /// One part of the verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Layer {
-    /// `package`, `bytes`, `acts`, `views`, `record` or `policy-replay`.
+    /// `package`, `bytes`, `acts`, `views`, `record`, `policy-replay` or `reports`.
     pub name: &'static str,
     /// Whether it was done.
     pub done: bool,

@@ -53,19 +53,37 @@ pub fn body(event: &Event) -> Map<String, Value> {
     }
 }
 
+/// The event of an entry, as far as the entry alone tells: its type goes with its body.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn event(entry: &Entry) -> Result<Event, RecordError> {
+    let event = Event::deserialize(&entry.body).map_err(|e| RecordError::Body(e.to_string()))?;
+    let kind = Kind::ALL.into_iter().find(|k| k.has_own_entry() && k.name() == entry.kind);
+    let expected = match (&event, kind) {
+        (Event::Statement {}, None) => "the kind of a statement",
+        _ => entry_type(&event, kind),
+    };
+    fits(entry, expected).map(|()| event)
+}
+
+fn fits(entry: &Entry, expected: &str) -> Result<(), RecordError> {
+    match entry.kind == expected {
+        true => Ok(()),
+        false => Err(RecordError::Type { found: entry.kind.clone(), expected: expected.to_owned() }),
+    }
+}
+
 /// Reads an entry as a record for the fold. `base` is how many entries the seat's earlier logs have;
 /// positions in the record are counted from there.
 ///
 /// # Errors
 /// [`RecordError`].
 pub fn read<'a>(entry: &'a Entry, base: u64, statement: Option<&'a Envelope>) -> Result<Record<'a>, RecordError> {
-    let mut event = Event::deserialize(&entry.body).map_err(|e| RecordError::Body(e.to_string()))?;
+    let mut event = event(entry)?;
+    fits(entry, entry_type(&event, statement.map(Envelope::kind)))?;
     if let Event::Delivered { authorized, .. } | Event::Aborted { authorized, .. } = &mut event {
         *authorized = authorized.saturating_add(base);
-    }
-    let expected = entry_type(&event, statement.map(Envelope::kind));
-    if entry.kind != expected {
-        return Err(RecordError::Type { found: entry.kind.clone(), expected: expected.to_owned() });
     }
     let at = i64::try_from(entry.ts).map_err(|_| RecordError::Time)?;
     let seq = entry.seq.saturating_add(base);

@@ -16,6 +16,7 @@ use escrow_audit::proof::TlogProof;
 use escrow_audit::seat;
 use escrow_audit::tree::Tree;
 use escrow_audit::verify::{Examined, Options, ReceiptFile, examine};
+use escrow_core::limits::HTTP_BODY_MAX;
 use escrow_core::receipt::Receipt;
 use escrow_core::{Blob, Digest, Envelope, Kind, Nonce, SigningKey};
 use escrow_policy::Event;
@@ -289,6 +290,14 @@ fn a_receipt_that_proves_nothing_says_why_and_blames_nobody() {
         expect(&found.report, Class::Incomplete, &["receipt"]);
         let detail = &found.report.findings[0].detail;
         assert!(detail.contains(why) || why.contains("tlog") && detail.contains("another log"), "{detail}");
+    }
+    // As long as a node's answer may be, and one longer.
+    for (length, too_long) in [(HTTP_BODY_MAX, false), (HTTP_BODY_MAX + 1, true), (HTTP_BODY_MAX + 2, true)] {
+        let mut padded = good.clone();
+        padded.resize(length, b' ');
+        let found = run(&c, &[ReceiptFile { name: "r", bytes: &padded }]);
+        let told: Vec<_> = found.report.findings.iter().map(|f| f.detail.contains("longer than")).collect();
+        assert_eq!(told, vec![true; usize::from(too_long)], "{:#?}", found.report.findings);
     }
     // A log that is not here, and an entry that this export does not reach.
     let files = c.bundle(&[1, 2], |_, _| true);

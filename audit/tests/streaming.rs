@@ -11,6 +11,7 @@ use escrow_audit::entry::MAX_ENTRY_LEN;
 use escrow_audit::files::{FILE_MAX, Files};
 use escrow_audit::finding::Class;
 use escrow_audit::verify::{Options, verify, verify_with};
+use escrow_core::limits::ENVELOPE_MAX;
 use escrow_core::{Digest, Kind};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -181,11 +182,18 @@ fn what_changes_between_two_readings_is_not_believed() {
     }
     let statement = c.statements.iter().find(|e| e.kind() == Kind::Deposit).unwrap();
     let path = format!("data/statements/{}.json", statement.envelope_digest());
-    let mut files = Watched::new(full);
-    files.later = Some((path.clone(), 2, Some(c.consent.as_ref().unwrap().bytes().to_vec())));
-    let report = verify(&files, &c.genesis);
-    expect(&report, Class::Malformed, &["unreadable"]);
-    assert_eq!(report.findings[0].file, path);
+    let other = c.consent.as_ref().unwrap().bytes().to_vec();
+    for (bytes, class, rule) in [
+        (Some(other), Class::Malformed, "unreadable"),
+        (None, Class::Malformed, "unreadable"),
+        (Some(vec![b'x'; ENVELOPE_MAX + 1]), Class::Tampered, "envelope"),
+    ] {
+        let mut files = Watched::new(full.clone());
+        files.later = Some((path.clone(), 2, bytes));
+        let report = verify(&files, &c.genesis);
+        expect(&report, class, &[rule]);
+        assert_eq!(report.findings[0].file, path);
+    }
 }
 
 #[test]

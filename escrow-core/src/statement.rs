@@ -103,6 +103,32 @@ impl Kind {
         }
     }
 
+    /// Whether a logged statement of this kind has an entry of its own, whose type is the kind's name.
+    pub const fn has_own_entry(self) -> bool {
+        match self {
+            Self::Charter
+            | Self::Enrolment
+            | Self::Revocation
+            | Self::Consent
+            | Self::Withdrawal
+            | Self::Deposit
+            | Self::Matter
+            | Self::Request
+            | Self::Cancellation
+            | Self::Decision
+            | Self::SelfRecovery
+            | Self::Veto
+            | Self::Verdict
+            | Self::Query => true,
+            Self::ReleaseCall
+            | Self::Receipt
+            | Self::Release
+            | Self::RestrictionAnswer
+            | Self::View
+            | Self::Notification => false,
+        }
+    }
+
     /// The DSSE payload type.
     pub fn payload_type(self) -> String {
         format!("application/vnd.escrow.{}.v1+json", self.name())

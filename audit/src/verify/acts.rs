@@ -117,7 +117,7 @@ impl<'e> Story<'e> {
             notes: Vec::new(),
             cosigned: BTreeMap::new(),
             judged: 0,
-            cut: continued::cut(evidence, log),
+            cut: log.expected.cut,
             stopped,
             permits: Vec::new(),
             verdicts: BTreeMap::new(),
@@ -185,7 +185,7 @@ impl<'e> Story<'e> {
             self.violation(seq, "genesis", "a seat's first log begins with its genesis entry, and has one");
             return;
         }
-        if matches!(record.event, Event::Continued { .. }) && (seq > 0 || self.log.number == 1) {
+        if matches!(record.event, Event::Continued { .. }) && seq > 0 {
             self.violation(seq, "continued", "only the first entry of a later log says what it goes on from");
             return;
         }
@@ -334,9 +334,9 @@ pub(super) fn across(evidence: &Evidence<'_>, stories: &[Story<'_>]) -> Vec<Find
             let Some(other) = logs().next_back() else { continue };
             // Entries carry non-decreasing times, so a later last entry shows that this one is missing
             // and not just younger than the export.
-            let last = other.log.newest.and_then(|ts| i64::try_from(ts).ok()).map(Timestamp::from_millis);
+            let last = Timestamp::from_millis(i64::try_from(other.log.newest).unwrap_or(i64::MAX));
             let logged = logs().any(|s| s.log.named.verdicts.contains(digest));
-            if !logged && last.is_some_and(|l| *decided < l) && !continued::lost(stories, *seat, *decided) {
+            if !logged && *decided < last && !continued::lost(stories, *seat, *decided) {
                 let detail = format!(
                     "signed the permit {digest} that seat {} relied on in entry {seq}, and its own log does not have it",
                     story.log.seat

@@ -7,6 +7,7 @@
 //! odd, and must not keep the other logs from being judged; nor must what is merely missing.
 
 use super::charters::Charters;
+use super::continued;
 use super::log::{self, Claims, Log};
 use super::pool::Pool;
 use super::receipts::Held;
@@ -266,10 +267,8 @@ impl Evidence<'_> {
             }
         }
         let later = |log: &Log| {
-            let later = self.logs.iter().filter(|l| l.seat == log.seat && l.number > log.number);
-            let told =
-                later.filter_map(|l| Some((l.goes_on.as_ref()?, self.charters.previous_head(l.seat, &l.origin))));
-            told.filter(|(g, _)| g.origin == log.origin).map(|(g, head)| (g.size, head)).collect::<Vec<_>>()
+            let told = continued::after(&self.logs, log);
+            told.map(|(l, g)| (g.size, self.charters.previous_head(l.seat, &l.origin))).collect::<Vec<_>>()
         };
         let later: Vec<_> = self.logs.iter().map(later).collect();
         for (log, later) in self.logs.iter_mut().zip(later) {

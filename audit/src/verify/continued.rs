@@ -19,10 +19,10 @@ pub(super) struct Before {
     pub(super) base: u64,
 }
 
-/// How many entries of this log a later one of the same seat goes on from.
-pub(super) fn cut(evidence: &Evidence<'_>, log: &Log) -> Option<u64> {
-    let later = evidence.logs.iter().filter(|l| l.seat == log.seat && l.number > log.number);
-    later.filter_map(|l| l.goes_on.as_ref()).find(|g| g.origin == log.origin).map(|g| g.size)
+/// Later logs of the same seat that say they go on from this one, and how.
+pub(super) fn after<'l>(logs: &'l [Log], log: &'l Log) -> impl Iterator<Item = (&'l Log, &'l GoesOn)> {
+    let later = logs.iter().filter(|l| l.seat == log.seat && l.number > log.number);
+    later.filter_map(|l| Some((l, l.goes_on.as_ref()?))).filter(|(_, g)| g.origin == log.origin)
 }
 
 /// What a log begins with; without, its entries cannot be judged, and a finding says why.

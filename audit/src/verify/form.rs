@@ -16,7 +16,6 @@ use escrow_core::verdict::{Outcome, Verdict};
 use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
 use escrow_policy::floor::APPROVERS;
 use escrow_policy::{Event, Record};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a log says that needs no statement of a person.
@@ -80,7 +79,8 @@ impl Form<'_> {
             story.carry = Some(story.facts.clone());
         }
         let envelope = entry.statement.as_ref().and_then(|s| story.evidence.pool.envelope(&Digest(s.env)));
-        if envelope.is_none() && ["genesis", "charter", "verdict"].contains(&entry.kind.as_str()) {
+        let missing = entry.statement.is_some() && envelope.is_none();
+        if missing && ["genesis", "charter", "verdict"].contains(&entry.kind.as_str()) {
             let detail = format!("the {} is not in the bundle: this log is not judged from here on", entry.kind);
             story.findings.push(story.log.finding(Class::Incomplete, entry.seq, "unresolved", detail));
             story.stopped = true;
@@ -95,7 +95,7 @@ impl Form<'_> {
     fn step(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
         let seq = entry.seq;
         let at = Timestamp::from_millis(i64::try_from(entry.ts).unwrap_or(i64::MAX));
-        let event: Event = match serde_json::from_value(Value::Object(entry.body.clone())) {
+        let event = match record::event(entry) {
             Ok(event) => event,
             Err(e) => return self.story.violation(seq, "record", e.to_string()),
         };
@@ -103,7 +103,7 @@ impl Form<'_> {
             let detail = "a seat's first log begins with its genesis entry, and has one";
             return self.story.violation(seq, "genesis", detail);
         }
-        if matches!(event, Event::Continued { .. }) && (seq > 0 || self.story.log.number == 1) {
+        if matches!(event, Event::Continued { .. }) && seq > 0 {
             let detail = "only the first entry of a later log says what it goes on from";
             return self.story.violation(seq, "continued", detail);
         }
@@ -114,20 +114,20 @@ impl Form<'_> {
             let detail = "stmt is not the digest of the statement that env names";
             return self.story.violation(seq, "statement-digest", detail);
         }
-        match &event {
-            Event::Genesis { seat } => {
+        match (&event, &entry.statement) {
+            (Event::Genesis { seat }, Some(_)) => {
                 let ours = envelope.is_some_and(|e| e.digest() == evidence.pinned) && *seat == self.story.log.seat;
                 let detail = || "the genesis entry is of another seat or charter".into();
                 if self.story.hold(ours, seq, "genesis", detail) {
                     self.fold(entry, envelope);
                 }
             }
-            Event::Statement {} => self.statement(seq, at, entry, envelope),
-            Event::CharterAccepted { .. } => self.fold(entry, None),
-            Event::Authorized { request, decisions, permits, answers } => {
+            (Event::Statement {}, Some(named)) => self.statement(seq, at, entry, Digest(named.stmt), envelope),
+            (Event::CharterAccepted { .. }, None) => self.fold(entry, None),
+            (Event::Authorized { request, decisions, permits, answers }, Some(_)) => {
                 self.authorised(seq, at, request, [decisions, permits, answers]);
             }
-            Event::Delivered { authorized, note, request, reply, attempt } => {
+            (Event::Delivered { authorized, note, request, reply, attempt }, Some(_)) => {
                 let said = release::Said { authorized: *authorized, note, request, reply, attempt: *attempt };
                 release::in_time(&mut self.story, seq, at, &said);
                 let before = self.delivered.entry(*request).or_default();
@@ -141,19 +141,22 @@ impl Form<'_> {
                 self.story.delivered += 1;
                 self.story.relied_on = Some(seq);
             }
-            Event::Aborted { authorized, request, .. } => {
+            (Event::Aborted { authorized, request, .. }, None) => {
                 release::outcome(&mut self.story, seq, *authorized, request);
                 self.story.aborted += 1;
                 self.story.relied_on = Some(seq);
             }
-            Event::Cosigned { origin, size, root } => self.story.cosigned(seq, origin, *size, root),
-            Event::Ready { peers } => self.ready(seq, peers),
-            Event::Misbehaviour { origin, first, second } => self.story.accusation(seq, origin, [first, second]),
-            Event::Clock { by_ms } => {
+            (Event::Cosigned { origin, size, root }, None) => self.story.cosigned(seq, origin, *size, root),
+            (Event::Ready { peers }, None) => self.ready(seq, peers),
+            (Event::Misbehaviour { origin, first, second }, None) => {
+                self.story.accusation(seq, origin, [first, second])
+            }
+            (Event::Clock { by_ms }, None) => {
                 let detail = || "a clock that moved by nothing is no anomaly".into();
                 self.story.hold(*by_ms != 0, seq, "clock", detail);
             }
-            Event::Refused { .. } | Event::Continued { .. } => {}
+            (Event::Refused { .. } | Event::Continued { .. }, None) => {}
+            _ => self.story.violation(seq, "record", "the entry's statement does not go with its type"),
         }
     }
 
@@ -176,10 +179,7 @@ impl Form<'_> {
         }
     }
 
-    fn statement(&mut self, seq: u64, at: Timestamp, entry: &Entry, envelope: Option<&Envelope>) {
-        let Some(named) = entry.statement.as_ref().map(|s| Digest(s.stmt)) else {
-            return self.story.violation(seq, "record", "an entry for a statement names none");
-        };
+    fn statement(&mut self, seq: u64, at: Timestamp, entry: &Entry, named: Digest, envelope: Option<&Envelope>) {
         let first = self.seen.insert(named);
         self.story.hold(first, seq, "logged-twice", || "a statement is logged once, when it is first seen".into());
         let asked = [Kind::Request, Kind::SelfRecovery].into_iter().find(|k| k.name() == entry.kind);

@@ -89,8 +89,8 @@ pub(super) struct Log {
     pub(super) path: String,
     pub(super) size: u64,
     pub(super) root: Hash,
-    /// Time of the last entry in milliseconds, if there is one that the chain holds.
-    pub(super) newest: Option<u64>,
+    /// Time of the last entry that the chain holds in milliseconds, 0 if it holds none.
+    pub(super) newest: u64,
     /// Time of the first entry in milliseconds.
     pub(super) begun: Option<u64>,
     /// What the first entry says that this log goes on from.
@@ -281,7 +281,7 @@ pub(super) fn read(files: &dyn Files, wanted: &LogRef, at: usize, claims: &mut C
             },
         }
     }
-    let newest = (chain.size() > 0).then(|| chain.ts());
+    let newest = chain.ts();
     let (broken, range) = rest.map_or_else(|| (None, chain.range().clone()), |(e, range)| (Some(e), range));
     let (size, root) = (range.size(), range.root());
     if size != wanted.size {

@@ -143,7 +143,7 @@ pub(super) fn follows(evidence: &Evidence<'_>, out: &mut Vec<Finding>) {
     if !evidence.views.is_empty() && evidence.views.iter().all(|v| v.view.export != index.export) {
         out.push(tampered(INDEX, "export", "names an export for which no view here was made"));
     }
-    let entries = evidence.logs.iter().filter_map(|l| l.newest).map(|ts| i64::try_from(ts).unwrap_or(i64::MAX));
+    let entries = evidence.logs.iter().map(|l| i64::try_from(l.newest).unwrap_or(i64::MAX));
     let times = entries.map(Timestamp::from_millis).chain(evidence.views.iter().map(|v| v.view.at));
     let created = times.max().unwrap_or(Timestamp::EPOCH);
     if created != index.created {

@@ -3,7 +3,7 @@
 use super::acts::Story;
 use super::bytes::{Evidence, ViewFile};
 use super::suspects::Suspect;
-use super::{continued, stale, witnesses};
+use super::{stale, witnesses};
 use crate::bundle::INDEX;
 use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::finding::{Class, Finding, LogSummary};
@@ -128,7 +128,7 @@ fn on_tree(
             }
             continue;
         }
-        if log.is_some() && longest.is_none_or(|l| l.head.size() < size) {
+        if longest.is_none_or(|l| l.head.size() < size) {
             longest = Some(h);
         }
         match beyond.get(&size) {
@@ -147,7 +147,7 @@ fn on_tree(
     if let (Some(h), Some(log)) = (longest, log) {
         let (size, file) = (h.head.size(), &h.file);
         // What a seat lost is no gap of the bundle: its next log says where it went on.
-        let class = if continued::cut(evidence, log).is_some() { Class::Ok } else { Class::Incomplete };
+        let class = if log.expected.cut.is_some() { Class::Ok } else { Class::Incomplete };
         report(class, &log.path, "log-short", format!("log shorter than cosigned size {size}, as {file} shows"));
     }
 }

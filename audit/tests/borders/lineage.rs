@@ -19,7 +19,7 @@ use escrow_policy::{Event, Facts};
 use std::collections::BTreeSet;
 
 /// What is left of seat 3's log after a loss.
-struct Backup {
+pub(super) struct Backup {
     size: u64,
     root: Digest,
     facts: Facts,
@@ -30,25 +30,25 @@ fn backup(c: &Cluster) -> Backup {
     Backup { size: node.tree.size(), root: Digest(node.tree.root()), facts: node.facts.clone() }
 }
 
-fn nothing() -> Backup {
+pub(super) fn nothing() -> Backup {
     Backup { size: 0, root: Digest(EMPTY_ROOT), facts: Facts::new() }
 }
 
-fn continued(log: &str, size: u64, root: Digest) -> Event {
+pub(super) fn continued(log: &str, size: u64, root: Digest) -> Event {
     Event::Continued { seat: seat_index(3), log: log.into(), size, root }
 }
 
 /// How a new log begins, and what the bundle has of the one before.
-struct Told {
-    first: Event,
+pub(super) struct Told {
+    pub(super) first: Event,
     /// The old log's last head, as the charter names it.
-    head: u64,
+    pub(super) head: u64,
     /// How many entries of the old log are in the bundle.
-    shown: Option<u64>,
+    pub(super) shown: Option<u64>,
 }
 
 /// Seat 3 goes on from a backup under a new log, which all accept.
-fn renewed(c: &mut Cluster, from: Backup, bend: impl FnOnce(&mut Told)) {
+pub(super) fn renewed(c: &mut Cluster, from: Backup, bend: impl FnOnce(&mut Told)) {
     let version = c.charter.version + 1;
     let node = &mut c.nodes[THREE];
     let mut told = Told {
@@ -84,7 +84,7 @@ fn renewed(c: &mut Cluster, from: Backup, bend: impl FnOnce(&mut Told)) {
 }
 
 /// The charter as it now is, as the version after the one in force.
-fn successor(c: &Cluster, bend: impl FnOnce(&mut Charter)) -> Envelope {
+pub(super) fn successor(c: &Cluster, bend: impl FnOnce(&mut Charter)) -> Envelope {
     let mut next = c.charter.clone();
     (next.version, next.previous, next.nonce, next.issued) =
         (next.version + 1, Some(c.genesis), Nonce::random(), c.now);
@@ -102,7 +102,7 @@ fn accepted(c: &mut Cluster, next: &Envelope) {
     (c.charter, c.genesis) = (next.decode().unwrap(), next.digest());
 }
 
-fn ready(c: &mut Cluster, n: usize) {
+pub(super) fn ready(c: &mut Cluster, n: usize) {
     let peers = (1..=3).map(seat_index).filter(|s| *s != c.nodes[n].index).collect();
     c.log(n, &Event::Ready { peers }, None);
 }
@@ -111,7 +111,7 @@ fn judged(c: &Cluster) -> Report {
     verify(&c.full(), &c.statements[0].digest())
 }
 
-fn of<'r>(report: &'r Report, rule: &str) -> Vec<&'r Finding> {
+pub(super) fn of<'r>(report: &'r Report, rule: &str) -> Vec<&'r Finding> {
     report.findings.iter().filter(|f| f.rule == rule).collect()
 }
 

@@ -6,6 +6,8 @@
 mod common;
 
 mod acts;
+mod form;
 mod lineage;
+mod package;
 mod release;
 mod views;

@@ -18,18 +18,22 @@ fn settled() -> Cluster {
     c
 }
 
-/// Entries at a node for statements that nobody has.
-fn lost_statements(c: &mut Cluster, n: usize, count: u64) {
+/// An entry at a node as nobody honest writes it.
+pub(super) fn raw(c: &mut Cluster, n: usize, kind: &str, statement: Option<StatementRef>, event: &Event) {
     let now = u64::try_from(c.now.millis()).unwrap();
     let node = &mut c.nodes[n];
+    let bytes = node.chain.draft(now, kind, statement, record::body(event)).encode().unwrap();
+    node.chain.push(&bytes).unwrap();
+    node.tree.append(leaf_hash(&bytes));
+    node.entries.push(bytes);
+}
+
+/// Entries at a node for statements that nobody has.
+fn lost_statements(c: &mut Cluster, n: usize, count: u64) {
     for i in 0..count {
         let digest = |what: &str| Digest::of(format!("{what} {i}").as_bytes()).0;
         let statement = StatementRef { stmt: digest("statement"), env: digest("envelope") };
-        let entry = node.chain.draft(now, "decision", Some(statement), record::body(&Event::Statement {}));
-        let bytes = entry.encode().unwrap();
-        node.chain.push(&bytes).unwrap();
-        node.tree.append(leaf_hash(&bytes));
-        node.entries.push(bytes);
+        raw(c, n, "decision", Some(statement), &Event::Statement {});
     }
 }
 

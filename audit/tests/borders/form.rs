@@ -1,0 +1,233 @@
+//! A bundle without content: what of the form of a log is still judged.
+
+use crate::common::forge::expect;
+use crate::common::moved::{Lies, THREE, moved, released};
+use crate::common::{Cluster, seat_index};
+use crate::lineage::{continued, nothing, of, ready, renewed, successor};
+use crate::release::raw;
+use escrow_audit::bundle::Variant;
+use escrow_audit::entry::{Chain, StatementRef};
+use escrow_audit::finding::{Class, Report};
+use escrow_audit::tree::{EMPTY_ROOT, Tree};
+use escrow_audit::verify::verify;
+use escrow_core::verdict::Verdict;
+use escrow_core::{Digest, Envelope, Kind, Nonce};
+use escrow_policy::{Event, Facts, Rule};
+
+fn settled() -> Cluster {
+    let mut c = Cluster::honest();
+    c.settle();
+    c
+}
+
+fn judged(c: &Cluster) -> Report {
+    verify(&c.bundle_as(Variant::NoContent, &[0, 1, 2], |_, _| true), &c.statements[0].digest())
+}
+
+/// Asserts that exactly these acts are in disorder; that content is missing is always said.
+fn breaks(c: &Cluster, broken: &[&str]) -> Report {
+    let report = judged(c);
+    let verdict = if broken.is_empty() { Class::Incomplete } else { Class::Violation };
+    expect(&report, verdict, &[broken, &["no-content"]].concat());
+    report
+}
+
+#[test]
+fn a_later_log_is_judged_from_what_it_goes_on_from() {
+    // The old log is there up to the cut, or whole.
+    for whole in [false, true] {
+        let mut m = released(moved(&Lies::default()));
+        if whole {
+            m.c.nodes[THREE].closed = vec![m.whole.clone()];
+        }
+        breaks(&m.c, &[]);
+    }
+    // Nothing of it was kept, and it is there: the next log has its own genesis entry.
+    let mut c = settled();
+    renewed(&mut c, nothing(), |t| {
+        (t.first, t.shown) = (continued("acme/3/log", 0, Digest(EMPTY_ROOT)), Some(t.head));
+    });
+    c.settle();
+    let report = breaks(&c, &[]);
+    assert_eq!(of(&report, "log-lost").len(), 1, "{:#?}", report.findings);
+}
+
+#[test]
+fn a_later_log_says_what_it_goes_on_from_in_its_first_entry_only() {
+    let mut m = released(moved(&Lies::default()));
+    let tree = &m.c.nodes[THREE].tree;
+    let (size, root) = (tree.size(), Digest(tree.root()));
+    m.c.log(THREE, &continued("acme/3/log/2", size, root), None);
+    let report = breaks(&m.c, &["continued"]);
+    assert_eq!(of(&report, "continued")[0].entry, Some(size));
+}
+
+#[test]
+fn what_a_log_says_is_weighed_to_its_last_entry() {
+    let mut c = settled();
+    let (origin, size) = (c.nodes[0].chain.origin().to_owned(), c.nodes[0].tree.size());
+    let last = c.log(2, &Event::Cosigned { origin, size, root: Digest([7; 32]) }, None);
+    let report = judged(&c);
+    expect(&report, Class::Incomplete, &["cosigned-elsewhere", "no-content"]);
+    assert_eq!(of(&report, "cosigned-elsewhere")[0].entry, Some(last));
+}
+
+#[test]
+fn a_genesis_entry_is_of_its_own_seat_and_charter() {
+    for (seat, right, broken) in [(3, true, &[][..]), (2, true, &["genesis"]), (3, false, &["genesis"])] {
+        let mut c = Cluster::new();
+        let charter = if right { c.statements[0].clone() } else { successor(&c, |_| {}) };
+        let node = &mut c.nodes[THREE];
+        (node.facts, node.entries, node.tree) = (Facts::new(), vec![], Tree::new());
+        node.chain = Chain::new("acme/3/log");
+        c.log(THREE, &Event::Genesis { seat: seat_index(seat) }, Some(&charter));
+        c.settle();
+        let report = judged(&c);
+        let verdict = if broken.is_empty() { Class::Incomplete } else { Class::Violation };
+        expect(&report, verdict, &[broken, &["no-content"]].concat());
+    }
+}
+
+#[test]
+fn acts_are_counted_and_a_clock_that_moves_moves() {
+    let mut c = settled();
+    let (request, permit) = (c.request_digest(), c.verdict(1, |_| {}));
+    let reason = "peers-missing".parse().unwrap();
+    let (call, answer) = (c.call(), c.answer(1, 0));
+    let authorized = c.authorise(0, &call, &[&permit], &[&answer]);
+    c.log(0, &Event::Aborted { authorized, request, reason }, None);
+    c.log(2, &Event::Clock { by_ms: 1 }, None);
+    c.settle();
+    let counts = breaks(&c, &[]).counts;
+    assert_eq!((counts.authorized, counts.delivered, counts.aborted), (3, 2, 1));
+    assert_eq!(counts.verdicts["permit"], 4, "{:?}", counts.verdicts);
+    c.log(2, &Event::Clock { by_ms: 0 }, None);
+    breaks(&c, &["clock"]);
+}
+
+#[test]
+fn a_node_that_is_ready_has_ended_every_release_and_asked_enough_peers() {
+    let mut c = settled();
+    ready(&mut c, 0);
+    breaks(&c, &[]);
+
+    let (permit, call, answer) = (c.verdict(1, |_| {}), c.call(), c.answer(1, 0));
+    let authorized = c.authorise(0, &call, &[&permit], &[&answer]);
+    c.settle();
+    breaks(&c, &[]);
+    ready(&mut c, 0);
+    c.settle();
+    let report = breaks(&c, &["authorization-open"]);
+    let found = of(&report, "authorization-open");
+    assert!(found.len() == 1 && found[0].detail.ends_with(&format!("entry {authorized}")), "{found:?}");
+
+    let mut c = settled();
+    c.log(0, &Event::Ready { peers: vec![] }, None);
+    breaks(&c, &["ready-quorum"]);
+}
+
+#[test]
+fn a_verdict_is_its_logs_seats_own_under_the_charter_in_force() {
+    type Make<'m> = &'m dyn Fn(&Cluster, &mut Verdict) -> usize;
+    let cases: [(Make<'_>, &[&str]); 4] = [
+        (&|_, _| 0, &[]),
+        (&|_, _| 1, &["wrong-signer"]),
+        (
+            &|_, v| {
+                v.seat = seat_index(2);
+                0
+            },
+            &["wrong-signer"],
+        ),
+        (
+            &|c, v| {
+                v.charter = c.request_digest();
+                0
+            },
+            &["verdict-charter"],
+        ),
+    ];
+    for (make, broken) in cases {
+        let mut c = settled();
+        let mut verdict: Verdict = c.verdict(0, |_| {}).decode().unwrap();
+        verdict.nonce = Nonce::random();
+        let signer = make(&c, &mut verdict);
+        let envelope = Envelope::sign(&verdict, &[&c.nodes[signer].statement]).unwrap();
+        c.log(0, &Event::Statement {}, Some(&envelope));
+        c.settle();
+        breaks(&c, broken);
+    }
+}
+
+#[test]
+fn an_authorisation_names_each_permit_once_and_what_is_not_here_counts_for_it() {
+    let authorised = |permits: &dyn Fn(Digest) -> Vec<Digest>| {
+        let mut c = settled();
+        let (permit, call, answer) = (c.verdict(1, |_| {}), c.call(), c.answer(1, 0));
+        let decisions = vec![Digest([1; 32]), Digest([2; 32])];
+        let (request, answers) = (c.request_digest(), vec![answer.digest()]);
+        let event = Event::Authorized { request, decisions, permits: permits(permit.digest()), answers };
+        c.log(0, &event, Some(&call));
+        c.settle();
+        c
+    };
+    breaks(&authorised(&|permit| vec![permit]), &[]);
+    breaks(&authorised(&|permit| vec![permit, permit]), &["record"]);
+    breaks(&authorised(&|_| vec![]), &["permits-missing"]);
+    let report = judged(&authorised(&|_| vec![Digest([9; 32])]));
+    expect(&report, Class::Incomplete, &["no-content", "unresolved"]);
+}
+
+/// What a bundle without content and a full one break in an entry of this type at the end of log 1, with or
+/// without a statement that is here, and with this body.
+fn broken_by(kind: &str, named: bool, event: &Event) -> [Vec<String>; 2] {
+    let mut c = settled();
+    let verdict = c.verdict(0, |_| {});
+    let statement = StatementRef { stmt: verdict.digest().0, env: verdict.envelope_digest().0 };
+    let at = c.nodes[0].tree.size();
+    raw(&mut c, 0, kind, named.then_some(statement), event);
+    c.settle();
+    [judged(&c), verify(&c.full(), &c.genesis)].map(|report| {
+        let violations: Vec<_> = report.findings.iter().filter(|f| f.class == Class::Violation).collect();
+        assert!(violations.iter().all(|f| f.entry == Some(at)), "{violations:#?}");
+        // Nor does such an entry say that a head was cosigned.
+        assert!(of(&report, "cosigned-elsewhere").is_empty(), "{:#?}", report.findings);
+        violations.iter().map(|f| f.rule.clone()).collect()
+    })
+}
+
+#[test]
+fn the_type_of_an_entry_goes_with_its_body_and_its_statement() {
+    let (d, one, origin) = (Digest([1; 32]), seat_index(1), "acme/2/log".to_owned());
+    let reason = "peers-missing".parse().unwrap();
+    // Each event with its type, and whether an entry of that type names a statement.
+    let events = [
+        ("verdict", true, Event::Statement {}),
+        ("charter.accepted", false, Event::CharterAccepted { charter: d }),
+        (
+            "release.authorized",
+            true,
+            Event::Authorized { request: d, decisions: vec![], permits: vec![], answers: vec![] },
+        ),
+        ("release.delivered", true, Event::Delivered { authorized: 1, note: d, request: d, reply: d, attempt: 1 }),
+        ("release.aborted", false, Event::Aborted { authorized: 1, request: d, reason }),
+        ("witness.cosigned", false, Event::Cosigned { origin: origin.clone(), size: 1, root: d }),
+        ("refused", false, Event::Refused { statement: d, kind: Kind::Request, rule: Rule::Malformed }),
+        ("node.ready", false, Event::Ready { peers: vec![seat_index(2)] }),
+        ("clock.anomaly", false, Event::Clock { by_ms: 1 }),
+        ("misbehaviour", false, Event::Misbehaviour { origin, first: d, second: d }),
+    ];
+    for (at, (kind, named, event)) in events.iter().enumerate() {
+        let other = events[(at + 1) % events.len()].0;
+        assert_eq!(broken_by(other, *named, event), [["record"], ["record"]], "{kind} as {other}");
+        // Only the facts know that a statement is there or missing.
+        let full = if *kind == "verdict" { "record" } else { "malformed" };
+        assert_eq!(broken_by(kind, !named, event), [["record"], [full]], "{kind}, a statement: {}", !named);
+    }
+    assert_eq!(broken_by("genesis", false, &Event::Genesis { seat: one }), [["genesis"], ["genesis"]]);
+    // Types that are the kind of a statement, and not of one that has an entry of its own.
+    let kinds = Kind::ALL.into_iter().filter(|k| !k.has_own_entry()).map(Kind::name);
+    for kind in kinds.chain(["statement", "decisions"]) {
+        assert_eq!(broken_by(kind, true, &Event::Statement {}), [["record"], ["record"]], "{kind}");
+    }
+}
