@@ -45,7 +45,8 @@ impl From<Cluster> for Told {
 }
 
 /// What the stories begin with of which there is a bundle without content too.
-const SHOWN_BARE: [&str; 8] = ["valid-re", "deliver", "authorise", "verdict", "ready", "restart", "fork", "accus"];
+const SHOWN_BARE: [&str; 9] =
+    ["valid-re", "entry", "deliver", "authorise", "verdict", "ready", "restart", "fork", "accus"];
 
 fn write(at: &Path, files: &common::Files) -> std::io::Result<()> {
     for (path, bytes) in files {

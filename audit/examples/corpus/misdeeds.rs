@@ -574,6 +574,22 @@ pub(super) const STORIES: &[Story] = &[
         append_entry(&mut c, 2, "request", &json!({"event": "statement"}));
         c.into()
     }),
+    ("entry-of-a-verdict-without-one", || {
+        let mut c = asked();
+        append_entry(&mut c, 2, "verdict", &json!({"event": "statement"}));
+        append_entry(&mut c, 2, "clock.anomaly", &json!({"event": "clock", "by_ms": 0}));
+        c.into()
+    }),
+    ("entry-of-another-type", || {
+        let mut c = asked();
+        append_entry(&mut c, 2, "node.ready", &json!({"event": "clock", "by_ms": 1}));
+        c.into()
+    }),
+    ("entry-of-a-kind-without-its-own", || {
+        let mut c = asked();
+        append_entry(&mut c, 2, "release-call", &json!({"event": "statement"}));
+        c.into()
+    }),
     ("entry-that-is-none", || {
         let mut c = asked();
         c.settle();

@@ -11,8 +11,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-/// Most bytes of envelopes kept at a time.
-const CACHE_MAX: usize = 8 * 1024 * 1024;
+/// Most bytes of envelopes kept at a time: 8 MiB.
+const CACHE_MAX: usize = 8 << 20;
 
 /// What is known about an envelope without having it at hand.
 #[derive(Debug)]
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_a_second_time_is_told_once() {
-        let envelope = envelopes(1).remove(0);
+        let [envelope, other] = envelopes(2).try_into().unwrap();
         let digest = envelope.envelope_digest();
         let kept = BTreeMap::from([("e.json".to_owned(), envelope.bytes().to_vec())]);
         let changed = BTreeMap::from([("e.json".to_owned(), b"{}".to_vec())]);
@@ -178,6 +178,7 @@ mod tests {
             pool.cache = RefCell::new(Cache::new(0));
             assert!(pool.insert(digest, "e.json", envelope.clone()) && pool.len() == 1);
             assert!(!pool.insert(digest, "again.json", envelope.clone()) && pool.len() == 1);
+            assert!(pool.insert(other.envelope_digest(), "o.json", other.clone()) && pool.len() == 2);
             assert_eq!(pool.envelope(&digest).is_some(), there);
             let faults = pool.faults();
             let rules: Vec<_> = faults.iter().map(|f| (f.file.as_str(), f.rule.as_str())).collect();

@@ -6,8 +6,10 @@ use crate::common::{Cluster, seat_index};
 use crate::lineage::{continued, nothing, of, ready, renewed, successor};
 use crate::release::raw;
 use escrow_audit::bundle::Variant;
+use escrow_audit::checkpoint::Checkpoint;
 use escrow_audit::entry::{Chain, StatementRef};
 use escrow_audit::finding::{Class, Report};
+use escrow_audit::note::NoteSigner;
 use escrow_audit::tree::{EMPTY_ROOT, Tree};
 use escrow_audit::verify::verify;
 use escrow_core::verdict::Verdict;
@@ -229,5 +231,24 @@ fn the_type_of_an_entry_goes_with_its_body_and_its_statement() {
     let kinds = Kind::ALL.into_iter().filter(|k| !k.has_own_entry()).map(Kind::name);
     for kind in kinds.chain(["statement", "decisions"]) {
         assert_eq!(broken_by(kind, true, &Event::Statement {}), [["record"], ["record"]], "{kind}");
+    }
+}
+
+#[test]
+fn two_heads_of_a_log_convict_its_key_without_content_too() {
+    for honest in [false, true] {
+        let mut c = settled();
+        let node = &c.nodes[1];
+        let forged = Checkpoint::new(node.chain.origin(), 2, [1; 32]).unwrap();
+        let forged = forged.sign(&NoteSigner::new(node.chain.origin(), &node.log_key).unwrap()).unwrap();
+        let notes = [node.head(2), if honest { node.head(3) } else { forged }].map(|h| h.to_bytes());
+        let (origin, [first, second]) = (node.chain.origin().to_owned(), notes.each_ref().map(|n| Digest::of(n)));
+        c.attachments.extend(notes);
+        c.log(0, &Event::Misbehaviour { origin, first, second }, None);
+        c.settle();
+        match honest {
+            true => drop(breaks(&c, &["misbehaviour"])),
+            false => expect(&judged(&c), Class::Misbehaviour, &["fork", "no-content"]),
+        }
     }
 }
