@@ -5,6 +5,7 @@
 
 use escrow_audit::entry::Entry;
 use escrow_client::export::Scope as ExportScope;
+use escrow_client::watch::{Alarm, Heads, Look, Watch};
 use escrow_client::{Charters, Client, KnownRequest, Outcomes, SealedDeposit, Wanted, now, open_replies};
 use escrow_core::charter::Seat;
 use escrow_core::query::Question;
@@ -73,6 +74,13 @@ async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < until, "not within a minute: {what}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// What somebody who follows all logs sees of node 3's: its log, how much of it, and what is wrong.
+async fn followed(watch: &mut Watch) -> (String, u32, Option<u64>, Vec<&'static str>) {
+    let looks = watch.look(now()).await.unwrap();
+    let Look { log, number, head, alarms, .. } = looks.into_iter().find(|l| l.seat == seat(3)).unwrap();
+    (log, number, head.map(|h| h.size()), alarms.iter().map(Alarm::code).collect())
 }
 
 /// The administrators' next charter: one seat as its operator describes it now.
@@ -146,6 +154,10 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
         store.peers().unwrap().into_iter().find(|(o, _)| *o == old.log_origin).map(|(_, head)| head)
     };
     eventually("node 5 countersigns", async || witnessed(5).is_some_and(|h| h.size >= newest)).await;
+    let heads = Heads::open(&escrow.dir().join("watch")).unwrap();
+    let mut watch = Watch::new(escrow.charters().clone(), heads, Duration::from_secs(600));
+    let seen = followed(&mut watch).await;
+    assert!(seen.0 == old.log_origin && seen.1 == 1 && seen.2 >= Some(newest) && seen.3.is_empty(), "{seen:?}");
 
     // Node 5 becomes one that only listens, and node 3 gets yesterday's database.
     escrow.kill(&[3, 5]);
@@ -172,6 +184,10 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
     assert!(readyz.text().starts_with("ROLLBACK ") && readyz.text().contains(&reason), "{}", readyz.text());
     let status = said(&operator(&escrow, 3, &["status"]));
     assert!(status.contains("ROLLBACK") && status.contains("new-log"), "{status}");
+
+    // Whoever follows its log hears nothing from it, which is an alarm.
+    let seen = followed(&mut watch).await;
+    assert_eq!(seen, (old.log_origin.clone(), 1, None, vec!["unreachable"]));
 
     // On the wire: it goes on asking what the others hold, and says nothing else to anybody.
     eventually("it looks again", async || recorder.requests(&old).len() >= 3).await;
@@ -235,6 +251,14 @@ async fn case_24_yesterdays_database_signs_nothing_and_the_seat_comes_back_under
     assert_eq!(escrow.seat_keys(3).0.log_public(), described.log_key);
     assert_ne!(escrow.seat_keys(3).0.log_public(), old_keys, "the old log's key is still there");
     assert!(!escrow.config(3).next_key_file().exists());
+    // Who followed the old log follows the new one, by the charter and without being told.
+    let mut seen = followed(&mut watch).await;
+    eventually("the new log is countersigned", async || {
+        seen = followed(&mut watch).await;
+        seen.3.is_empty()
+    })
+    .await;
+    assert!(seen.0 == described.log_origin && seen.1 == 2 && seen.2.is_some_and(|size| size >= 4), "{seen:?}");
 
     // Receipts of before stand, under the old log's last head.
     let consents: Vec<ConsentInfo> = escrow.client.ask(escrow.node(3), Question::Consents).await.unwrap();
