@@ -26,7 +26,7 @@ test: build ## All tests that need nothing but this tree
 test-interop: build ## Checks with tools that we did not write; installs what is missing
 	@tests/interop/run
 
-faults: build ## Disk faults and sudden death at every write of a deposit and a release (strace; half an hour)
+faults: build ## Disk faults and sudden death at every write of a deposit and a release (strace; five minutes)
 	@$(BIN)/interop-faults
 
 planted: ## Every planted bug must be caught: tests/planted/*.patch on a scratch copy
