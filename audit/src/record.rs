@@ -21,6 +21,9 @@ pub enum RecordError {
         /// Type that the body and statement call for.
         expected: String,
     },
+    /// An entry of this type names a statement where there is none, or the other way round.
+    #[error("an entry of type {0:?} names a statement that it should not, or none although it should")]
+    Statement(String),
     /// The time is beyond what the protocol can say.
     #[error("time out of range")]
     Time,
@@ -53,7 +56,8 @@ pub fn body(event: &Event) -> Map<String, Value> {
     }
 }
 
-/// The event of an entry, as far as the entry alone tells: its type goes with its body.
+/// The event of an entry, as far as the entry alone tells: its type goes with its body and with whether it
+/// names a statement.
 ///
 /// # Errors
 /// [`RecordError`].
@@ -64,7 +68,15 @@ pub fn event(entry: &Entry) -> Result<Event, RecordError> {
         (Event::Statement {}, None) => "the kind of a statement",
         _ => entry_type(&event, kind),
     };
-    fits(entry, expected).map(|()| event)
+    fits(entry, expected)?;
+    let names = matches!(
+        event,
+        Event::Statement {} | Event::Genesis { .. } | Event::Authorized { .. } | Event::Delivered { .. }
+    );
+    match entry.statement.is_some() == names {
+        true => Ok(event),
+        false => Err(RecordError::Statement(entry.kind.clone())),
+    }
 }
 
 fn fits(entry: &Entry, expected: &str) -> Result<(), RecordError> {

@@ -60,13 +60,24 @@ impl From<EnvelopeError> for CharterError {
 pub struct VerifiedCharter {
     charter: Charter,
     digest: Digest,
-    /// Whose each log is, and by which key, of this version and all before it.
-    logs: BTreeMap<String, (SeatIndex, PublicKey)>,
+    /// Every log of this version and all before it, by origin.
+    logs: BTreeMap<String, Log>,
+}
+
+/// Whose a log is, by which key, and the version that listed it first.
+#[derive(Clone, Debug)]
+struct Log {
+    seat: SeatIndex,
+    key: PublicKey,
+    since: u64,
 }
 
 impl VerifiedCharter {
-    fn new(charter: Charter, digest: Digest, mut logs: BTreeMap<String, (SeatIndex, PublicKey)>) -> Self {
-        logs.extend(charter.seats.iter().map(|s| (s.log_origin.clone(), (s.index, s.log_key.clone()))));
+    fn new(charter: Charter, digest: Digest, mut logs: BTreeMap<String, Log>) -> Self {
+        for s in &charter.seats {
+            let log = || Log { seat: s.index, key: s.log_key.clone(), since: charter.version };
+            logs.entry(s.log_origin.clone()).or_insert_with(log);
+        }
         Self { charter, digest, logs }
     }
 
@@ -377,13 +388,14 @@ fn check_succession(old: &Charter, new: &Charter) -> Result<(), CharterError> {
 }
 
 /// An origin names one log of one seat and one key for ever: two logs of a name would look like one that
-/// forked, and convict an honest key.
+/// forked, and convict an honest key. No seat goes back to a log that a later one replaced, also if it was
+/// away in between.
 fn check_logs(old: &VerifiedCharter, new: &Charter) -> Result<(), CharterError> {
     for s in &new.seats {
-        let Some((seat, key)) = old.logs.get(&s.log_origin) else { continue };
-        let goes_on = old.charter.seat(s.index).is_none_or(|before| before.log_origin == s.log_origin);
+        let Some(log) = old.logs.get(&s.log_origin) else { continue };
+        let newest = old.logs.values().all(|other| other.seat != log.seat || other.since <= log.since);
         rule(
-            *seat == s.index && *key == s.log_key && goes_on,
+            log.seat == s.index && log.key == s.log_key && newest,
             format!(
                 "seat {}: a log of origin {} was there before; give one that was never used",
                 s.index, s.log_origin

@@ -36,8 +36,8 @@ pub(super) struct Story<'e> {
     /// Entries of the seat's logs before this one; positions in facts count from there, all others here
     /// from this log's first entry.
     pub(super) base: u64,
-    /// Facts up to where a later log goes on.
-    pub(super) carry: Option<Facts>,
+    /// What is known where a later log goes on.
+    pub(super) carry: Option<Before>,
     /// Position of the genesis entry, if this log has one.
     pub(super) genesis: Option<u64>,
     pub(super) authorised: BTreeMap<u64, Authorised>,
@@ -52,6 +52,10 @@ pub(super) struct Story<'e> {
     pub(super) notes: Vec<(String, VerifiedCheckpoint)>,
     /// The newest head of each other log that this seat says it cosigned: size, root.
     cosigned: BTreeMap<String, (u64, Digest)>,
+    /// Statements logged, by payload, where facts do not hold them.
+    pub(super) seen: BTreeSet<Digest>,
+    /// Replies to each request so far, where facts do not hold them.
+    pub(super) replies: BTreeMap<Digest, u64>,
     /// How many entries were judged: all, or up to what is missing or broken.
     pub(super) judged: u64,
     /// How many entries of this log a later one goes on from.
@@ -67,6 +71,9 @@ pub(super) struct Story<'e> {
     pub(super) delivered: u64,
     pub(super) aborted: u64,
     pub(super) findings: Vec<Finding>,
+    /// How many of them are charges, and how many say what is missing: neither leaves less room for the other.
+    charges: usize,
+    missing: usize,
 }
 
 /// Folds a log entry by entry, each judged by the facts before it. Without what came before, nothing
@@ -86,9 +93,7 @@ pub(super) fn walk<'e>(
     if story.stopped {
         return story;
     }
-    if story.cut == Some(log.end()) {
-        story.carry = Some(story.facts.clone());
-    }
+    story.carry_at(log.end());
     for (seq, request) in story.facts.open_authorisations().collect::<Vec<_>>() {
         let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
         story.findings.push(log.finding(Class::Ok, seq.saturating_sub(story.base), "dangling", detail));
@@ -100,7 +105,7 @@ impl<'e> Story<'e> {
     /// Nothing walked yet; without what came before, nothing will be judged.
     pub(super) fn new(evidence: &'e Evidence<'e>, log: &'e Log, options: Options, before: Option<Before>) -> Self {
         let stopped = before.is_none();
-        let Before { facts, base } = before.unwrap_or_default();
+        let Before { facts, base, cosigned, seen, replies } = before.unwrap_or_default();
         let genesis = facts.genesis().is_none().then_some(u64::from(log.number > 1));
         Self {
             evidence,
@@ -115,7 +120,9 @@ impl<'e> Story<'e> {
             ready: None,
             relied_on: None,
             notes: Vec::new(),
-            cosigned: BTreeMap::new(),
+            cosigned,
+            seen,
+            replies,
             judged: 0,
             cut: log.expected.cut,
             stopped,
@@ -126,13 +133,58 @@ impl<'e> Story<'e> {
             delivered: 0,
             aborted: 0,
             findings: Vec::new(),
+            charges: 0,
+            missing: 0,
         }
+    }
+
+    /// Keeps what is known for the later log that goes on from here, if one does.
+    pub(super) fn carry_at(&mut self, size: u64) {
+        if self.cut == Some(size) {
+            self.carry = Some(Before {
+                facts: self.facts.clone(),
+                base: self.base.saturating_add(size),
+                cosigned: self.cosigned.clone(),
+                seen: self.seen.clone(),
+                replies: self.replies.clone(),
+            });
+        }
+    }
+
+    /// The event of an entry that is in form and in its place. What the entry alone shows wrong is no less wrong
+    /// if the statement that it names is missing.
+    pub(super) fn event(&mut self, entry: &Entry) -> Option<Event> {
+        let seq = entry.seq;
+        let event = match record::event(entry) {
+            Ok(event) => event,
+            Err(e) => {
+                self.violation(seq, "record", e.to_string());
+                return None;
+            }
+        };
+        if matches!(event, Event::Genesis { .. }) != (Some(seq) == self.genesis) {
+            self.violation(seq, "genesis", "a seat's first log begins with its genesis entry, and has one");
+            return None;
+        }
+        if matches!(event, Event::Continued { .. }) && seq > 0 {
+            self.violation(seq, "continued", "only the first entry of a later log says what it goes on from");
+            return None;
+        }
+        Some(event)
+    }
+
+    /// An entry was judged.
+    pub(super) fn took(&mut self, entry: &Entry) {
+        self.judged = entry.seq + 1;
+        self.span = Some((self.span.map_or(entry.ts, |(first, _)| first), entry.ts));
     }
 
     /// Takes the next entry; false if what it refers to is missing.
     fn entry(&mut self, entry: &Entry) -> bool {
-        if self.cut == Some(entry.seq) {
-            self.carry = Some(self.facts.clone());
+        self.carry_at(entry.seq);
+        if self.event(entry).is_none() {
+            self.took(entry);
+            return true;
         }
         let envelope = entry.statement.as_ref().map(|s| self.evidence.pool.envelope(&Digest(s.env)));
         if let Some(None) = envelope {
@@ -140,8 +192,7 @@ impl<'e> Story<'e> {
             self.stopped = true;
             return false;
         }
-        self.judged = entry.seq + 1;
-        self.span = Some((self.span.map_or(entry.ts, |(first, _)| first), entry.ts));
+        self.took(entry);
         let envelope = envelope.flatten();
         if let (Some(s), Some(e)) = (&entry.statement, &envelope)
             && e.digest() != Digest(s.stmt)
@@ -157,8 +208,17 @@ impl<'e> Story<'e> {
     }
 
     pub(super) fn violation(&mut self, seq: u64, rule: impl Into<String>, detail: impl Into<String>) {
-        if self.findings.len() < FINDINGS_MAX {
+        self.charges += 1;
+        if self.charges <= FINDINGS_MAX {
             self.findings.push(self.log.finding(Class::Violation, seq, rule, detail));
+        }
+    }
+
+    /// Something that an entry names is not in the bundle.
+    pub(super) fn unresolved(&mut self, seq: u64, detail: impl Into<String>) {
+        self.missing += 1;
+        if self.missing <= FINDINGS_MAX {
+            self.findings.push(self.log.finding(Class::Incomplete, seq, "unresolved", detail));
         }
     }
 
@@ -181,14 +241,6 @@ impl<'e> Story<'e> {
 
     fn step(&mut self, record: &Record<'_>) {
         let (seq, at) = (record.seq.saturating_sub(self.base), record.at);
-        if matches!(record.event, Event::Genesis { .. }) != (Some(seq) == self.genesis) {
-            self.violation(seq, "genesis", "a seat's first log begins with its genesis entry, and has one");
-            return;
-        }
-        if matches!(record.event, Event::Continued { .. }) && seq > 0 {
-            self.violation(seq, "continued", "only the first entry of a later log says what it goes on from");
-            return;
-        }
         let mut outcome = false;
         match (&record.event, record.statement) {
             (Event::Genesis { seat }, Some(envelope)) => {

@@ -154,6 +154,14 @@ impl Charters {
         envelope.signers(lookup).is_ok_and(|s| s.len() == 1)
     }
 
+    /// True if exactly one signature stands there, by the statement key that the seat has in that version: one
+    /// that was replaced speaks for nobody.
+    pub(super) fn signed_under(&self, envelope: &Envelope, charter: &Digest, index: SeatIndex) -> bool {
+        let Some(seat) = self.get(charter).and_then(|c| c.seat(index)) else { return false };
+        let lookup = |id: &String| Some(&seat.statement_key).filter(|k| k.id() == *id).cloned().into_iter().collect();
+        envelope.signers(lookup).is_ok_and(|s| s.len() == 1)
+    }
+
     /// Two successors of one version: the administrators signed both. A remark once a version
     /// that names one of them as void has settled it.
     pub(super) fn forks(&self, suspects: &mut Vec<Suspect>) -> Vec<Finding> {

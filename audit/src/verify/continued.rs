@@ -10,13 +10,19 @@ use crate::finding::{Class, Finding};
 use crate::tree::EMPTY_ROOT;
 use escrow_core::{Digest, SeatIndex, Timestamp};
 use escrow_policy::Facts;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a log begins with.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Before {
     pub(super) facts: Facts,
     /// Entries of the logs before that are carried on.
     pub(super) base: u64,
+    /// The newest head of each other log that the seat says it cosigned.
+    pub(super) cosigned: BTreeMap<String, (u64, Digest)>,
+    /// Statements logged, and replies to each request, where facts do not hold them.
+    pub(super) seen: BTreeSet<Digest>,
+    pub(super) replies: BTreeMap<Digest, u64>,
 }
 
 /// Later logs of the same seat that say they go on from this one, and how.
@@ -73,7 +79,7 @@ pub(super) fn before(
             report(Class::Incomplete, "unresolved", detail);
             None
         }
-        Some(_) => old.carry.clone().map(|facts| Before { facts, base: old.base.saturating_add(*size) }),
+        Some(_) => old.carry.clone(),
     }
 }
 

@@ -16,15 +16,11 @@ use escrow_core::verdict::{Outcome, Verdict};
 use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
 use escrow_policy::floor::APPROVERS;
 use escrow_policy::{Event, Record};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What a log says that needs no statement of a person.
 struct Form<'e> {
     story: Story<'e>,
-    /// Statements logged, by payload.
-    seen: BTreeSet<Digest>,
-    /// Replies to each request so far.
-    delivered: BTreeMap<Digest, u64>,
 }
 
 /// Walks a log entry by entry. Without what came before, nothing is judged.
@@ -35,7 +31,7 @@ pub(super) fn walk<'e>(
     before: Option<Before>,
 ) -> Story<'e> {
     let story = Story::new(evidence, log, options, before);
-    let mut form = Form { story, seen: BTreeSet::new(), delivered: BTreeMap::new() };
+    let mut form = Form { story };
     // Its roots are needed whether or not its entries can be judged.
     let passed = log.pass(evidence.files, |entry| !form.story.stopped && form.entry(entry));
     let mut story = form.story;
@@ -46,9 +42,7 @@ pub(super) fn walk<'e>(
     if story.stopped {
         return story;
     }
-    if story.cut == Some(log.end()) {
-        story.carry = Some(story.facts.clone());
-    }
+    story.carry_at(log.end());
     let open: Vec<_> = story.authorised.iter().filter(|(_, a)| !a.used).map(|(seq, a)| (*seq, a.request)).collect();
     for (seq, request) in open {
         let detail = format!("a release of request {request} was authorised and neither delivered nor aborted");
@@ -75,38 +69,27 @@ impl Form<'_> {
     /// Takes the next entry; false if what it refers to should be here and is not.
     fn entry(&mut self, entry: &Entry) -> bool {
         let story = &mut self.story;
-        if story.cut == Some(entry.seq) {
-            story.carry = Some(story.facts.clone());
-        }
+        story.carry_at(entry.seq);
+        let Some(event) = story.event(entry) else {
+            story.took(entry);
+            return true;
+        };
         let envelope = entry.statement.as_ref().and_then(|s| story.evidence.pool.envelope(&Digest(s.env)));
         let missing = entry.statement.is_some() && envelope.is_none();
         if missing && ["genesis", "charter", "verdict"].contains(&entry.kind.as_str()) {
             let detail = format!("the {} is not in the bundle: this log is not judged from here on", entry.kind);
-            story.findings.push(story.log.finding(Class::Incomplete, entry.seq, "unresolved", detail));
+            story.unresolved(entry.seq, detail);
             story.stopped = true;
             return false;
         }
-        story.judged = entry.seq + 1;
-        story.span = Some((story.span.map_or(entry.ts, |(first, _)| first), entry.ts));
-        self.step(entry, envelope.as_deref());
+        story.took(entry);
+        self.step(entry, &event, envelope.as_deref());
         true
     }
 
-    fn step(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
+    fn step(&mut self, entry: &Entry, event: &Event, envelope: Option<&Envelope>) {
         let seq = entry.seq;
         let at = Timestamp::from_millis(i64::try_from(entry.ts).unwrap_or(i64::MAX));
-        let event = match record::event(entry) {
-            Ok(event) => event,
-            Err(e) => return self.story.violation(seq, "record", e.to_string()),
-        };
-        if matches!(event, Event::Genesis { .. }) != (Some(seq) == self.story.genesis) {
-            let detail = "a seat's first log begins with its genesis entry, and has one";
-            return self.story.violation(seq, "genesis", detail);
-        }
-        if matches!(event, Event::Continued { .. }) && seq > 0 {
-            let detail = "only the first entry of a later log says what it goes on from";
-            return self.story.violation(seq, "continued", detail);
-        }
         let evidence = self.story.evidence;
         if let (Some(s), Some(e)) = (&entry.statement, envelope)
             && e.digest() != Digest(s.stmt)
@@ -114,7 +97,15 @@ impl Form<'_> {
             let detail = "stmt is not the digest of the statement that env names";
             return self.story.violation(seq, "statement-digest", detail);
         }
-        match (&event, &entry.statement) {
+        let stray = match event {
+            Event::Authorized { .. } => envelope.is_some_and(|e| e.kind() != Kind::ReleaseCall),
+            Event::Delivered { .. } => envelope.is_some_and(|e| e.kind() != Kind::Release),
+            _ => false,
+        };
+        if stray {
+            return self.story.violation(seq, "record", "names a statement of another kind than its type calls for");
+        }
+        match (event, &entry.statement) {
             (Event::Genesis { seat }, Some(_)) => {
                 let ours = envelope.is_some_and(|e| e.digest() == evidence.pinned) && *seat == self.story.log.seat;
                 let detail = || "the genesis entry is of another seat or charter".into();
@@ -130,13 +121,15 @@ impl Form<'_> {
             (Event::Delivered { authorized, note, request, reply, attempt }, Some(_)) => {
                 let said = release::Said { authorized: *authorized, note, request, reply, attempt: *attempt };
                 release::in_time(&mut self.story, seq, at, &said);
-                let before = self.delivered.entry(*request).or_default();
+                let before = self.story.replies.entry(*request).or_default();
                 let expected = before.saturating_add(1);
                 *before = expected;
                 let detail = || format!("attempt {attempt}, {expected} expected");
                 self.story.hold(*attempt == expected, seq, "attempt", detail);
-                if let Some(generation) = self.least().map(|g| g.number) {
-                    release::cosigned(&mut self.story, seq, at, &said, generation);
+                if let Some(head) = release::noted(&mut self.story, seq, &said) {
+                    let (mine, need) = (self.generations(), self.need());
+                    let peers = (!mine.is_empty()).then(|| release::peers(&self.story, mine.iter(), need));
+                    release::cosigned(&mut self.story, seq, at, &head, peers);
                 }
                 self.story.delivered += 1;
                 self.story.relied_on = Some(seq);
@@ -156,7 +149,8 @@ impl Form<'_> {
                 self.story.hold(*by_ms != 0, seq, "clock", detail);
             }
             (Event::Refused { .. } | Event::Continued { .. }, None) => {}
-            _ => self.story.violation(seq, "record", "the entry's statement does not go with its type"),
+            // Whether a statement goes with the type was seen before.
+            _ => {}
         }
     }
 
@@ -180,7 +174,7 @@ impl Form<'_> {
     }
 
     fn statement(&mut self, seq: u64, at: Timestamp, entry: &Entry, named: Digest, envelope: Option<&Envelope>) {
-        let first = self.seen.insert(named);
+        let first = self.story.seen.insert(named);
         self.story.hold(first, seq, "logged-twice", || "a statement is logged once, when it is first seen".into());
         let asked = [Kind::Request, Kind::SelfRecovery].into_iter().find(|k| k.name() == entry.kind);
         self.story.asked.extend(asked.map(|kind| (kind, named)));
@@ -200,25 +194,31 @@ impl Form<'_> {
         let story = &mut self.story;
         *story.verdicts.entry(v.outcome.name()).or_default() += 1;
         let seat = story.log.seat;
-        let ours = v.seat == seat && story.evidence.charters.signed_by_seat(envelope, seat);
-        story.hold(ours, seq, "wrong-signer", || "a verdict that this log's seat did not sign".into());
         let in_force = story.facts.charter().map(|c| c.digest());
+        let signed = in_force.is_some_and(|c| story.evidence.charters.signed_under(envelope, &c, seat));
+        story.hold(v.seat == seat && signed, seq, "wrong-signer", || {
+            "a verdict that this log's seat did not sign".into()
+        });
         let same = Some(v.charter) == in_force;
         story.hold(same, seq, "verdict-charter", || "names another charter than the one in force".into());
         story.hold(v.decided == at, seq, "verdict-time", || format!("decided {}, logged {at}", v.decided));
     }
 
-    /// The generation of the items is not told: of those that this seat is in, the least demanding counts.
-    fn least(&self) -> Option<Generation> {
-        let seat = self.story.log.seat;
-        let mine = self.story.charter()?.generations.iter().filter(|g| g.members.contains(&seat));
-        mine.min_by_key(|g| g.w()).cloned()
+    /// The generation of the items is not told: it is one of those that this seat is in.
+    fn generations(&self) -> Vec<Generation> {
+        let all = self.story.charter().map(|c| c.generations.as_slice()).unwrap_or_default();
+        all.iter().filter(|g| g.members.contains(&self.story.log.seat)).cloned().collect()
+    }
+
+    /// Of them the least demanding counts.
+    fn need(&self) -> usize {
+        self.generations().iter().map(Generation::w).min().unwrap_or(1)
     }
 
     /// Enough permits of distinct other seats, valid at that moment; enough decisions and answers named.
     fn authorised(&mut self, seq: u64, at: Timestamp, request: &Digest, named: [&Vec<Digest>; 3]) {
         let [decisions, permits, answers] = named;
-        let need = self.least().map_or(1, |g| g.w());
+        let need = self.need();
         let story = &mut self.story;
         let sorted = named.iter().all(|l| l.is_sorted_by(|a, b| a < b));
         story.hold(sorted, seq, "record", || "decisions, permits and answers are sorted, none twice".into());
@@ -228,12 +228,12 @@ impl Form<'_> {
             let envelopes = evidence.pool.named(digest).iter().filter_map(|d| evidence.pool.envelope(d));
             let signed = envelopes.filter_map(|e| {
                 let v = e.decode::<Verdict>().ok()?;
-                evidence.charters.signed_by_seat(&e, v.seat).then_some(v)
+                evidence.charters.signed_under(&e, &v.charter, v.seat).then_some(v)
             });
             let Some(v) = signed.into_iter().next() else {
                 missing += 1;
-                let detail = format!("permit {digest} is not in the bundle");
-                story.findings.push(story.log.finding(Class::Incomplete, seq, "unresolved", detail));
+                let detail = format!("permit {digest}, signed by its seat, is not in the bundle");
+                story.unresolved(seq, detail);
                 continue;
             };
             story.permits.push((seq, *digest, v.seat, v.decided));

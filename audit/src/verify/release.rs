@@ -6,12 +6,14 @@ use crate::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use crate::finding::ReleaseSummary;
 use crate::note::VerifierKey;
 use crate::seat;
+use escrow_core::charter::Generation;
 use escrow_core::limits::AUTHORISATION_LIFE_S;
 use escrow_core::release::Release;
 use escrow_core::verdict::Verdict;
 use escrow_core::{Digest, Envelope, Timestamp};
 use escrow_policy::floor::APPROVERS;
 use escrow_policy::{Refusal, Rule, admit, gate};
+use std::collections::BTreeSet;
 
 /// What a `release.authorized` entry names.
 pub(super) struct Named<'r> {
@@ -45,7 +47,10 @@ pub(super) fn authorised(story: &mut Story<'_>, seq: u64, at: Timestamp, call: &
     let permits: Vec<Envelope> = envelopes(story, named.permits);
     let answers: Vec<Envelope> = envelopes(story, named.answers);
     for envelope in &permits {
-        if let Ok(v) = envelope.decode::<Verdict>() {
+        // Only what the seat itself signed can be missed in its log.
+        if let Ok(v) = envelope.decode::<Verdict>()
+            && story.evidence.charters.signed_under(envelope, &v.charter, v.seat)
+        {
             story.permits.push((seq, envelope.digest(), v.seat, v.decided));
         }
     }
@@ -125,6 +130,7 @@ pub(super) fn in_time(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Sai
 /// Judges a delivery by the facts before it.
 pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope: &Envelope, said: &Said<'_>) {
     in_time(story, seq, at, said);
+    let note = noted(story, seq, said);
     let release = match admit::verify_seat_statement::<Release>(&story.facts, envelope, story.log.seat) {
         Ok(release) => release.into_statement(),
         Err(refusal) => return story.refused(seq, &refusal),
@@ -162,25 +168,50 @@ pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope
     {
         story.refused(seq, &refusal);
     }
-    cosigned(story, seq, at, said, counted.generation);
+    if let Some(note) = note {
+        let generation = story.charter().and_then(|c| c.generation(counted.generation)).cloned();
+        let peers = generation.map(|g| peers(story, [&g], g.w()));
+        cosigned(story, seq, at, &note, peers);
+    }
 }
 
-/// No log, no share: a head that covers the authorisation, countersigned by w peers in the time that an
-/// authorisation lives.
-pub(super) fn cosigned(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Said<'_>, generation: u32) {
+/// The note of a delivery, whatever else is wrong with that: a head that covers the authorisation.
+pub(super) fn noted(story: &mut Story<'_>, seq: u64, said: &Said<'_>) -> Option<VerifiedCheckpoint> {
     let path = attachment_path(said.note);
     if !story.evidence.attachments.contains(said.note) {
-        return; // layer 2 said that it is missing
+        return None; // layer 2 said that it is missing
     }
     let head = match head(story, said) {
         Ok(head) => head,
-        Err(why) => return story.violation(seq, "note", format!("{path}: {why}")),
+        Err(why) => {
+            story.violation(seq, "note", format!("{path}: {why}"));
+            return None;
+        }
     };
     let covers = head.size() > said.authorized && head.size() <= seq;
     story.hold(covers, seq, "note-size", || {
         format!("{path} is of size {}; it must cover entry {} and come before this one", head.size(), said.authorized)
     });
-    let Some((keys, need)) = peers(story, generation) else {
+    story.notes.push((path, head.clone()));
+    Some(head)
+}
+
+/// Witness keys, and how many of them must have cosigned.
+pub(super) struct Peers {
+    keys: Vec<VerifierKey>,
+    need: usize,
+}
+
+/// No log, no share: the head is countersigned by w peers in the time that an authorisation lives. Without
+/// peers, the items' generation is none of the charter's.
+pub(super) fn cosigned(
+    story: &mut Story<'_>,
+    seq: u64,
+    at: Timestamp,
+    head: &VerifiedCheckpoint,
+    peers: Option<Peers>,
+) {
+    let Some(Peers { keys, need }) = peers else {
         return story.violation(seq, "note", "the items' generation is not in the charter");
     };
     let skew = story.charter().map_or(0, |c| c.limits.clock_skew_s);
@@ -188,12 +219,14 @@ pub(super) fn cosigned(story: &mut Story<'_>, seq: u64, at: Timestamp, said: &Sa
         Ok(who) => {
             let have = who.len();
             story.hold(have >= need, seq, "cosignatures", || {
-                format!("{path} has {have} peers' cosignatures of that time, {need} are needed")
+                format!(
+                    "the note of size {} has {have} peers' cosignatures of that time, {need} are needed",
+                    head.size()
+                )
             });
         }
-        Err(e) => story.violation(seq, "note", format!("{path}: {e}")),
+        Err(e) => story.violation(seq, "note", format!("the note of size {}: {e}", head.size())),
     }
-    story.notes.push((path, head));
 }
 
 fn head(story: &Story<'_>, said: &Said<'_>) -> Result<VerifiedCheckpoint, String> {
@@ -202,11 +235,12 @@ fn head(story: &Story<'_>, said: &Said<'_>) -> Result<VerifiedCheckpoint, String
     Checkpoint::verify(&note, &story.log.origin, &key).map_err(|e| e.to_string())
 }
 
-/// Witness keys of the other members of a generation, and how many of them must have cosigned.
-fn peers(story: &Story<'_>, generation: u32) -> Option<(Vec<VerifierKey>, usize)> {
-    let charter = story.charter()?;
-    let generation = charter.generation(generation)?;
-    let members = generation.members.iter().filter(|m| **m != story.log.seat);
-    let keys = members.filter_map(|m| charter.seat(*m)).filter_map(|s| seat::witness_verifier(&charter.org, s).ok());
-    Some((keys.collect(), generation.w()))
+/// Witness keys of the other members of generations, each once.
+pub(super) fn peers<'g>(story: &Story<'_>, of: impl IntoIterator<Item = &'g Generation>, need: usize) -> Peers {
+    let members: BTreeSet<_> = of.into_iter().flat_map(|g| &g.members).filter(|m| **m != story.log.seat).collect();
+    let keys = story.charter().into_iter().flat_map(|charter| {
+        let seats = members.iter().filter_map(|m| charter.seat(**m));
+        seats.filter_map(|s| seat::witness_verifier(&charter.org, s).ok())
+    });
+    Peers { keys: keys.collect(), need }
 }

@@ -199,7 +199,7 @@ fn codes(reasons: &[&str]) -> Vec<Code> {
 }
 
 /// Makes a verdict one from before any policy was asked: refused for these reasons, or permitted without.
-fn before_context(v: &mut Verdict, reasons: &[&str]) {
+pub(super) fn before_context(v: &mut Verdict, reasons: &[&str]) {
     (v.lacking, v.reasons, v.policies, v.decisions, v.context) = (vec![], codes(reasons), vec![], vec![], None);
     let (outcome, life) = if reasons.is_empty() { (Outcome::Permit, 60) } else { (Outcome::Refuse, 0) };
     (v.outcome, v.valid_until) = (outcome, v.decided.plus_seconds(life));

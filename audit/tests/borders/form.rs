@@ -1,9 +1,10 @@
 //! A bundle without content: what of the form of a log is still judged.
 
+use crate::acts::before_context;
 use crate::common::forge::expect;
 use crate::common::moved::{Lies, THREE, moved, released};
 use crate::common::{Cluster, seat_index};
-use crate::lineage::{continued, nothing, of, ready, renewed, successor};
+use crate::lineage::{backup, continued, nothing, of, ready, renewed, successor};
 use crate::release::raw;
 use escrow_audit::bundle::Variant;
 use escrow_audit::checkpoint::Checkpoint;
@@ -13,7 +14,7 @@ use escrow_audit::note::NoteSigner;
 use escrow_audit::tree::{EMPTY_ROOT, Tree};
 use escrow_audit::verify::verify;
 use escrow_core::verdict::Verdict;
-use escrow_core::{Digest, Envelope, Kind, Nonce};
+use escrow_core::{Digest, Envelope, Kind, Nonce, SigningKey};
 use escrow_policy::{Event, Facts, Rule};
 
 fn settled() -> Cluster {
@@ -222,11 +223,10 @@ fn the_type_of_an_entry_goes_with_its_body_and_its_statement() {
     for (at, (kind, named, event)) in events.iter().enumerate() {
         let other = events[(at + 1) % events.len()].0;
         assert_eq!(broken_by(other, *named, event), [["record"], ["record"]], "{kind} as {other}");
-        // Only the facts know that a statement is there or missing.
-        let full = if *kind == "verdict" { "record" } else { "malformed" };
-        assert_eq!(broken_by(kind, !named, event), [["record"], [full]], "{kind}, a statement: {}", !named);
+        assert_eq!(broken_by(kind, !named, event), [["record"], ["record"]], "{kind}, a statement: {}", !named);
     }
-    assert_eq!(broken_by("genesis", false, &Event::Genesis { seat: one }), [["genesis"], ["genesis"]]);
+    assert_eq!(broken_by("genesis", false, &Event::Genesis { seat: one }), [["record"], ["record"]]);
+    assert_eq!(broken_by("genesis", true, &Event::Genesis { seat: one }), [["genesis"], ["genesis"]]);
     // Types that are the kind of a statement, and not of one that has an entry of its own.
     let kinds = Kind::ALL.into_iter().filter(|k| !k.has_own_entry()).map(Kind::name);
     for kind in kinds.chain(["statement", "decisions"]) {
@@ -250,5 +250,102 @@ fn two_heads_of_a_log_convict_its_key_without_content_too() {
             true => drop(breaks(&c, &["misbehaviour"])),
             false => expect(&judged(&c), Class::Misbehaviour, &["fork", "no-content"]),
         }
+    }
+}
+
+#[test]
+fn a_flood_of_missing_permits_hides_no_other_act() {
+    let mut c = settled();
+    let (request, call, answer) = (c.request_digest(), c.call(), c.answer(1, 0));
+    for half in 0..2u64 {
+        let mut permits: Vec<_> = (0..600).map(|n| Digest::of(&(600 * half + n).to_be_bytes())).collect();
+        permits.sort();
+        let (decisions, answers) = (vec![Digest([1; 32]), Digest([2; 32])], vec![answer.digest()]);
+        c.log(0, &Event::Authorized { request, decisions, permits, answers }, Some(&call));
+    }
+    c.log(0, &Event::Clock { by_ms: 0 }, None);
+    c.settle();
+    let report = judged(&c);
+    expect(&report, Class::Violation, &["clock", "no-content", "unresolved"]);
+}
+
+#[test]
+fn a_seat_may_be_in_several_generations_and_in_none_it_delivers_nothing() {
+    // Seat 1 is in both, seat 2 cosigned for the second alone; then in none.
+    for (members, broken) in [(&[1, 2][..], &[][..]), (&[2, 3], &["note"])] {
+        let mut c = Cluster::bent(|charter| {
+            let mut other = charter.generations[0].clone();
+            charter.generations[0].members = [1, 3].map(seat_index).to_vec();
+            other.number = 2;
+            other.members = members.iter().map(|n| seat_index(*n)).collect();
+            charter.generations.push(other);
+            if members[0] == 2 {
+                charter.generations.remove(0);
+            }
+        });
+        c.ask();
+        let (request, permit, call, answer) =
+            (c.request_digest(), c.verdict(1, |v| before_context(v, &[])), c.call(), c.answer(1, 0));
+        let decisions = vec![Digest([1; 32]), Digest([2; 32])];
+        let event =
+            Event::Authorized { request, decisions, permits: vec![permit.digest()], answers: vec![answer.digest()] };
+        let authorized = c.log(0, &event, Some(&call));
+        let note = c.cosigned(0, &[1]);
+        c.deliver(0, authorized, &note, |_| {});
+        c.settle();
+        let report = judged(&c);
+        let found: Vec<_> =
+            report.findings.iter().filter(|f| f.class == Class::Violation).map(|f| f.rule.as_str()).collect();
+        assert_eq!(found, broken, "{:#?}", report.findings);
+    }
+}
+
+#[test]
+fn what_a_seat_logged_and_delivered_before_counts_in_its_next_log() {
+    let m = released(moved(&Lies::default()));
+    // Its first reply to the request is in the second log; a second one has attempt 2 in a third.
+    let mut c = m.c;
+    let from = backup(&c);
+    renewed(&mut c, from, |_| {});
+    let permit = c.verdict(0, |_| {});
+    let _own = c.verdict(THREE, |_| {});
+    let call = c.call();
+    c.release(THREE, 0, &call, &permit);
+    c.settle();
+    assert_eq!(c.refusals, Vec::<String>::new());
+    breaks(&c, &[]);
+    expect(&verify(&c.full(), &m.genesis), Class::Ok, &[]);
+    // And a statement that the first log has is not logged again.
+    let request = c.request.clone().unwrap();
+    c.log(THREE, &Event::Statement {}, Some(&request));
+    c.settle();
+    breaks(&c, &["logged-twice"]);
+}
+
+#[test]
+fn a_permit_by_a_key_that_was_replaced_is_none() {
+    let mut c = Cluster::new();
+    c.ask();
+    let fresh = SigningKey::generate_ed25519();
+    c.charter.seats[1].statement_key = fresh.public();
+    let retired = std::mem::replace(&mut c.nodes[1].statement, fresh);
+    let next = successor(&c, |_| {});
+    crate::lineage::accepted(&mut c, &next);
+    for (old, broken) in [(false, &["no-content"][..]), (true, &["no-content", "unresolved"])] {
+        let mut permit: Verdict = c.verdict(1, |v| before_context(v, &[])).decode().unwrap();
+        permit.nonce = Nonce::random();
+        let key = if old { &retired } else { &c.nodes[1].statement };
+        let permit = Envelope::sign(&permit, &[key]).unwrap();
+        match old {
+            true => c.statements.push(permit.clone()),
+            false => drop(c.log(1, &Event::Statement {}, Some(&permit))),
+        }
+        let (request, call, answer) = (c.request_digest(), c.call(), c.answer(1, 0));
+        let decisions = vec![Digest([1; 32]), Digest([2; 32])];
+        let event =
+            Event::Authorized { request, decisions, permits: vec![permit.digest()], answers: vec![answer.digest()] };
+        c.log(0, &event, Some(&call));
+        c.settle();
+        expect(&judged(&c), Class::Incomplete, broken);
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Backup {
     facts: Facts,
 }
 
-fn backup(c: &Cluster) -> Backup {
+pub(super) fn backup(c: &Cluster) -> Backup {
     let node = &c.nodes[THREE];
     Backup { size: node.tree.size(), root: Digest(node.tree.root()), facts: node.facts.clone() }
 }
@@ -93,7 +93,7 @@ pub(super) fn successor(c: &Cluster, bend: impl FnOnce(&mut Charter)) -> Envelop
 }
 
 /// All nodes log and accept it and are ready; what is signed from now on names it.
-fn accepted(c: &mut Cluster, next: &Envelope) {
+pub(super) fn accepted(c: &mut Cluster, next: &Envelope) {
     for n in 0..3 {
         c.log(n, &Event::Statement {}, Some(next));
         c.log(n, &Event::CharterAccepted { charter: next.digest() }, None);
@@ -388,5 +388,22 @@ fn one_void_successor_of_three_does_not_settle_the_other_two() {
         expect(&report, Class::Misbehaviour, &["charter-fork"]);
         let forks = of(&report, "charter-fork");
         assert_eq!(forks.iter().filter(|f| f.class == Class::Misbehaviour).count(), 1, "{voided}: {forks:?}");
+    }
+}
+
+#[test]
+fn a_witness_goes_forward_over_its_logs_up_to_what_the_later_one_goes_on_from() {
+    for (lost, broken) in [(false, &["cosigned-backwards"][..]), (true, &[])] {
+        let mut c = Cluster::new();
+        let claim = |size| Event::Cosigned { origin: "acme/9/log".into(), size, root: Digest([1; 32]) };
+        let before = backup(&c);
+        c.log(THREE, &claim(100), None);
+        c.settle();
+        let from = if lost { before } else { backup(&c) };
+        renewed(&mut c, from, |_| {});
+        c.log(THREE, &claim(50), None);
+        c.settle();
+        let class = if broken.is_empty() { Class::Ok } else { Class::Violation };
+        expect(&judged(&c), class, broken);
     }
 }

@@ -1,15 +1,18 @@
 //! What an authorisation may name, what of a bundle is missing, and what its index may say.
 
-use crate::common::Cluster;
 use crate::common::forge::{expect, follow, rules};
-use escrow_audit::bundle::{INDEX, Index, README};
+use crate::common::{Cluster, seat_index};
+use escrow_audit::bundle::{INDEX, Index, README, Variant};
+use escrow_audit::checkpoint::Checkpoint;
 use escrow_audit::entry::StatementRef;
 use escrow_audit::finding::Class;
+use escrow_audit::note::NoteSigner;
 use escrow_audit::record;
 use escrow_audit::tree::leaf_hash;
 use escrow_audit::verify::verify;
 use escrow_core::decision::Choice;
-use escrow_core::{Digest, Envelope};
+use escrow_core::verdict::Verdict;
+use escrow_core::{Digest, Envelope, Nonce};
 use escrow_policy::{Event, gate};
 
 fn settled() -> Cluster {
@@ -98,4 +101,63 @@ fn an_authorisation_names_nothing_twice() {
         assert_eq!(report.verdict, if good { Class::Ok } else { Class::Violation }, "{what}");
         assert_eq!(rules(&report).contains(&"record"), !good, "{what}: {:#?}", report.findings);
     }
+}
+
+#[test]
+fn what_an_entry_shows_wrong_by_itself_is_wrong_though_its_statement_is_missing() {
+    let nowhere = StatementRef { stmt: [1; 32], env: [2; 32] };
+    let ready = Event::Ready { peers: vec![seat_index(2)] };
+    let genesis = Event::Genesis { seat: seat_index(1) };
+    for (kind, event, rule) in [
+        ("genesis", &genesis, "genesis"),
+        ("verdict", &ready, "record"),
+        ("node.ready", &ready, "record"),
+        ("foo.bar", &Event::Statement {}, "record"),
+    ] {
+        let mut c = settled();
+        raw(&mut c, 0, kind, Some(nowhere), event);
+        // Nor does it end the judgement of the rest.
+        c.log(0, &Event::Clock { by_ms: 0 }, None);
+        c.settle();
+        expect(&verify(&c.full(), &c.genesis), Class::Violation, &[rule, "clock", "unresolved"]);
+        let bare = c.bundle_as(Variant::NoContent, &[0, 1, 2], |_, _| true);
+        let report = verify(&bare, &c.genesis);
+        assert_eq!(report.verdict, Class::Violation, "{kind}: {:#?}", report.findings);
+        assert!(rules(&report).contains(&rule) && rules(&report).contains(&"clock"), "{kind}: {:#?}", report.findings);
+    }
+}
+
+#[test]
+fn the_note_of_a_bad_release_still_convicts_and_a_forged_permit_blames_nobody_else() {
+    let mut c = Cluster::new();
+    c.ask();
+    c.decide("leg", "legal", Choice::Approve);
+    c.decide("dpo", "dpo", Choice::Approve);
+    let (permit, call, answer) = (c.verdict(1, |_| {}), c.call(), c.answer(1, 0));
+    let authorized = c.authorise(0, &call, &[&permit], &[&answer]);
+    let node = &c.nodes[0];
+    let signer = NoteSigner::new(node.chain.origin(), &node.log_key).unwrap();
+    let forged = Checkpoint::new(node.chain.origin(), node.tree.size(), [1; 32]).unwrap().sign(&signer).unwrap();
+    c.deliver(0, authorized, &forged, |r| r.seat = seat_index(2));
+    c.settle();
+    let report = verify(&c.full(), &c.genesis);
+    assert!(report.verdict == Class::Misbehaviour && rules(&report).contains(&"fork"), "{:#?}", report.findings);
+
+    // Seat 1 signs a permit in seat 2's name.
+    let mut c = Cluster::new();
+    c.ask();
+    c.decide("leg", "legal", Choice::Approve);
+    c.decide("dpo", "dpo", Choice::Approve);
+    let mut permit: Verdict = c.verdict(0, |_| {}).decode().unwrap();
+    (permit.seat, permit.nonce) = (seat_index(2), Nonce::random());
+    let permit = Envelope::sign(&permit, &[&c.nodes[0].statement]).unwrap();
+    c.log(0, &Event::Statement {}, Some(&permit));
+    let (call, answer) = (c.call(), c.answer(1, 0));
+    c.authorise(0, &call, &[&permit], &[&answer]);
+    c.tick(5);
+    c.log(1, &Event::Clock { by_ms: 1 }, None);
+    c.settle();
+    let report = verify(&c.full(), &c.genesis);
+    let blamed: Vec<_> = report.findings.iter().filter(|f| f.class > Class::Ok).filter_map(|f| f.seat).collect();
+    assert!(!blamed.is_empty() && blamed.iter().all(|s| *s == seat_index(1)), "{:#?}", report.findings);
 }

@@ -24,7 +24,6 @@ class Judge:
         self.cosigned, self.last_release = [], None
         self.heads_shown, self.relied_on = [], []
         self.record, self.span, self.carry, self.genesis = [], None, None, None
-        self.heads = {}             # origin -> (size, root) cosigned last
 
     def run(self, judges):
         """Judges entry by entry; `judges`: those of the logs before."""
@@ -181,11 +180,11 @@ class Judge:
         origin, size, root = body["origin"], body["size"], body["root"]
         if origin == self.log.origin:
             self.violation("cosigned-own", entry, "a log does not witness itself")
-        before = self.heads.get(origin, (-1, ""))
+        before = self.facts.heads.get(origin, (-1, ""))
         if size < before[0] or size == before[0] and root != before[1]:
             self.violation("cosigned-backwards", entry, f"{origin} at {size}")
         else:
-            self.heads[origin] = (size, root)
+            self.facts.heads[origin] = (size, root)
         self.cosigned.append((entry.seq, origin, size, bytes.fromhex(root)))
 
     def on_release_authorized(self, entry, body, envelope):
@@ -317,7 +316,8 @@ class Judge:
         need(items, "item-unknown")
         return self.members(items[0]["generation"])
 
-    def note(self, entry, body, group):
+    def note(self, entry, body, *groups):
+        """The note of a delivery; cosigners count if they are in one of the groups."""
         data = self.evidence.attachments.get(body["note"])
         if data is None:
             self.unresolved(entry, f"note {body['note']}")
@@ -328,9 +328,11 @@ class Judge:
             raise Refused("note", e) from None
         self.heads_shown.append((f"data/attachments/{body['note']}", head))
         need(body["authorized"] < head.size <= entry.seq, "note-size", f"size {head.size}")
+        need(groups, "note", "the items' generation is not in the charter")
         charter = self.facts.charter
+        members = {seat for group in groups for seat in group["members"]}
         peers, now, skew = set(), entry.ts // 1000, charter.limits["clock_skew_s"]
-        for seat in set(group["members"]) & charter.seats.keys() - {self.log.seat}:
+        for seat in members & charter.seats.keys() - {self.log.seat}:
             key = charter.seats[seat]["witness_key"].raw
             try:
                 when = logs.cosigned(head.note, f"{charter.body['org']}/{seat}/witness", key)
@@ -338,7 +340,7 @@ class Judge:
                     peers.add(key)
             except Bad as e:
                 raise Refused("note", e) from None
-        need(len(peers) >= group["t"] - 1, "cosignatures", f"{len(peers)} cosigners of that time")
+        need(len(peers) >= min(g["t"] for g in groups) - 1, "cosignatures", f"{len(peers)} cosigners of that time")
 
     def on_release_aborted(self, entry, body, envelope):
         opened = self.facts.open.pop(body["authorized"], None)

@@ -299,6 +299,14 @@ class Evidence:
         except Bad:
             return False
 
+    def signed_under(self, e, charter):
+        """True if the seat that a sound statement names signed it, alone, with its key in that version."""
+        seat = self.charters[charter].seats.get(e.body["seat"]) if charter in self.charters else None
+        try:
+            return seat is not None and len(e.signers(statements.by_id([seat["statement_key"]]))) == 1
+        except Bad:
+            return False
+
     def read_views(self):
         for path, data in sorted(self.under("views").items()):
             viewer, viewed = map(int, path.rsplit("/", 1)[1].removesuffix(".json").split("-"))

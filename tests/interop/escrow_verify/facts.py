@@ -34,6 +34,8 @@ class Asked:
 class Facts:
     def __init__(self, seat, pinned):
         self.seat, self.pinned = seat, pinned
+        self.heads = {}             # origin -> (size, root) cosigned last
+        self.seen, self.replies = set(), {}     # without content: statements logged, deliveries of each request
         self.logged = {}            # statement digest -> kind
         self.charters = {}          # known charter versions by digest
         self.accepted = []          # in force, one after the other, and since when

@@ -11,7 +11,7 @@ class Form(Judge):
 
     def __init__(self, evidence, log, report):
         super().__init__(evidence, log, report)
-        self.seen, self.replies, self.asked = set(), {}, set()
+        self.asked = set()
 
     def resolve(self, entry):
         """The statement that an entry names, where it should be here; None where it need not be."""
@@ -20,9 +20,9 @@ class Form(Judge):
         return super().resolve(entry)
 
     def on_statement(self, entry, body, envelope):
-        if entry.stmt in self.seen:
+        if entry.stmt in self.facts.seen:
             self.violation("logged-twice", entry)
-        self.seen.add(entry.stmt)
+        self.facts.seen.add(entry.stmt)
         if entry.type in ("request", "self-recovery"):
             self.asked.add((entry.stmt, entry.type == "self-recovery"))
         if envelope is None:
@@ -36,24 +36,22 @@ class Form(Judge):
         v = envelope.body
         counts = self.report.counts.setdefault("verdicts", {})
         counts[v["outcome"]] = counts.get(v["outcome"], 0) + 1
-        for holds, rule in ((v["seat"] == self.log.seat and self.evidence.by_seat(envelope), "wrong-signer"),
+        for holds, rule in ((v["seat"] == self.log.seat and self.evidence.signed_under(envelope, self.facts.charter.digest), "wrong-signer"),
                             (v["charter"] == self.facts.charter.digest, "verdict-charter"),
                             (v["decided"] == entry.ts, "verdict-time")):
             if not holds:
                 self.violation(rule, entry)
 
-    def least(self):
-        """The generation of the items is not told: of those that this seat is in, the least demanding counts."""
-        mine = [g for g in self.facts.charter.body["generations"] if self.log.seat in g["members"]]
-        return min(mine, key=lambda g: g["t"], default=None)
+    def mine(self):
+        """The generation of the items is not told: it is one of those that this seat is in."""
+        return [g for g in self.facts.charter.body["generations"] if self.log.seat in g["members"]]
 
     def on_release_authorized(self, entry, body, envelope):
-        least = self.least()
-        w = least["t"] - 1 if least else 1
+        w = min((g["t"] - 1 for g in self.mine()), default=1)
         seats, missing = set(), 0
         for digest in body["permits"]:
             signed = [e for e in self.evidence.by_digest.get(digest, ())
-                      if e.kind == "verdict" and e.sound and self.evidence.by_seat(e)]
+                      if e.kind == "verdict" and e.sound and self.evidence.signed_under(e, e.body["charter"])]
             if not signed:
                 missing += 1
                 self.unresolved(entry, f"permit {digest}")
@@ -80,9 +78,7 @@ class Form(Judge):
                 self.violation("authorization-age", entry)
             if opened["restarted"]:
                 self.violation("authorization-restart", entry)
-        self.replies[body["request"]] = self.replies.get(body["request"], 0) + 1
-        if body["attempt"] != self.replies[body["request"]]:
+        self.facts.replies[body["request"]] = self.facts.replies.get(body["request"], 0) + 1
+        if body["attempt"] != self.facts.replies[body["request"]]:
             self.violation("attempt", entry)
-        least = self.least()
-        if least:
-            self.note(entry, body, least)
+        self.note(entry, body, *self.mine())
