@@ -69,6 +69,10 @@ pub fn event(entry: &Entry) -> Result<Event, RecordError> {
         _ => entry_type(&event, kind),
     };
     fits(entry, expected)?;
+    // What reads alike is not what every other reader takes.
+    if body(&event) != entry.body {
+        return Err(RecordError::Body("another spelling of it".into()));
+    }
     let names = matches!(
         event,
         Event::Statement {} | Event::Genesis { .. } | Event::Authorized { .. } | Event::Delivered { .. }

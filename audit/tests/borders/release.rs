@@ -14,6 +14,7 @@ use escrow_core::decision::Choice;
 use escrow_core::verdict::Verdict;
 use escrow_core::{Digest, Envelope, Nonce};
 use escrow_policy::{Event, gate};
+use serde_json::{Map, Value, json};
 
 fn settled() -> Cluster {
     let mut c = Cluster::honest();
@@ -23,9 +24,13 @@ fn settled() -> Cluster {
 
 /// An entry at a node as nobody honest writes it.
 pub(super) fn raw(c: &mut Cluster, n: usize, kind: &str, statement: Option<StatementRef>, event: &Event) {
+    spelled(c, n, kind, statement, record::body(event));
+}
+
+fn spelled(c: &mut Cluster, n: usize, kind: &str, statement: Option<StatementRef>, body: Map<String, Value>) {
     let now = u64::try_from(c.now.millis()).unwrap();
     let node = &mut c.nodes[n];
-    let bytes = node.chain.draft(now, kind, statement, record::body(event)).encode().unwrap();
+    let bytes = node.chain.draft(now, kind, statement, body).encode().unwrap();
     node.chain.push(&bytes).unwrap();
     node.tree.append(leaf_hash(&bytes));
     node.entries.push(bytes);
@@ -160,4 +165,17 @@ fn the_note_of_a_bad_release_still_convicts_and_a_forged_permit_blames_nobody_el
     let report = verify(&c.full(), &c.genesis);
     let blamed: Vec<_> = report.findings.iter().filter(|f| f.class > Class::Ok).filter_map(|f| f.seat).collect();
     assert!(!blamed.is_empty() && blamed.iter().all(|s| *s == seat_index(1)), "{:#?}", report.findings);
+}
+
+#[test]
+fn the_body_of_an_entry_has_one_spelling() {
+    for (kind, broken) in [(json!("deposit"), &[][..]), (json!({"deposit": null}), &["record"])] {
+        let mut c = settled();
+        let body = json!({"event": "refused", "kind": kind, "rule": "malformed", "statement": Digest([1; 32])});
+        let Value::Object(body) = body else { panic!("{body}") };
+        spelled(&mut c, 0, "refused", None, body);
+        c.settle();
+        let class = if broken.is_empty() { Class::Ok } else { Class::Violation };
+        expect(&verify(&c.full(), &c.genesis), class, broken);
+    }
 }
