@@ -96,7 +96,19 @@ fn fits(entry: &Entry, expected: &str) -> Result<(), RecordError> {
 /// # Errors
 /// [`RecordError`].
 pub fn read<'a>(entry: &'a Entry, base: u64, statement: Option<&'a Envelope>) -> Result<Record<'a>, RecordError> {
-    let mut event = event(entry)?;
+    of(entry, event(entry)?, base, statement)
+}
+
+/// [`read`] of an entry whose [`event`] is known.
+///
+/// # Errors
+/// [`RecordError`].
+pub(crate) fn of<'a>(
+    entry: &'a Entry,
+    mut event: Event,
+    base: u64,
+    statement: Option<&'a Envelope>,
+) -> Result<Record<'a>, RecordError> {
     fits(entry, entry_type(&event, statement.map(Envelope::kind)))?;
     if let Event::Delivered { authorized, .. } | Event::Aborted { authorized, .. } = &mut event {
         *authorized = authorized.saturating_add(base);

@@ -182,10 +182,10 @@ impl<'e> Story<'e> {
     /// Takes the next entry; false if what it refers to is missing.
     fn entry(&mut self, entry: &Entry) -> bool {
         self.carry_at(entry.seq);
-        if self.event(entry).is_none() {
+        let Some(event) = self.event(entry) else {
             self.took(entry);
             return true;
-        }
+        };
         let envelope = entry.statement.as_ref().map(|s| self.evidence.pool.envelope(&Digest(s.env)));
         if let Some(None) = envelope {
             // Who may do what from here on would depend on what is missing; layer 2 named it.
@@ -200,7 +200,7 @@ impl<'e> Story<'e> {
             self.violation(entry.seq, "statement-digest", "stmt is not the digest of the statement that env names");
             return true;
         }
-        match record::read(entry, self.base, envelope.as_deref()) {
+        match record::of(entry, event, self.base, envelope.as_deref()) {
             Ok(record) => self.step(&record),
             Err(e) => self.violation(entry.seq, "record", e.to_string()),
         }
