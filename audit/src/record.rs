@@ -63,6 +63,7 @@ pub fn body(event: &Event) -> Map<String, Value> {
 /// [`RecordError`].
 pub fn event(entry: &Entry) -> Result<Event, RecordError> {
     let event = Event::deserialize(&entry.body).map_err(|e| RecordError::Body(e.to_string()))?;
+    time(entry)?;
     let kind = Kind::ALL.into_iter().find(|k| k.has_own_entry() && k.name() == entry.kind);
     let expected = match (&event, kind) {
         (Event::Statement {}, None) => "the kind of a statement",
@@ -81,6 +82,12 @@ pub fn event(entry: &Entry) -> Result<Event, RecordError> {
         true => Ok(event),
         false => Err(RecordError::Statement(entry.kind.clone())),
     }
+}
+
+fn time(entry: &Entry) -> Result<Timestamp, RecordError> {
+    let ms = i64::try_from(entry.ts).map_err(|_| RecordError::Time)?;
+    let at = Timestamp::from_millis(ms);
+    if at.millis() == ms { Ok(at) } else { Err(RecordError::Time) }
 }
 
 fn fits(entry: &Entry, expected: &str) -> Result<(), RecordError> {
@@ -113,7 +120,6 @@ pub(crate) fn of<'a>(
     if let Event::Delivered { authorized, .. } | Event::Aborted { authorized, .. } = &mut event {
         *authorized = authorized.saturating_add(base);
     }
-    let at = i64::try_from(entry.ts).map_err(|_| RecordError::Time)?;
-    let seq = entry.seq.saturating_add(base);
-    Ok(Record { seq, at: Timestamp::from_millis(at), entry_type: &entry.kind, statement, event })
+    let (seq, at) = (entry.seq.saturating_add(base), time(entry)?);
+    Ok(Record { seq, at, entry_type: &entry.kind, statement, event })
 }

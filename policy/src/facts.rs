@@ -376,6 +376,9 @@ impl Facts {
     fn accept_charter(&mut self, digest: &Digest, at: Timestamp) -> Result<(), Refusal> {
         let fail =
             |why: &str| Refusal::new(Rule::CharterInvalid, format!("charter {digest} cannot be accepted: {why}"));
+        if self.accepted.contains(digest) {
+            return Err(fail("it was accepted here before"));
+        }
         let mut chain = Vec::new();
         let mut base = *digest;
         while !self.accepted.contains(&base) {
@@ -427,14 +430,14 @@ impl Facts {
             }
             Admitted::Withdrawal(v, by) => {
                 let of = (v.statement().consent, v.statement().subject, by);
+                if !self.consents.contains_key(&of.0) {
+                    *self.early_withdrawals.entry(v.key().clone()).or_default() += 1;
+                }
                 if self.withdrawals.contains_key(&of) {
                     return;
                 }
                 self.restrictions.insert(logged.seq, v.digest());
                 self.withdrawn.insert(logged.seq, of.0);
-                if !self.consents.contains_key(&of.0) {
-                    *self.early_withdrawals.entry(v.key().clone()).or_default() += 1;
-                }
                 self.withdrawals.insert(of, fact(v, logged));
             }
             Admitted::Deposit(v, deal) => {

@@ -376,27 +376,54 @@ pub fn authorise(
     at: Timestamp,
 ) -> Result<Permit, Refusal> {
     let permit = permit(facts, &call.statement().request, at)?;
-    check_gathered(facts, &permit.request, permit.generation, gathered, at)?;
+    check_gathered(facts, &permit.request, permit.generation, gathered, at)?.enough()?;
     Ok(permit)
 }
 
-/// The part of [`authorise`] that needs no policy engine: permits of other seats and answers of
-/// peers about a request whose items are of `generation`.
+/// Who permitted and who answered about restrictions, beside the node itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peers {
+    permitted: BTreeSet<SeatIndex>,
+    answered: BTreeSet<SeatIndex>,
+    need: usize,
+}
+
+impl Peers {
+    /// Holds if there are w of each.
+    ///
+    /// # Errors
+    /// [`Rule::PermitsMissing`], [`Rule::AnswerInvalid`].
+    pub fn enough(&self) -> Result<(), Refusal> {
+        let Self { permitted, answered, need } = self;
+        require(permitted.len() >= *need, Rule::PermitsMissing, || {
+            format!("{} fresh permits of other nodes presented, {need} needed", permitted.len())
+        })?;
+        require(answered.len() >= *need, Rule::AnswerInvalid, || {
+            format!("{} of {need} peers answered about restrictions", answered.len())
+        })
+    }
+}
+
+/// The part of [`authorise`] that needs no policy engine: each permit of another seat and each answer of a
+/// peer about a request whose items are of `generation`. Whether they are [`Peers::enough`] is another question.
 ///
 /// # Errors
-/// [`Refusal`] naming the rule that stops it.
+/// [`Refusal`] naming the rule that the first bad one breaks.
 pub fn check_gathered(
     facts: &Facts,
     request: &Digest,
     generation: u32,
     gathered: &Gathered<'_>,
     at: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<Peers, Refusal> {
     let charter = floor::charter_settled(facts)?;
     let generation = charter.generation(generation);
     let generation = generation.ok_or_else(|| Refusal::new(Rule::Generation, "the items' generation is retired"))?;
-    check_permits(facts, charter, request, generation, gathered.permits, at)?;
-    check_answers(facts, charter, request, generation, gathered.answers, at)
+    Ok(Peers {
+        permitted: check_permits(facts, charter, request, generation, gathered.permits, at)?,
+        answered: check_answers(facts, charter, request, generation, gathered.answers, at)?,
+        need: generation.w(),
+    })
 }
 
 /// What the facts say about a request that passes the hard floor, before any policy is asked:
@@ -487,17 +514,17 @@ impl<'a> Gathered<'a> {
             Some((charter, charter.generation(item.generation)?))
         });
         let Some((charter, generation)) = generation else { return (vec![], vec![]) };
-        let alone = Generation { t: 1, ..generation.clone() };
-        let one = |e: &&Envelope| check_permits(facts, charter, request, &alone, std::slice::from_ref(*e), at).is_ok();
+        let one =
+            |e: &&Envelope| check_permits(facts, charter, request, generation, std::slice::from_ref(*e), at).is_ok();
         let permits = self.permits.iter().filter(one).cloned().collect();
-        let one = |e: &&Envelope| check_answers(facts, charter, request, &alone, std::slice::from_ref(*e), at).is_ok();
+        let one =
+            |e: &&Envelope| check_answers(facts, charter, request, generation, std::slice::from_ref(*e), at).is_ok();
         let answers = self.answers.iter().filter(one).cloned().collect();
         (permits, answers)
     }
 }
 
-/// At least t-1 permits of distinct other member seats, each for this request, under this charter
-/// version, fresh now.
+/// The other member seats that permit, each for this request, under this charter version, fresh now.
 fn check_permits(
     facts: &Facts,
     charter: &Charter,
@@ -505,7 +532,7 @@ fn check_permits(
     generation: &Generation,
     permits: &[Envelope],
     at: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<BTreeSet<SeatIndex>, Refusal> {
     let mut seats: BTreeSet<SeatIndex> = BTreeSet::new();
     for envelope in permits {
         let claimed: Verdict = envelope.decode().map_err(|e| Refusal::new(Rule::PermitInvalid, e.to_string()))?;
@@ -534,13 +561,10 @@ fn check_permits(
         }
         seats.insert(v.seat);
     }
-    require(seats.len() >= generation.w(), Rule::PermitsMissing, || {
-        format!("{} fresh permits of other nodes presented, {} needed", seats.len(), generation.w())
-    })
+    Ok(seats)
 }
 
-/// At least w answers of distinct peers, for this seat and request, and nothing that they name
-/// is unknown here.
+/// The member seats that answer, each for this seat and request, with nothing named that is unknown here.
 fn check_answers(
     facts: &Facts,
     charter: &Charter,
@@ -548,7 +572,7 @@ fn check_answers(
     generation: &Generation,
     answers: &[Envelope],
     at: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<BTreeSet<SeatIndex>, Refusal> {
     let skew = i64::try_from(charter.limits.clock_skew_s).unwrap_or(0);
     let life = i64::try_from(AUTHORISATION_LIFE_S).unwrap_or(0).saturating_add(skew);
     let mut seats: BTreeSet<SeatIndex> = BTreeSet::new();
@@ -573,9 +597,7 @@ fn check_answers(
             seats.insert(a.seat);
         }
     }
-    require(seats.len() >= generation.w(), Rule::AnswerInvalid, || {
-        format!("{} of {} peers answered about restrictions", seats.len(), generation.w())
-    })
+    Ok(seats)
 }
 
 /// True if the answer was given about the request's matter, every consent of its items and every key

@@ -20,9 +20,9 @@ pub(crate) fn limits(charter: &Charter, r: &SelfRecovery) -> Result<(), Refusal>
     require(r.items.len() as u64 <= l.items_per_request, Rule::RequestLimits, || {
         format!("{} items asked for, the charter allows {}", r.items.len(), l.items_per_request)
     })?;
-    let life = u64::try_from(r.expires.seconds_since(r.created)).unwrap_or(u64::MAX);
-    require(life <= l.request_life_s, Rule::RequestLimits, || {
-        format!("a life of {life} s, the charter allows {} s", l.request_life_s)
+    let life = i64::try_from(l.request_life_s).unwrap_or(i64::MAX);
+    require(r.expires <= r.created.plus_seconds(life), Rule::RequestLimits, || {
+        format!("made at {} to live until {}, the charter allows {life} s", r.created, r.expires)
     })
 }
 

@@ -19,7 +19,7 @@ use escrow_core::recovery::SelfRecovery;
 use escrow_core::release::{Caller, Release};
 use escrow_core::request::{Counts, DelayedNotice, Notice, Recipient, RecipientDevice, RecipientPerson, Request};
 use escrow_core::view::View;
-use escrow_core::{Blob, Digest, Envelope, Kind, Nonce};
+use escrow_core::{Blob, Digest, Envelope, Kind, Nonce, Timestamp};
 use escrow_policy::Rule;
 use escrow_policy::admit::{verify_call, verify_query};
 use std::collections::BTreeSet;
@@ -30,6 +30,11 @@ const MAX: &[&str] = &["device of max"];
 const TABLET: &[&str] = &["device of tablet"];
 
 // ---- Statements with one change, signed by whoever should sign them -------------------------
+
+/// A millisecond more than this many seconds after `from`.
+fn a_moment_over(from: Timestamp, seconds: i64) -> Timestamp {
+    Timestamp::from_millis(from.plus_seconds(seconds).millis() + 1)
+}
 
 fn enrolment(c: &Case, change: impl FnOnce(&mut Enrolment)) -> Envelope {
     let mut e = c.node.enrolment(&["new"]);
@@ -649,7 +654,7 @@ const TABLE: &[Row] = &[
         })
     }),
     ("a request that lives too long", Rule::RequestLimits, Case::new, |c| {
-        request(c, |r| r.expires = r.created.plus_seconds(14 * DAY + 1))
+        request(c, |r| r.expires = a_moment_over(r.created, 14 * DAY))
     }),
     ("a notice delayed too long", Rule::NoticeDelay, Case::new, |c| {
         request(c, |r| {
@@ -739,6 +744,13 @@ const TABLE: &[Row] = &[
         }
         sign(&c.node.withdrawal(Digest::of(b"one more"), "maria"), MARIA)
     }),
+    ("yet another withdrawal of the one consent that nobody knows", Rule::EarlyWithdrawals, Case::new, |c| {
+        for _ in 0..64 {
+            let e = sign(&c.node.withdrawal(Digest::of(b"x"), "maria"), MARIA);
+            c.node.log(&e);
+        }
+        sign(&c.node.withdrawal(Digest::of(b"x"), "maria"), MARIA)
+    }),
     // Consent records.
     ("a consent that names a controller whom the charter does not list", Rule::ConsentScope, Case::new, |c| {
         consent(c, |x| x.record.controllers[0].contact = w("somebody else"))
@@ -773,7 +785,7 @@ const TABLE: &[Row] = &[
         recovery(c, |r| r.created = r.created.plus_seconds(302))
     }),
     ("a self-recovery that lives too long", Rule::RequestLimits, Case::new, |c| {
-        recovery(c, |r| r.expires = r.created.plus_seconds(14 * DAY + 1))
+        recovery(c, |r| r.expires = a_moment_over(r.created, 14 * DAY))
     }),
     ("a self-recovery of more items than allowed", Rule::RequestLimits, Case::new, |c| {
         recovery(c, |r| r.items = sorted((0..4u8).map(|n| Digest::of(&[n])).collect()))

@@ -155,6 +155,12 @@ const FLOOR: &[Row] = &[
     }),
     ("more items than the charter allows now", Rule::RequestLimits, || then(|c| c.limits.items_per_request = 1)),
     ("a longer life than the charter allows now", Rule::RequestLimits, || then(|c| c.limits.request_life_s = 3_600)),
+    ("a millisecond more than the charter allows now", Rule::RequestLimits, || {
+        let mut c = asked(|r| r.expires = Timestamp::from_millis(r.created.plus_seconds(DAY).millis() + 1));
+        let v2 = successor(&c.genesis, |c| c.limits.request_life_s = DAY.unsigned_abs());
+        c.node.follow(&v2);
+        c
+    }),
     ("a longer notice delay than the charter allows now", Rule::NoticeDelay, || {
         let mut c = asked(|r| {
             r.notice = Notice::Delayed(DelayedNotice { order: w("O-1"), until: r.created.plus_seconds(80 * DAY) })
@@ -436,6 +442,33 @@ fn a_record_on_another_basis_is_not_withdrawn_by_a_device() {
     let e = by(&c, &["leo", "wim"]);
     c.node.log(&e);
     assert_eq!(c.says(), "refuse: consent-withdrawn");
+}
+
+/// Who signed for one of the roles before and who signs for the other now end nothing together.
+#[test]
+fn the_signers_of_a_basis_are_those_of_one_version() {
+    let mut c = by_agreement(Basis::WorksAgreement);
+    let v1 = c.genesis.digest();
+    let v2 = successor(&c.genesis, |x| {
+        for id in ["leo", "lena"] {
+            of(x, id).roles.retain(|r| r.as_str() != "legal");
+        }
+        of(x, "wim").roles = vec![w("retired")];
+        x.people.extend([person("lars", &["legal"]), person("wanda", &["works-council"])]);
+    });
+    c.node.follow(&v2);
+    let by = |keys: &[&str]| {
+        let withdrawal = escrow_core::consent::Withdrawal { charter: v1, ..c.node.withdrawal(c.consent, "maria") };
+        refused(c.node.clone().fold(&sign(&withdrawal, keys)))
+    };
+    for (keys, rule) in [
+        (["leo", "wim"], None),
+        (["lars", "wanda"], None),
+        (["leo", "wanda"], Some(Rule::NotEntitled)),
+        (["lars", "wim"], Some(Rule::NotEntitled)),
+    ] {
+        assert_eq!(by(&keys), rule, "{keys:?}");
+    }
 }
 
 #[test]

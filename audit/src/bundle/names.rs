@@ -1,7 +1,7 @@
 //! What log entries name, for whoever packs it and for whoever checks that it is all there.
 
 use escrow_core::Digest;
-use escrow_policy::Event;
+use serde_json::Value;
 
 /// What one entry names beside the statement it records.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,18 +13,18 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Reads the body of an entry of that type. One that is no event names nothing: the fold says what it thinks of it.
+    /// Reads the body of an entry of that type, whatever else is wrong with it: what an entry names is there for
+    /// its sake, and what to think of the entry is said elsewhere.
     pub(crate) fn of(kind: &str, body: &[u8]) -> Self {
         if !kind.starts_with("release.") && kind != "misbehaviour" {
             return Self::default();
         }
-        match serde_json::from_slice(body) {
-            Ok(Event::Authorized { permits, answers, .. }) => {
-                Self { statements: [permits, answers].concat(), notes: vec![] }
-            }
-            Ok(Event::Delivered { note, .. }) => Self { statements: vec![], notes: vec![note] },
-            Ok(Event::Misbehaviour { first, second, .. }) => Self { statements: vec![], notes: vec![first, second] },
-            _ => Self::default(),
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let digest = |v: &Value| v.as_str()?.parse().ok();
+        let list = |name: &str| body.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(digest);
+        Self {
+            statements: list("permits").chain(list("answers")).collect(),
+            notes: ["note", "first", "second"].into_iter().filter_map(|name| digest(body.get(name)?)).collect(),
         }
     }
 }

@@ -54,12 +54,15 @@ pub(super) fn authorised(story: &mut Story<'_>, seq: u64, at: Timestamp, call: &
             story.permits.push((seq, envelope.digest(), v.seat, v.decided));
         }
     }
-    // What is missing was reported; the rest cannot be counted without it.
+    // What is missing was reported: what is there cannot be counted without it, and is judged all the same.
     let complete = permits.len() == named.permits.len() && answers.len() == named.answers.len();
     let gathered = gate::Gathered { permits: &permits, answers: &answers };
-    let passed = floor(story, named.request, at).and_then(|counted| match complete {
-        true => gate::check_gathered(&story.facts, named.request, counted.generation, &gathered, at).map(|()| counted),
-        false => Ok(counted),
+    let passed = floor(story, named.request, at).and_then(|counted| {
+        let peers = gate::check_gathered(&story.facts, named.request, counted.generation, &gathered, at)?;
+        if complete {
+            peers.enough()?;
+        }
+        Ok(counted)
     });
     let counted = match passed {
         Ok(counted) => counted,
@@ -68,9 +71,13 @@ pub(super) fn authorised(story: &mut Story<'_>, seq: u64, at: Timestamp, call: &
     story.hold(counted.decisions == named.decisions, seq, "decisions", || {
         format!("names {} decisions, this log's facts count {}", named.decisions.len(), counted.decisions.len())
     });
-    if complete
-        && story.options.policy_replay
-        && let Err(refusal) = gate::authorise(&story.facts, &call, &gathered, at)
+    replay(story, seq, named.request, at);
+}
+
+/// Every text of the policy permits, at an authorisation and again at its delivery.
+fn replay(story: &mut Story<'_>, seq: u64, request: &Digest, at: Timestamp) {
+    if story.options.policy_replay
+        && let Err(refusal) = gate::deliver(&story.facts, request, at)
     {
         story.refused(seq, &refusal);
     }
@@ -163,11 +170,7 @@ pub(super) fn delivered(story: &mut Story<'_>, seq: u64, at: Timestamp, envelope
         && release.generation == counted.generation
         && release.recipient == counted.recipient.digest();
     story.hold(fits, seq, "release-scope", || "released other items or to another key than the request names".into());
-    if story.options.policy_replay
-        && let Err(refusal) = gate::deliver(&story.facts, said.request, at)
-    {
-        story.refused(seq, &refusal);
-    }
+    replay(story, seq, said.request, at);
     if let Some(note) = note {
         let generation = story.charter().and_then(|c| c.generation(counted.generation)).cloned();
         let peers = generation.map(|g| peers(story, [&g], g.w()));

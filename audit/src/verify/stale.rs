@@ -4,6 +4,7 @@ use super::bytes::Evidence;
 use super::views::Heads;
 use crate::bundle::INDEX;
 use crate::finding::{Class, Finding};
+use crate::seat;
 use escrow_core::SeatIndex;
 use escrow_core::charter::{Charter, Generation};
 use escrow_core::limits::HEARTBEAT_S;
@@ -19,14 +20,16 @@ pub(super) fn check(evidence: &Evidence<'_>, heads: &Heads<'_>, charter: &Charte
     let mut out = Vec::new();
     let created = u64::try_from(evidence.index.created.millis().div_euclid(1000)).unwrap_or(0);
     let latest = created.saturating_add(charter.limits.clock_skew_s);
-    let witnesses = evidence.charters.witnesses();
+    // A key that was replaced vouches for nothing new.
+    let witness = |m: &SeatIndex| Some((*m, seat::witness_verifier(&charter.org, charter.seat(*m)?).ok()?));
+    let witnesses: Vec<_> = g.members.iter().filter_map(witness).collect();
     for seat in g.members.iter().filter_map(|m| charter.seat(*m)) {
         let Some(heads) = heads.get(&seat.log_origin) else { continue };
         // The newest time of each peer, on whatever head it gave it.
         let mut times: BTreeMap<SeatIndex, u64> = BTreeMap::new();
         let mut future: BTreeMap<_, u64> = BTreeMap::new();
         for head in heads {
-            for (peer, key) in witnesses.iter().filter(|(p, _)| vouches(*p, seat.index, &g.members)) {
+            for (peer, key) in witnesses.iter().filter(|(p, _)| *p != seat.index) {
                 let signed = head.head.cosigners(std::slice::from_ref(key)).unwrap_or_default();
                 for time in signed.iter().map(|s| s.time) {
                     if is_future(time, latest) {
@@ -57,11 +60,6 @@ pub(super) fn check(evidence: &Evidence<'_>, heads: &Heads<'_>, charter: &Charte
     out
 }
 
-/// Whether a peer's cosignature tells how fresh the log of a seat is: that of another member does.
-fn vouches(peer: SeatIndex, of: SeatIndex, members: &[SeatIndex]) -> bool {
-    peer != of && members.contains(&peer)
-}
-
 /// Whether a time, in seconds, lies after the latest that any clock can have shown.
 const fn is_future(time: u64, latest: u64) -> bool {
     time > latest
@@ -76,16 +74,6 @@ const fn is_stale(time: u64, created: u64) -> bool {
 #[allow(clippy::unwrap_used)] // a test that panics has failed
 mod tests {
     use super::*;
-
-    #[test]
-    fn another_member_vouches_and_nobody_else() {
-        let seat = |n| SeatIndex::new(n).unwrap();
-        let members = [seat(1), seat(2)];
-        assert!(vouches(seat(2), seat(1), &members));
-        assert!(!vouches(seat(1), seat(1), &members), "not the log's own seat");
-        assert!(!vouches(seat(3), seat(1), &members), "not a seat outside the generation");
-        assert!(!vouches(seat(3), seat(3), &members));
-    }
 
     #[test]
     fn borders_belong_to_what_is_in_order() {

@@ -1,20 +1,21 @@
 //! What an authorisation may name, what of a bundle is missing, and what its index may say.
 
-use crate::common::forge::{expect, follow, rules};
-use crate::common::{Cluster, seat_index};
-use escrow_audit::bundle::{INDEX, Index, README, Variant};
+use crate::common::forge::{expect, follow, repack, rules};
+use crate::common::{Cluster, POLICY, seat_index};
+use escrow_audit::bundle::{INDEX, Index, README, Variant, statement_path};
 use escrow_audit::checkpoint::Checkpoint;
 use escrow_audit::entry::StatementRef;
-use escrow_audit::finding::Class;
+use escrow_audit::finding::{Class, Report};
 use escrow_audit::note::NoteSigner;
 use escrow_audit::record;
 use escrow_audit::tree::leaf_hash;
 use escrow_audit::verify::verify;
 use escrow_core::decision::Choice;
-use escrow_core::verdict::Verdict;
-use escrow_core::{Digest, Envelope, Nonce};
+use escrow_core::verdict::{Outcome, Verdict};
+use escrow_core::{Digest, Envelope, Nonce, Timestamp};
 use escrow_policy::{Event, gate};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 fn settled() -> Cluster {
     let mut c = Cluster::honest();
@@ -177,5 +178,88 @@ fn the_body_of_an_entry_has_one_spelling() {
         c.settle();
         let class = if broken.is_empty() { Class::Ok } else { Class::Violation };
         expect(&verify(&c.full(), &c.genesis), class, broken);
+    }
+}
+
+/// An authorisation that names these permits and answers, with a permit and an answer that nobody has.
+fn with_gaps(c: &mut Cluster, permit: &Envelope, answer: &Envelope) -> Report {
+    let (call, request) = (c.call(), c.request_digest());
+    let decisions = gate::count(&c.nodes[0].facts, &request, c.now).unwrap().decisions;
+    let named = |e: &Envelope, gone: &[u8]| BTreeSet::from([e.digest(), Digest::of(gone)]).into_iter().collect();
+    let (permits, answers) = (named(permit, b"permit"), named(answer, b"answer"));
+    c.log(0, &Event::Authorized { request, decisions, permits, answers }, Some(&call));
+    c.settle();
+    verify(&c.full(), &c.genesis)
+}
+
+#[test]
+fn what_is_missing_hides_nothing_of_what_is_there() {
+    let ready = |policy: &str| {
+        let mut c = Cluster::bent(|charter| charter.policies[0].text = policy.into());
+        c.ask();
+        c.decide("leg", "legal", Choice::Approve);
+        c.decide("dpo", "dpo", Choice::Approve);
+        c
+    };
+    let waits = POLICY.replace("when {", "when { context.waited_seconds >= 3600 &&");
+    // The policy, how old the permit and how much older the answer are, and what is wrong beside the gaps.
+    for (policy, permit_s, answer_s, rule) in [
+        (POLICY, 60, 0, None),
+        (POLICY, 61, 0, Some("permit-invalid")),
+        (POLICY, 60, 61, Some("answer-invalid")),
+        (waits.as_str(), 60, 0, Some("policy-denies")),
+    ] {
+        let mut c = ready(policy);
+        let answer = c.answer(1, 0);
+        c.tick(answer_s);
+        let permit = c.verdict(1, |v| {
+            (v.outcome, v.lacking, v.reasons) = (Outcome::Permit, vec![], vec![]);
+            v.valid_until = v.decided.plus_seconds(60);
+        });
+        c.tick(permit_s);
+        let report = with_gaps(&mut c, &permit, &answer);
+        let mine = report.findings.iter().filter(|f| f.seat == Some(seat_index(1)) && f.class > Class::Ok);
+        let mine: BTreeSet<&str> = mine.map(|f| f.rule.as_str()).collect();
+        assert_eq!(mine, ["unresolved"].into_iter().chain(rule).collect(), "{:#?}", report.findings);
+    }
+}
+
+#[test]
+fn what_a_bent_entry_names_is_there_for_its_sake() {
+    for (kind, member, broken) in [
+        ("release.authorized", "permits", "record"),
+        ("release.aborted", "permits", "record"),
+        ("release.x", "answers", "record"),
+        ("witness.cosigned", "permits", "unreferenced"),
+    ] {
+        let mut c = settled();
+        let answer = c.answer(1, 0);
+        let body = json!({"event": "authorized", member: [answer.digest()], "more": 1});
+        let Value::Object(body) = body else { panic!("{body}") };
+        spelled(&mut c, 0, kind, None, body);
+        c.settle();
+        let mut files = c.full();
+        files.insert(statement_path(&answer.envelope_digest()), answer.bytes().to_vec());
+        let class = if broken == "record" { Class::Violation } else { Class::Tampered };
+        expect(&verify(&repack(files), &c.genesis), class, &[broken]);
+    }
+}
+
+#[test]
+fn an_entry_is_of_a_time_that_can_be_said() {
+    for (over, broken) in [(0, &[][..]), (1, &["record"])] {
+        let mut c = settled();
+        let last = u64::try_from(Timestamp::MAX.millis()).unwrap();
+        let event = Event::Clock { by_ms: 1 };
+        let node = &mut c.nodes[0];
+        let bytes = node.chain.draft(last + over, "clock.anomaly", None, record::body(&event)).encode().unwrap();
+        node.chain.push(&bytes).unwrap();
+        node.tree.append(leaf_hash(&bytes));
+        node.entries.push(bytes);
+        for variant in [Variant::Full, Variant::NoContent] {
+            let report = verify(&c.bundle_as(variant, &[0, 1, 2], |_, _| true), &c.genesis);
+            let charged = report.findings.iter().filter(|f| f.class > Class::Incomplete).map(|f| f.rule.as_str());
+            assert_eq!(charged.collect::<Vec<_>>(), broken, "{:#?}", report.findings);
+        }
     }
 }

@@ -3,16 +3,17 @@
 use crate::common::forge::{expect, glued, repack, rules};
 use crate::common::moved::{Lies, THREE, moved, released};
 use crate::common::{Cluster, seat_index};
+use crate::lineage::{accepted, successor};
 use escrow_audit::bundle::{INDEX, Index, view_path};
 use escrow_audit::checkpoint::{Checkpoint, VerifiedCheckpoint};
 use escrow_audit::entry::Chain;
 use escrow_audit::finding::Class;
-use escrow_audit::note::{NoteSigner, cosign};
+use escrow_audit::note::{KeyKind, NoteSigner, VerifierKey, cosign};
 use escrow_audit::seat;
 use escrow_audit::tree::Tree;
 use escrow_audit::verify::verify;
 use escrow_core::view::View;
-use escrow_core::{Digest, Envelope, Nonce, Timestamp};
+use escrow_core::{Digest, Envelope, Nonce, PublicKey, Timestamp};
 use escrow_policy::Event;
 
 fn settled() -> Cluster {
@@ -207,4 +208,32 @@ fn a_log_lacks_a_cosignature_once_it_goes_on_after_the_second_of_it() {
         c.log(1, &Event::Clock { by_ms: -1 }, None);
         expect(&verify(&c.full(), &c.genesis), verdict, broken);
     }
+}
+
+#[test]
+fn a_witness_key_that_was_replaced_keeps_nothing_fresh() {
+    let stale = |replaced: bool| {
+        let mut c = Cluster::honest();
+        let (genesis, old) = (c.genesis, c.nodes[1].witness.clone());
+        let new = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+        c.nodes[1].witness = new.clone();
+        let next = successor(&c, |charter| charter.seats[1].witness_key = PublicKey::Ed25519(new.verifying_key()));
+        accepted(&mut c, &next);
+        c.settle();
+        // By now all logs are old; seat 2 cosigns the first again.
+        c.tick(1_201);
+        let key = if replaced { old } else { new };
+        let mut head = c.nodes[0].held[&seat_index(2)].clone();
+        let name = seat::witness_name(&c.charter.org, seat_index(2));
+        let now = u64::try_from(c.now.millis() / 1000).unwrap();
+        let line = cosign(&name, &key, now, head.note().text()).unwrap();
+        let verifier = VerifierKey::new(&name, KeyKind::Cosigner, &key.verifying_key()).unwrap();
+        assert_eq!(head.add_cosignatures(format!("{line}\n").as_bytes(), &[verifier]), Ok(1));
+        c.nodes[0].held.insert(seat_index(2), head);
+        let report = verify(&c.full(), &genesis);
+        expect(&report, Class::Incomplete, &["stale"]);
+        report.findings.iter().filter(|f| f.rule == "stale").filter_map(|f| f.seat).collect::<Vec<_>>()
+    };
+    assert_eq!(stale(false), [2, 3].map(seat_index));
+    assert_eq!(stale(true), [1, 2, 3].map(seat_index));
 }

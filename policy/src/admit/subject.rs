@@ -97,7 +97,8 @@ pub(super) fn consent(facts: &Facts, envelope: &Envelope, at: Timestamp) -> Resu
     Ok(Verified { statement: c, digest: envelope.digest(), key })
 }
 
-/// Every role that the charter demands for the basis, each by a different person.
+/// Every role that the charter demands for the basis, each by a different person; of a restriction all under the
+/// charter in force, or all under the one that it names.
 fn signers_of_basis(
     facts: &Facts,
     envelope: &Envelope,
@@ -105,21 +106,28 @@ fn signers_of_basis(
     basis: Basis,
     at: Timestamp,
 ) -> Result<PublicKey, Refusal> {
-    let demanded = charters.current.basis_signers.iter().find(|b| b.basis == basis);
-    let demanded = demanded.ok_or_else(|| {
-        Refusal::new(Rule::NotEntitled, format!("the charter names nobody who may sign on basis {}", basis.name()))
-    })?;
     let signers = envelope.signers(|id| charters.keys(id)).map_err(signature)?;
-    let holders = |role: &Role| -> BTreeSet<PersonId> {
-        let live = signers.iter().filter(|key| not_revoked(facts, key).is_ok());
-        live.filter_map(|key| charters.entitled(key, |_, p| p.has_role(role.as_str()), at).ok().cloned()).collect()
-    };
-    let holders: BTreeMap<&Role, BTreeSet<PersonId>> = demanded.roles.iter().map(|r| (r, holders(r))).collect();
-    let mut signed_for = BTreeMap::new();
-    for role in holders.keys() {
-        require(assign(role, &holders, &mut signed_for, &mut BTreeSet::new()), Rule::QuorumMissing, || {
-            format!("basis {} needs more signatures, among them one of role {role}", basis.name())
+    let live: Vec<_> = signers.iter().filter(|key| not_revoked(facts, key).is_ok()).collect();
+    let under = |c: &Charter| {
+        let demanded = c.basis_signers.iter().find(|b| b.basis == basis).ok_or_else(|| {
+            Refusal::new(Rule::NotEntitled, format!("the charter names nobody who may sign on basis {}", basis.name()))
         })?;
+        let holders = |role: &Role| -> BTreeSet<PersonId> {
+            let people = live.iter().filter_map(|k| c.holder(k).filter(|p| p.key_valid(k, at)));
+            people.filter(|p| p.has_role(role.as_str())).map(|p| p.id.clone()).collect()
+        };
+        let holders: BTreeMap<&Role, BTreeSet<PersonId>> = demanded.roles.iter().map(|r| (r, holders(r))).collect();
+        let mut signed_for = BTreeMap::new();
+        for role in holders.keys() {
+            require(assign(role, &holders, &mut signed_for, &mut BTreeSet::new()), Rule::QuorumMissing, || {
+                format!("basis {} needs more signatures, among them one of role {role}", basis.name())
+            })?;
+        }
+        Ok(())
+    };
+    match under(charters.current) {
+        Err(e) if charters.restriction => under(charters.named).map_err(|_| e)?,
+        other => other?,
     }
     signers.into_iter().next().ok_or_else(|| Refusal::new(Rule::BadSignature, "no signature"))
 }
