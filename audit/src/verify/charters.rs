@@ -35,7 +35,10 @@ impl Charters {
         }
         if this.verified.is_empty() {
             let (path, why) = error.unwrap_or_else(|| {
-                (crate::bundle::INDEX.into(), format!("the pinned charter {pinned} is not in this bundle"))
+                let why = format!(
+                    "the pinned charter {pinned} is not in this bundle; if the bundle is another organisation's, pin that one's digest, from whom you trust and not from the bundle"
+                );
+                (crate::bundle::INDEX.into(), why)
             });
             out.push(Finding::new(Class::Tampered, path, "charter-pinned", why));
             return None;

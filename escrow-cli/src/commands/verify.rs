@@ -178,8 +178,14 @@ fn proof(path: &Path, pinned: &Digest) -> Result<Shown, Failure> {
             shown.exit(Exit::Verification)
         }
         Err(why) => {
-            let exit = if matches!(why, NotProven::Format(_)) { Exit::Usage } else { Exit::Partial };
-            shown.text(format!("Proves nothing: {why}.")).with("proven", false).with("why", why.to_string()).exit(exit)
+            let shown = shown.text(format!("Proves nothing: {why}."));
+            let shown = shown.with("proven", false).with("why", why.to_string());
+            match why {
+                NotProven::Format(_) => shown
+                    .text("A bundle is a folder: if this is an archive of one, unpack it and give the folder.")
+                    .exit(Exit::Usage),
+                _ => shown.exit(Exit::Partial),
+            }
         }
     })
 }
@@ -218,7 +224,9 @@ pub fn show(report: &Report) -> Shown {
     if !report.findings.is_empty() {
         shown = shown.table(&["class", "file", "node", "entry", "rule", "found"], findings.collect());
     }
-    let mut shown = shown.table(&["layer", "state"], layers.collect());
+    if !report.layers.is_empty() {
+        shown = shown.table(&["layer", "state"], layers.collect());
+    }
     if !report.logs.is_empty() {
         shown = shown.table(&["node", "log", "entries", "views", "means"], logs.collect());
     }
@@ -274,7 +282,8 @@ mod tests {
         let args = Verify { html: Some(html.clone()), ..args(dir.path().join("none")) };
         let shown = run(&args).unwrap();
         assert_eq!(shown.exit, Exit::Usage);
-        assert!(shown.human(false).starts_with("MALFORMED"));
+        let human = shown.human(false);
+        assert!(human.starts_with("MALFORMED") && !human.contains("layer"), "{human}");
         assert!(fs::read_to_string(&html).unwrap().contains("MALFORMED"));
         assert_eq!(run(&args).unwrap_err().exit, Exit::Usage, "a page was overwritten");
     }
@@ -289,7 +298,9 @@ mod tests {
             fs::write(&path, text).unwrap();
             let shown = run(&args(path.clone())).unwrap();
             assert_eq!((shown.exit, &shown.json()["proven"]), (exit, &false.into()));
-            assert!(shown.human(false).starts_with("Proves nothing"));
+            let human = shown.human(false);
+            assert!(human.starts_with("Proves nothing"));
+            assert_eq!(human.contains("unpack it"), exit == Exit::Usage, "{human}");
         }
         assert!(run(&Verify { receipt: vec![dir.path().join("none")], ..args(dir.path().to_owned()) }).is_err());
     }
