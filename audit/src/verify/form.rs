@@ -148,8 +148,7 @@ impl Form<'_> {
                 let detail = || "a clock that moved by nothing is no anomaly".into();
                 self.story.hold(*by_ms != 0, seq, "clock", detail);
             }
-            (Event::Refused { .. } | Event::Continued { .. }, None) => {}
-            // Whether a statement goes with the type was seen before.
+            // Refusals, and where a log goes on. Whether a statement goes with the type was seen before.
             _ => {}
         }
     }

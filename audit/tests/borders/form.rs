@@ -267,6 +267,8 @@ fn a_flood_of_missing_permits_hides_no_other_act() {
     c.settle();
     let report = judged(&c);
     expect(&report, Class::Violation, &["clock", "no-content", "unresolved"]);
+    // And fills the report no further.
+    assert_eq!(report.findings.iter().filter(|f| f.rule == "unresolved").count(), 1_000);
 }
 
 #[test]
@@ -347,5 +349,51 @@ fn a_permit_by_a_key_that_was_replaced_is_none() {
         c.log(0, &event, Some(&call));
         c.settle();
         expect(&judged(&c), Class::Incomplete, broken);
+    }
+}
+
+#[test]
+fn an_authorisation_is_by_a_release_call_and_a_delivery_by_a_release() {
+    let (d, digests) = (Digest([1; 32]), |n: u8| vec![Digest([n; 32]), Digest([n + 1; 32])]);
+    let authorized = Event::Authorized { request: d, decisions: digests(1), permits: digests(3), answers: digests(5) };
+    let delivered = Event::Delivered { authorized: 1, note: d, request: d, reply: d, attempt: 1 };
+    for (kind, event) in [("release.authorized", authorized), ("release.delivered", delivered)] {
+        // The statement that it names is a verdict.
+        let [form, full] = broken_by(kind, true, &event);
+        assert_eq!((form, full.contains(&"malformed".into())), (vec!["record".to_owned()], true), "{kind}: {full:?}");
+    }
+}
+
+#[test]
+fn a_witness_goes_forward_without_content_too() {
+    for (size, broken) in [(3, &["cosigned-backwards"][..]), (4, &[]), (5, &[])] {
+        let mut c = Cluster::new();
+        for size in [4, size] {
+            let root = Digest([u8::try_from(size).unwrap(); 32]);
+            c.log(0, &Event::Cosigned { origin: "acme/9/log".into(), size, root }, None);
+        }
+        c.settle();
+        breaks(&c, broken);
+    }
+}
+
+#[test]
+fn as_many_permits_and_answers_are_named_as_the_seats_generation_asks_for() {
+    for (t, permits, answers, broken) in
+        [(2, 1, 1, &[][..]), (3, 2, 2, &[]), (3, 1, 2, &["permits-missing"]), (3, 2, 1, &["peers-missing"])]
+    {
+        let mut c = Cluster::bent(|charter| charter.generations[0].t = t);
+        c.ask();
+        let mut signed: Vec<_> = [1, 2].map(|n| c.verdict(n, |v| before_context(v, &[])).digest()).to_vec();
+        let mut answered: Vec<_> = [1, 2].map(|n| c.answer(n, 0).digest()).to_vec();
+        signed.truncate(permits);
+        answered.truncate(answers);
+        signed.sort();
+        answered.sort();
+        let (request, call) = (c.request_digest(), c.call());
+        let decisions = vec![Digest([1; 32]), Digest([2; 32])];
+        c.log(0, &Event::Authorized { request, decisions, permits: signed, answers: answered }, Some(&call));
+        c.settle();
+        breaks(&c, broken);
     }
 }
