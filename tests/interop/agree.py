@@ -1,8 +1,10 @@
 """Two verifiers, one record verdict: python3 agree.py BIN WORK [BUNDLE DIGEST]    (BIN has escrow and examples/corpus)
 
 `escrow verify --no-policy-replay` and verify.py (written from docs/protocol.md) judge a corpus of valid bundles, of
-misdeeds that need keys (made by audit/examples/corpus), and of bundles altered without any key (attacks.py). Their
-verdicts must be the same. The rules that they name are compared too; VERBOSE=1 lists where those differ."""
+misdeeds that need keys (made by audit/examples/corpus), of bundles altered without any key (attacks.py), and of bundles
+that hostile hands wrote with keys of their own (forged.py), whose verdict is known. Their verdicts must be the same. The
+rules that they name are compared too; VERBOSE=1 lists where those differ."""
+import base64
 import collections
 import concurrent.futures
 import json
@@ -16,6 +18,7 @@ import subprocess
 import sys
 
 import attacks
+import forged
 from escrow_verify import keys, logs, package, strict
 from escrow_verify.report import CLASSES
 from escrow_verify.verify import verify_files
@@ -88,6 +91,22 @@ def theirs(escrow, case):
     return report["verdict"], sorted({(f["class"], f["rule"]) for f in report["findings"] if f["class"] != "OK"})
 
 
+def by_hand(corpus, work, expected):
+    """The stories of forged.py; what each must give is added to `expected`."""
+    envelope = json.loads((corpus / "valid-pending/data/charters/0001.json").read_bytes())
+    for name, verdict, rule, pinned, files in forged.all_of(json.loads(base64.b64decode(envelope["payload"]))):
+        folder = work / name
+        write(folder, files)
+        expected[str(folder)] = verdict, rule
+        yield "forged by hand", str(folder), pinned
+
+
+def unlike(expected, found):
+    """Whether a report is not what a forged story must give."""
+    verdict, rule = expected
+    return found[0] != verdict or rule is not None and rule not in {r for _, r in found[1]}
+
+
 def cases(program, corpus, work, own=()):
     """(kind, folder, pinned digest): stories as they are, then mutations of some valid ones."""
     pins = json.loads((corpus / "corpus.json").read_text())
@@ -122,7 +141,9 @@ def main():
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     subprocess.run([bin_dir / "examples" / "corpus", work / "corpus"], check=True)
+    expected = {}
     found = list(cases(bin_dir / "examples" / "corpus", work / "corpus", work / "mutated", own))
+    found += by_hand(work / "corpus", work / "forged", expected)
     escrow = bin_dir / "escrow"
     with concurrent.futures.ThreadPoolExecutor(2) as threads, multiprocessing.Pool(2) as pool:
         rust = [threads.submit(theirs, escrow, c) for c in found]
@@ -132,7 +153,7 @@ def main():
     wrong, rules = [], []
     for case, a, b in zip(found, rust, python):
         table[case[0]][a[0]] += 1
-        if a[0] != b[0]:
+        if a[0] != b[0] or case[1] in expected and (unlike(expected[case[1]], a) or unlike(expected[case[1]], b)):
             wrong.append((case, a, b))
         elif a[1] != b[1]:
             rules.append((case, a, b))
@@ -144,7 +165,7 @@ def main():
     print(f"   {'all':{width}} " + " ".join(f"{total[c]:>12}" for c in CLASSES))
     for title, some in (("OTHER RULES (same verdict)", rules), ("DISAGREEMENT", wrong)):
         for (kind, folder, _), a, b in some if title[0] == "D" or os.environ.get("VERBOSE") else ():
-            print(f"{title}: {kind}: {folder}\n  escrow    {a}\n  verify.py {b}")
+            print(f"{title}: {kind}: {folder} {expected.get(folder, '')}\n  escrow    {a}\n  verify.py {b}")
     valid = sum(table["valid"].values())
     mutated = len(found) - valid
     print(f"   {valid} valid and {mutated} mutated bundles, {len(wrong)} disagreements; "

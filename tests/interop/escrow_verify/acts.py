@@ -8,6 +8,7 @@ from .keys import hexdigest
 from .statements import Bad
 
 MINUTE = 60_000
+NEEDS_NO_CHARTER = {"genesis", "log.continued", "clock.anomaly", "misbehaviour", "refused", "witness.cosigned", "release.aborted"}
 BEFORE_CONTEXT = (["policy-unknown"], ["policy-error"], ["recipient-is-requestor"])
 
 
@@ -79,8 +80,6 @@ class Judge:
             return
         if (entry.type == "genesis") != (entry.seq == self.genesis):
             self.violation("genesis", entry, "a seat's first log begins with its genesis, and has one")
-            if entry.seq == self.genesis:
-                raise Stop
             return
         envelope = self.resolve(entry)
         if envelope is not None:
@@ -91,6 +90,10 @@ class Judge:
             if envelope.kind != kind:
                 self.violation("record", entry, f"names a {envelope.kind}")
                 return
+        if self.facts.charter is None and entry.type not in NEEDS_NO_CHARTER:
+            if entry.type == "release.delivered":
+                self.note(entry, body, list)      # a head is a head
+            return
         handler = getattr(self, "on_" + entry.type.replace(".", "_").replace("-", "_"), self.on_statement)
         handler(entry, body, envelope)
 
@@ -108,13 +111,13 @@ class Judge:
     def on_genesis(self, entry, body, envelope):
         charter = self.evidence.charters.get(envelope.digest)
         if body["seat"] != self.log.seat or envelope.digest != self.evidence.pinned or charter is None:
-            self.violation("genesis", entry, "of another seat or charter")
-            raise Stop
+            raise Refused("genesis", "of another seat or charter")
         try:
-            envelope.signers(statements.by_id(charter.keys()))
+            signers = envelope.signers(statements.by_id(charter.holders))
         except Bad as e:
-            self.violation("bad-signature", entry, e)
-            raise Stop from None
+            raise Refused("bad-signature", e) from None
+        need(charter.admins_signed(signers), "charter-invalid", "no admin quorum")
+        need(self.log.seat in charter.seats, "charter-invalid", "no such seat")
         self.facts.charters[charter.digest] = charter
         self.facts.accepted.append((charter, entry.ts))
         self.facts.logged[charter.digest] = "charter"
@@ -137,29 +140,22 @@ class Judge:
         need(body["by_ms"] != 0, "clock", "an anomaly of nothing")
 
     def on_misbehaviour(self, entry, body, envelope):
-        heads = []
-        for name in (body["first"], body["second"]):
-            data = self.evidence.attachments.get(name)
-            if data is None:
-                self.unresolved(entry, f"note {name}")
-                continue
-            try:
-                heads.append((f"data/attachments/{name}", self.evidence.signed_head(data, body["origin"])))
-            except Bad as e:
-                raise Refused("misbehaviour", e) from None
-        if len(heads) == 2:
-            (_, a), (_, b) = heads
-            need(a.size == b.size and a.root != b.root, "misbehaviour", "the notes do not contradict each other")
-            self.heads_shown += heads
+        notes = {name: self.evidence.attachments.get(name) for name in (body["first"], body["second"])}
+        for name in (n for n, data in notes.items() if data is None):
+            self.unresolved(entry, f"note {name}")
+        if None in notes.values():
+            return
+        try:
+            heads = [(f"data/attachments/{n}", self.evidence.signed_head(notes[n], body["origin"]))
+                     for n in (body["first"], body["second"])]
+        except Bad as e:
+            raise Refused("misbehaviour", e) from None
+        (_, a), (_, b) = heads
+        need(a.size == b.size and a.root != b.root, "misbehaviour", "the notes do not contradict each other")
+        self.heads_shown += heads
 
     def on_charter_accepted(self, entry, body, envelope):
-        facts = self.facts
-        charter = facts.charters.get(body["charter"])
-        need(charter is not None, "charter-invalid", "an unknown version")
-        chain = facts.chain(charter)
-        need(facts.charter in chain and charter is not facts.charter, "charter-invalid", "does not follow the one in force")
-        facts.skipped |= {c.digest for c in chain[1:chain.index(facts.charter)]}
-        facts.accepted.append((charter, entry.ts))
+        self.facts.accept(body["charter"], entry.ts)
 
     def on_node_ready(self, entry, body, envelope):
         for seq in sorted(self.facts.open):
@@ -202,12 +198,14 @@ class Judge:
             facts.calls.add(envelope.digest)
             asked, counted = gate.could_permit(facts, body["request"], at)
             need(sorted(d["digest"] for d in counted.values()) == body["decisions"], "decisions", "not those counted")
-            generation = facts.request_items(asked)[0]["generation"]
-            self.relied_on += [(entry, p) for p in permits if p]
-            # What is missing was reported; the rest cannot be counted without it.
+            group = self.members(facts.request_items(asked)[0]["generation"])
+            self.relied_on += [(entry, p) for p in permits if p and self.evidence.signed_under(p, p.body["charter"])]
+            permitted = self.permits(entry, body["request"], group, permits)
+            answered = self.answers(entry, body["request"], group, answers)
+            # What is missing was reported; nothing can be counted without it.
             if len(permits) == len(body["permits"]) and len(answers) == len(body["answers"]):
-                self.permits(entry, body["request"], generation, permits)
-                self.answers(entry, body["request"], generation, answers)
+                need(len(permitted) >= group["t"] - 1, "permits-missing", f"{len(permitted)} permits")
+                need(len(answered) >= group["t"] - 1, "answer-invalid", f"{len(answered)} answers")
         except Refused as e:
             broken.append(e)
         for e in broken:
@@ -219,11 +217,11 @@ class Judge:
     def members(self, generation):
         return next((c.generations[generation] for c, _ in reversed(self.facts.accepted) if generation in c.generations), None)
 
-    def permits(self, entry, request, generation, permits):
+    def permits(self, entry, request, group, permits):
+        """The other members that permit; each permit must be in order."""
         facts, limits, seats = self.facts, self.facts.charter.limits, set()
-        group = self.members(generation)
         for e in permits:
-            need(e is not None, "permit-invalid", "not signed by its seat")
+            need(e is not None and self.evidence.signed_under(e, facts.charter.digest), "permit-invalid", "not signed by its seat")
             v = e.body
             seat = v["seat"]
             if seat == self.log.seat:
@@ -236,7 +234,7 @@ class Judge:
             need(v["valid_until"] - v["decided"] <= limits["permit_life_s"] * 1000, "permit-invalid", "lives too long")
             need(v["decided"] <= entry.ts + limits["clock_skew_s"] * 1000, "permit-invalid", "decided in the future")
             seats.add(seat)
-        need(len(seats) >= group["t"] - 1, "permits-missing", f"{len(seats)} permits")
+        return seats
 
     def permits_logged(self, judges):
         """A permit relied on here is in a log of its own seat, if that goes on after it was decided and lost nothing then."""
@@ -244,18 +242,18 @@ class Judge:
             seat, decided = permit.body["seat"], permit.body["decided"]
             own = [x for x in self.evidence.logs if x.seat == seat]
             last = own[-1].entries[-1].ts if own and own[-1].entries else 0
-            if any(permit.digest in x.named for x in own) or decided >= last or continued.lost(judges, seat, decided):
+            if any(permit.digest in x.verdicts for x in own) or decided >= last or continued.lost(judges, seat, decided):
                 continue
             self.report.add("VIOLATION", "verdict-unlogged", own[-1].path,
                             f"permit {permit.digest}, relied on in entry {entry.seq} of {self.log.path}", None, seat)
 
-    def answers(self, entry, request, generation, answers):
+    def answers(self, entry, request, group, answers):
+        """The other members that answer; each answer must be in order."""
         facts, seats = self.facts, set()
-        group = self.members(generation)
         matter, consents, revocable = facts.concerns(request)
         skew = facts.charter.limits["clock_skew_s"] * 1000
         for e in answers:
-            need(e is not None, "answer-invalid", "not signed by its seat")
+            need(e is not None and self.evidence.signed_under(e, facts.charter.digest), "answer-invalid", "not signed by its seat")
             a = e.body
             need(a["seat"] != self.log.seat, "answer-invalid", "its own")
             need(a["asker"] == self.log.seat and a["request"] == request and a["org"] == facts.charter.body["org"],
@@ -266,7 +264,7 @@ class Judge:
             known = facts.logged.keys() | facts.refused
             need(set(a["restrictions"]) <= known, "answer-invalid", "names a restriction that is not logged here")
             seats |= {a["seat"]} & set(group["members"])
-        need(len(seats) >= group["t"] - 1, "answer-invalid", f"{len(seats)} answers")
+        return seats
 
     def on_release_delivered(self, entry, body, envelope):
         facts = self.facts
@@ -284,7 +282,7 @@ class Judge:
             lambda: need(release["charter"] == facts.charter.digest, "charter-stale"),
             lambda: self.scope(body, release),
             lambda: gate.could_permit(facts, body["request"], entry.ts),
-            lambda: self.note(entry, body, self.generation(body["request"])),
+            lambda: self.note(entry, body, lambda: [self.generation(body["request"])]),
         ]
         for check in checks:
             try:
@@ -316,8 +314,8 @@ class Judge:
         need(items, "item-unknown")
         return self.members(items[0]["generation"])
 
-    def note(self, entry, body, *groups):
-        """The note of a delivery; cosigners count if they are in one of the groups."""
+    def note(self, entry, body, groups):
+        """The note of a delivery, whatever else is wrong with that; cosigners count if they are in one of the groups."""
         data = self.evidence.attachments.get(body["note"])
         if data is None:
             self.unresolved(entry, f"note {body['note']}")
@@ -328,6 +326,7 @@ class Judge:
             raise Refused("note", e) from None
         self.heads_shown.append((f"data/attachments/{body['note']}", head))
         need(body["authorized"] < head.size <= entry.seq, "note-size", f"size {head.size}")
+        groups = groups()
         need(groups, "note", "the items' generation is not in the charter")
         charter = self.facts.charter
         members = {seat for group in groups for seat in group["members"]}

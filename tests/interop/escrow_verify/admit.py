@@ -62,7 +62,11 @@ class Admission:
                 pass
         return check(self.versions[-1])
 
-    def person(self, who, *roles):
+    def listed(self):
+        """Every signature is by a key that one of the versions lists for a person."""
+        need(all(any(k in c.holders for c in self.versions) for k in self.signers), "bad-signature", "by an unlisted key")
+
+    def person(self, who, *roles, office=lambda charter: True):
         """One signature, by a valid key of this person, who holds one of the roles (none: any person)."""
         need(len(self.signers) == 1, "bad-signature", "exactly one signature expected")
         key = self.signers[0]
@@ -73,7 +77,7 @@ class Admission:
             need(key.raw not in self.facts.revoked_raw, "key-revoked")
             need(window["from"] <= self.at < window["until"], "key-not-valid")
             need(not roles or set(roles) & set(charter.people[who]["roles"]), "not-entitled")
-            return charter
+            need(office(charter), "not-entitled")
         return self.any_version(check)
 
     def anybody(self, role):
@@ -100,6 +104,7 @@ class Admission:
 
     def basis_signers(self, charter, basis):
         """Each role listed for the basis, by a different person."""
+        self.listed()
         roles = next((b["roles"] for b in charter.body["basis_signers"] if b["basis"] == basis), None)
         need(roles is not None, "not-entitled")
         people = []
@@ -120,7 +125,7 @@ class Admission:
         before = facts.charters.get(charter.previous)
         need(before is not None, "charter-unknown", "no known predecessor")
         need(charter.body["org"] == facts.charter.body["org"], "wrong-org")
-        candidates = statements.by_id([*before.keys(), *charter.keys()])
+        candidates = statements.by_id([*before.holders, *charter.holders])
         try:
             self.signers = self.envelope.signers(candidates)
         except Bad as e:
@@ -137,6 +142,7 @@ class Admission:
 
     def enrolment(self):
         facts, charter = self.facts, self.facts.charter
+        self.listed()
         need(self.quorum(charter, "registrar") >= charter.body["registrar_quorum"], "quorum-missing")
         self.token_versions(*(d["subject"] for d in self.body["devices"]))
         seats, people = charter.body["seats"], charter.body["people"]
@@ -152,6 +158,7 @@ class Admission:
             need(sealed_to.setdefault(d["sealing"], d["subject"]) == d["subject"], "device-taken", "another's sealing key")
 
     def revocation(self):
+        self.listed()
         named = self.versions[0].body
         most = lambda role: max(self.quorum(c, role) for c in self.versions)
         need(most("registrar") >= named["registrar_quorum"] or most("admin") >= named["admin_quorum"], "quorum-missing")
@@ -191,7 +198,7 @@ class Admission:
     def deposit(self):
         facts, d, charter = self.facts, self.body, self.facts.charter
         if d["charter"] != charter.digest:
-            need(facts.was_in_force(d["charter"]), "charter-unknown")
+            need(d["charter"] in facts.order(), "charter-unknown")
             ended = next(since for (c, _), (_, since) in zip(facts.accepted, facts.accepted[1:]) if c.digest == d["charter"])
             need(self.at - ended <= charter.limits["charter_grace_s"] * 1000, "charter-stale")
         self.dated(d["at"])
@@ -262,12 +269,11 @@ class Admission:
         c = self.body
         self.person(c["by"], "requestor")
         asked = self.facts.asked.get(c["request"])
-        need(asked is None or not asked.recovery and asked.body["by"] == c["by"], "not-entitled")
+        need(asked is None or asked.recovery or asked.body["by"] == c["by"], "not-entitled")
 
     def decision(self):
         d, facts = self.body, self.facts
-        version = self.person(d["by"], d["role"])
-        need(d["role"] in version.body["approver_roles"], "not-entitled")
+        self.person(d["by"], d["role"], office=lambda charter: d["role"] in charter.body["approver_roles"])
         if d["choice"] != "approve":
             return
         self.dated(d["at"])

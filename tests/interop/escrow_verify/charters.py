@@ -9,6 +9,11 @@ MAXIMA = {
 NO_APPROVER = {"admin", "registrar", "requestor", "filter-team"}
 
 
+def address(url):
+    """A seat's URL as it is compared."""
+    return url.rstrip("/").lower().removesuffix(":443")
+
+
 def unique(values):
     values = list(values)
     return len(set(values)) == len(values)
@@ -18,7 +23,7 @@ def _seats(c):
     seats, people = c["seats"], {p["id"] for p in c["people"]}
     yield 1 <= len(seats) <= 255, "1 to 255 seats"
     yield unique(s["index"] for s in seats), "seat indices unique"
-    yield unique(s["url"].rstrip("/").lower() for s in seats), "seat URLs unique"
+    yield unique(address(s["url"]) for s in seats), "seat URLs unique"
     yield unique(s["log_origin"] for s in seats), "log origins unique"
     yield unique(s["tls_pin"] for s in seats), "TLS pins unique"
     for s in seats:
@@ -98,19 +103,20 @@ def check_alone(c):
                 raise Bad(rule)
 
 
-def check_successor(before, digest_before, c, numbers):
-    """`numbers`: all generation numbers of the chain before -> (t, members)."""
+def check_successor(before, digest_before, c, logs):
+    """`logs`: all logs of the chain before, by origin: (seat, key, first version)."""
     def need(holds, rule):
         if not holds:
             raise Bad(rule)
     need(c["version"] == before["version"] + 1 and c["previous"] == digest_before, "version or previous")
     need(c["org"] == before["org"] and c["demo"] == before["demo"], "org or demo changed")
     need(c["issued"] >= before["issued"], "issued earlier than the version before")
+    known = {g["number"]: (g["t"], g["members"]) for g in before["generations"]}
     for g in c["generations"]:
-        if g["number"] in numbers:
-            need(numbers[g["number"]] == (g["t"], g["members"]), "a known generation changed")
+        if g["number"] in known:
+            need(known[g["number"]] == (g["t"], g["members"]), "a known generation changed")
         else:
-            need(g["number"] > max(numbers), "a new generation's number")
+            need(g["number"] > max(known), "a new generation's number")
     need(c["generations"][-1]["number"] >= before["generations"][-1]["number"], "the current generation went back")
     seats = {s["index"]: s for s in before["seats"]}
     for s in c["seats"]:
@@ -119,8 +125,10 @@ def check_successor(before, digest_before, c, numbers):
             changed = old["log_key"] != s["log_key"]
             need(changed == (old["log_origin"] != s["log_origin"]), "log key and origin change together")
             need(changed == (old["previous_log_head"] != s["previous_log_head"]), "previous_log_head")
-        else:
-            need(s["previous_log_head"] is None, "a first log has no head before")
+        if s["log_origin"] in logs:
+            seat, key, since = logs[s["log_origin"]]
+            need((seat, key) == (s["index"], s["log_key"]), "the origin was another log's")
+            need(all(of != seat or later <= since for of, _, later in logs.values()), "back to a log that was replaced")
 
 
 class Charter:
@@ -158,14 +166,17 @@ class Charter:
 
 
 def check_charter(charter, signers, before, chain, revoked=frozenset()):
-    """Raises Bad unless the version is valid after `before` (None: genesis); `chain`: the versions up to `before`."""
+    """Raises Bad unless the version is valid after `before` (None: genesis); `chain`: the versions back from `before`."""
     check_alone(charter.body)
     if before is None:
         if charter.previous is not None:
             raise Bad("the genesis has a predecessor")
     else:
-        numbers = {g["number"]: (g["t"], g["members"]) for c in chain for g in c.body["generations"]}
-        check_successor(before.body, before.digest, charter.body, numbers)
+        logs = {}
+        for c in reversed(chain):
+            for s in c.body["seats"]:
+                logs.setdefault(s["log_origin"], (s["index"], s["log_key"], c.version))
+        check_successor(before.body, before.digest, charter.body, logs)
         if before.quorum("admin", signers, charter.body["issued"], revoked) < before.body["admin_quorum"]:
             raise Bad("no admin quorum of the version before")
     if not charter.admins_signed(signers, revoked):

@@ -71,9 +71,9 @@ class Log:
         self.rows, self.entries, self.tree, self.head = [], [], None, None
 
     @property
-    def named(self):
-        """Statement digests of all its entries."""
-        return {e.stmt for e in self.entries if e.stmt}
+    def verdicts(self):
+        """Digests of the verdicts that its entries name."""
+        return {e.stmt for e in self.entries if e.type == "verdict"}
 
 
 class Evidence:
@@ -160,8 +160,8 @@ class Evidence:
             if hexdigest(data) != path.rsplit("/", 1)[1].removesuffix(".json"):
                 self.tampered("name", path, "is not named by its digest")
             e = self.envelope(path, data)
-            if e and e.kind in ("charter", "view"):
-                self.tampered("place", path, f"a {e.kind} does not stand there")
+            if e and e.kind == "charter":
+                self.tampered("place", path, "a charter does not stand there")
             elif e and e.kind != "verdict" and not self.full:
                 self.tampered("variant", path, "not without content")
             elif e:
@@ -186,7 +186,7 @@ class Evidence:
                 before = self.charters.get(c.previous)
                 if path in self.held or before is None and c.digest != self.pinned:
                     continue
-                keys = statements.by_id([*(before.keys() if before else ()), *c.keys()])
+                keys = statements.by_id([*(before.holders if before else ()), *c.holders])
                 try:
                     check_charter(c, c.envelope.signers(keys), before, self.chain(before))
                 except Bad:
@@ -329,10 +329,9 @@ class Evidence:
             for entry in log.entries:
                 if entry.env:
                     envs.add(entry.env)
-                if entry.type == "release.authorized":
-                    payloads |= {d for n in ("permits", "answers") for d in _texts(entry.body.get(n))}
-                elif entry.type in ("release.delivered", "misbehaviour"):
-                    blobs |= set(_texts([entry.body.get(n) for n in ("note", "first", "second")]))
+                more, notes = logs.names_besides(entry)
+                payloads |= more
+                blobs |= notes
         behind = b"".join(b"".join(log.rows[len(log.entries):]) for log in self.logs)
         named_behind = lambda name: bool(behind) and name.encode() in behind
         for env, (path, e) in self.statements.items():
@@ -362,7 +361,7 @@ class Evidence:
         elif self.files["data/README.txt"] != readme.encode():
             self.tampered("readme", "data/README.txt", "does not follow from data/bundle.json")
         times = [e.ts for log in self.logs for e in log.entries] + [e.body["at"] for *_, e in self.views]
-        if index["created"] != max(times, default=0):
+        if index["created"] != min(max(times, default=0), logs.LATEST):
             self.tampered("created", "data/bundle.json", "not the newest time in the evidence")
         matters = set()
         for name in index["requests"]:
@@ -400,7 +399,3 @@ class Evidence:
         table = "seat,log,type,entries\n" + "".join(f"{s},{n},{k},{c}\n" for (s, n, k), c in sorted(counts.items()))
         if self.files.get("data/report/counts.csv", table.encode()) != table.encode():
             self.tampered("report", "data/report/counts.csv", "does not follow from the logs")
-
-
-def _texts(value):
-    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []

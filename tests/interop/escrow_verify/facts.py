@@ -38,8 +38,8 @@ class Facts:
         self.seen, self.replies = set(), {}     # without content: statements logged, deliveries of each request
         self.logged = {}            # statement digest -> kind
         self.charters = {}          # known charter versions by digest
-        self.accepted = []          # in force, one after the other, and since when
-        self.skipped = set()
+        self.accepted = []          # one after the other, the last in force, and since when
+        self.skipped = set()        # those that were taken over on the way and never were in force
         self.devices = {}           # key -> list of enrolments that list it
         self.signers_of_enrolment = {}
         self.revoked_raw, self.revoked_enrolments = {}, {}   # -> digest of the first revocation
@@ -68,7 +68,32 @@ class Facts:
         return self.charters.get(digest) if digest in self.skipped else None
 
     def was_in_force(self, digest):
-        return any(c.digest == digest for c, _ in self.accepted)
+        return digest in self.order() and digest not in self.skipped
+
+    def order(self):
+        return [c.digest for c, _ in self.accepted]
+
+    def accept(self, digest, at):
+        """Takes over the chain up to a version, from the one in force or from one before it that this voids."""
+        need(digest in self.charters, "charter-invalid", "an unknown version")
+        order = self.order()
+        need(digest not in order, "charter-invalid", "accepted before")
+        chain = []
+        for base in self.chain(self.charters[digest]):
+            if base.digest in order:
+                break
+            chain.append(base)
+        else:
+            raise Refused("charter-invalid", "of another genesis")
+        branches_at = order.index(base.digest)
+        target = self.charters[digest]
+        after = order[branches_at + 1:branches_at + 2]
+        need(set(after) <= set(target.body["voided"]), "charter-invalid", "branches off and does not void the one in force")
+        used = {i["generation"] for i in self.items.values()}
+        need(used <= target.generations.keys(), "charter-invalid", "drops a generation with live items")
+        self.accepted = self.accepted[:branches_at + 1] + [(c, at) for c in reversed(chain)]
+        self.skipped |= {c.digest for c in chain[1:]}
+        self.skipped.discard(digest)
 
     def chain(self, charter):
         out = []
@@ -86,11 +111,13 @@ class Facts:
         for c in self.charters.values():
             if c.previous is not None:
                 heirs.setdefault(c.previous, set()).add(c.digest)
-        if any(len(h) > 1 and not h & voided for h in heirs.values()):
+        if any(len(h - voided) > 1 for h in heirs.values()):
             return "charter-fork"
         if self.charter is None:
             return "charter-unknown"
-        if any(c.version > self.charter.version and c.digest not in voided for c in self.charters.values()):
+        order = set(self.order())
+        if any(c.version > self.charter.version and c.digest not in order
+               and not voided & {v.digest for v in self.chain(c)} for c in self.charters.values()):
             return "charter-unaccepted"
         return None
 
@@ -207,12 +234,10 @@ class Facts:
     def requests_in(self, matter):
         return [a for a in self.asked.values() if not a.recovery and a.body["matter"] == matter]
 
-    def on_case(self, matter, besides=None):
-        """Everybody on the matter's case; `besides`: a request that is not looked at."""
+    def on_case(self, matter):
+        """Everybody on the matter's case."""
         out = {b["by"] for b in self.matters.get(matter, {}).values()}
         for a in self.requests_in(matter):
-            if a.digest == besides:
-                continue
             out.add(a.body["by"])
             out |= {d["body"]["by"] for d in self.decisions.get(a.digest, ()) if d["body"]["choice"] != "recuse"}
             if self.may_have_been_read(a.digest) and a.body["recipient"][0] != "filter_team":

@@ -14,8 +14,8 @@ class Form(Judge):
         self.asked = set()
 
     def resolve(self, entry):
-        """The statement that an entry names, where it should be here; None where it need not be."""
-        if not entry.env or entry.type not in HERE:
+        """The statement that an entry names, if it is here or should be; None where it need not be."""
+        if entry.env not in self.evidence.statements and entry.type not in HERE:
             return None
         return super().resolve(entry)
 
@@ -81,4 +81,4 @@ class Form(Judge):
         self.facts.replies[body["request"]] = self.facts.replies.get(body["request"], 0) + 1
         if body["attempt"] != self.facts.replies[body["request"]]:
             self.violation("attempt", entry)
-        self.note(entry, body, *self.mine())
+        self.note(entry, body, self.mine)

@@ -84,7 +84,7 @@ def _floor_request(facts, asked, at):
         need(p is not None and p["sealing"] is not None and p["sealing"].digest == to["sealing"], "recipient-key")
     if kind == "filter_team":
         need("filter-team" in p["roles"], "not-entitled")
-        need(to["id"] != body["by"] and to["id"] not in facts.on_case(body["matter"], asked.digest), "filter-team-on-case")
+        need(to["id"] != body["by"] and to["id"] not in facts.on_case(body["matter"]), "filter-team-on-case")
     if kind == "device":
         token = enrolled["subject"]
         need(token not in subjects and all(token[0] == v for v, _ in subjects), "recipient-in-scope")

@@ -11,6 +11,17 @@ from .strict import Bad, digest, listed, match, number, record, seat, text, word
 ENTRY = 65_535
 NOTE = 65_536
 
+LATEST = 253_402_300_799_999     # the last millisecond of the year 9999
+REFUSALS = """
+answer-invalid approver-in-scope approver-is-recipient approver-is-requestor bad-signature charter-fork charter-invalid
+charter-stale charter-unaccepted charter-unknown clock-skew consent-expired consent-floor consent-scope consent-unknown
+consent-withdrawn cosignatures-missing deal-invalid deal-replayed denied device-taken early-withdrawals filter-team-on-case
+generation item-scope item-unknown key-not-valid key-revoked malformed matter-chain matter-closed matter-unknown
+mixed-generations not-enrolled not-entitled not-submittable notice-delay pending permit-invalid permits-missing policy-denies
+policy-error policy-not-agreed policy-unknown quorum-missing recipient-in-scope recipient-is-requestor recipient-key
+recovery-delay recovery-not-own recovery-vetoed request-cancelled request-expired request-limits request-unknown
+requestor-in-scope requestor-limits requestor-operates-seat wrong-org wrong-signer""".split()
+
 _digests = listed(digest, ordered=True)
 STATEMENTS = {
     "charter", "enrolment", "revocation", "consent", "withdrawal", "deposit", "matter", "request", "cancellation", "decision",
@@ -28,7 +39,7 @@ BODIES = {
     "release.delivered": _body("delivered", authorized=number(), note=digest, request=digest, reply=digest, attempt=number()),
     "release.aborted": _body("aborted", authorized=number(), request=digest, reason=strict.code),
     "witness.cosigned": _body("cosigned", origin=text, size=number(), root=digest),
-    "refused": _body("refused", kind=text, rule=strict.code, statement=digest),
+    "refused": _body("refused", kind=text, rule=word(*REFUSALS), statement=digest),
     "log.continued": _body("continued", log=text, root=digest, seat=seat, size=number()),
     "clock.anomaly": _body("clock", by_ms=number(-strict.INT_MAX)),
     "misbehaviour": _body("misbehaviour", first=digest, origin=text, second=digest),
@@ -86,7 +97,18 @@ def read_body(entry):
     named = entry.type in STATEMENTS or entry.type in NAMES_STATEMENT
     if named != (entry.stmt is not None):
         raise Bad("names a statement where it should not, or none where it should")
+    if entry.ts > LATEST:
+        raise Bad("a time that no text can say")
     return out
+
+
+def names_besides(entry):
+    """What an entry names beside its statement, whatever else is wrong with it: payload digests, digests of notes."""
+    if entry.type != "misbehaviour" and not entry.type.startswith("release."):
+        return set(), set()
+    lists = (entry.body.get(n) for n in ("permits", "answers"))
+    payloads = {d for values in lists if isinstance(values, list) for d in values if isinstance(d, str)}
+    return payloads, {d for n in ("note", "first", "second") if isinstance(d := entry.body.get(n), str)}
 
 
 class Tree:
@@ -113,7 +135,7 @@ class Tree:
         return out
 
 
-_line = re.compile(r"\u2014 ([^ +]+) ([A-Za-z0-9+/=]+)")
+_line = re.compile(r"\u2014 ([^\s+]+) ([A-Za-z0-9+/=]+)")
 _size = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 
 
@@ -161,6 +183,8 @@ class Checkpoint:
         self.size, self.root = int(rows[1]), strict.blob(rows[2])
         if len(self.root) != 32:
             raise Bad("a root has 32 bytes")
+        if self.size == 0 and self.root != sha256(b""):
+            raise Bad("of size 0 there is one root")
 
 
 def base64_of(data):
@@ -188,6 +212,8 @@ def cosigned(note, name, key):
         if len(signature) != 72:
             raise Bad(f"a cosignature of {name} has another length")
         when, = struct.unpack(">Q", signature[:8])
+        if when >= 2**63:
+            raise Bad(f"a cosignature of {name} at a time that is none")
         message = f"cosignature/v1\ntime {when}\n{note.text}".encode()
         if not ed25519(key, message, signature[8:]):
             raise Bad(f"a cosignature of {name} does not verify")

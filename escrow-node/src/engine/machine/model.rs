@@ -166,7 +166,7 @@ impl Model {
     /// again, which changes nothing.
     pub(super) fn may_accept(&self, digest: &Digest) -> bool {
         let force = self.in_force().0;
-        self.charter(digest).is_some() && self.ancestry(*digest).contains(&force)
+        *digest != force && self.charter(digest).is_some() && self.ancestry(*digest).contains(&force)
     }
 
     /// Two valid successors of one version, and no version in force ever declared one void; or a
