@@ -123,6 +123,8 @@ impl InScope {
 /// # Errors
 /// The first [`Refusal`].
 pub fn check<'a>(facts: &'a Facts, digest: &Digest, at: Timestamp) -> Result<Passed<'a>, Refusal> {
+    // Whatever is known of the request.
+    charter_settled(facts)?;
     let unknown = || Refusal::new(Rule::RequestUnknown, "the request is not known at this node");
     let fact = facts.request(digest).ok_or_else(unknown)?;
     if fact.recovery.is_some() { crate::recovery::check(facts, fact, at) } else { request(facts, fact, at) }

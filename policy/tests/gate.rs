@@ -135,6 +135,13 @@ const FLOOR: &[Row] = &[
         c.request = Digest::of(b"x");
         c
     }),
+    ("a request that nobody knows, under a charter that nobody accepted", Rule::CharterUnaccepted, || {
+        let mut c = Case::approved();
+        c.request = Digest::of(b"x");
+        let v2 = successor(&c.genesis, |_| {});
+        c.node.log(&v2);
+        c
+    }),
     ("decisions on a request that is not here", Rule::RequestUnknown, || {
         let mut c = Case::approved();
         c.request = Digest::of(b"x");

@@ -2,8 +2,9 @@
 
 `escrow verify --no-policy-replay` and verify.py (written from docs/protocol.md) judge a corpus of valid bundles, of
 misdeeds that need keys (made by audit/examples/corpus), of bundles altered without any key (attacks.py), and of bundles
-that hostile hands wrote with keys of their own (forged.py), whose verdict is known. Their verdicts must be the same. The
-rules that they name are compared too; VERBOSE=1 lists where those differ."""
+that hostile hands wrote with keys of their own (forged/), whose verdict is known, or by chance, where they must charge the
+same entries too. Their verdicts must be the same. The rules that they name are compared as well; VERBOSE=1 lists where
+those differ. HISTORIES=N tells more histories by chance, from number HISTORY on."""
 import base64
 import collections
 import concurrent.futures
@@ -76,7 +77,13 @@ def write(folder, files):
 def ours(case):
     kind, folder, pinned = case
     report = verify_files(package.read_folder(folder), pinned)
-    return report.verdict, sorted({(f["class"], f["rule"]) for f in report.findings if f["class"] != "OK"})
+    return report.verdict, *told(report.findings)
+
+
+def told(findings):
+    """The rules that are named above a remark, and the entries that are charged."""
+    return (sorted({(f["class"], f["rule"]) for f in findings if f["class"] != "OK"}),
+            sorted({(f["file"], f["entry"]) for f in findings if f["class"] == "VIOLATION" and f["entry"] is not None}))
 
 
 def theirs(escrow, case):
@@ -88,17 +95,30 @@ def theirs(escrow, case):
     except ValueError:
         sys.exit(f"{' '.join(args)} gave no report: {done.stdout[:500]}{done.stderr[:500]}")
     assert all(not x["done"] for x in report["layers"] if x["name"] == "policy-replay"), "policy replay was to be left out"
-    return report["verdict"], sorted({(f["class"], f["rule"]) for f in report["findings"] if f["class"] != "OK"})
+    return report["verdict"], *told(report["findings"])
+
+
+def template(corpus):
+    """A charter that forged ones follow."""
+    envelope = json.loads((corpus / "valid-pending/data/charters/0001.json").read_bytes())
+    return json.loads(base64.b64decode(envelope["payload"]))
 
 
 def by_hand(corpus, work, expected):
-    """The stories of forged.py; what each must give is added to `expected`."""
-    envelope = json.loads((corpus / "valid-pending/data/charters/0001.json").read_bytes())
-    for name, verdict, rule, pinned, files in forged.all_of(json.loads(base64.b64decode(envelope["payload"]))):
+    """The stories of forged/; what each must give is added to `expected`."""
+    for name, verdict, rule, pinned, files in forged.all_of(template(corpus)):
         folder = work / name
         write(folder, files)
         expected[str(folder)] = verdict, rule
         yield "forged by hand", str(folder), pinned
+
+
+def by_chance(corpus, work):
+    """Histories of forged/chance.py: HISTORIES of each sort, from number HISTORY on."""
+    count, first = int(os.environ.get("HISTORIES", 60)), int(os.environ.get("HISTORY", 0))
+    for name, pinned, files in forged.histories(template(corpus), count, first):
+        write(work / name, files)
+        yield "history by chance", str(work / name), pinned
 
 
 def unlike(expected, found):
@@ -144,6 +164,7 @@ def main():
     expected = {}
     found = list(cases(bin_dir / "examples" / "corpus", work / "corpus", work / "mutated", own))
     found += by_hand(work / "corpus", work / "forged", expected)
+    found += by_chance(work / "corpus", work / "chance")
     escrow = bin_dir / "escrow"
     with concurrent.futures.ThreadPoolExecutor(2) as threads, multiprocessing.Pool(2) as pool:
         rust = [threads.submit(theirs, escrow, c) for c in found]
@@ -153,7 +174,8 @@ def main():
     wrong, rules = [], []
     for case, a, b in zip(found, rust, python):
         table[case[0]][a[0]] += 1
-        if a[0] != b[0] or case[1] in expected and (unlike(expected[case[1]], a) or unlike(expected[case[1]], b)):
+        odd = case[1] in expected and (unlike(expected[case[1]], a) or unlike(expected[case[1]], b))
+        if a[0] != b[0] or odd or case[0] == "history by chance" and a[2] != b[2]:
             wrong.append((case, a, b))
         elif a[1] != b[1]:
             rules.append((case, a, b))

@@ -1,7 +1,7 @@
 """Evidence bundles written by hand, whose every key is ours: what nodes, officers and administrators could sign.
 
 The bytes follow docs/protocol.md and nothing else, so that a misdeed which no builder of the product would write can be
-told all the same. forged.py has the stories."""
+told all the same. forged/ has the stories."""
 import base64
 import copy
 import datetime

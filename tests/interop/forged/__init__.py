@@ -4,8 +4,11 @@ Without any view a log is never more than INCOMPLETE, so that is what an honest 
 an honest one beside it that differs in the misdeed alone."""
 from forge import World
 
-from . import charters, entries, people, releases
+from . import charters, entries, people, releases   # each registers its stories
+from .chance import histories
 from .told import STORIES
+
+__all__ = ["all_of", "histories"]
 
 
 def all_of(template):
