@@ -309,11 +309,11 @@ impl<'e> Story<'e> {
     pub(super) fn cosigned(&mut self, seq: u64, origin: &str, size: u64, root: &Digest) {
         let last = self.cosigned.get(origin);
         let forward = last.is_none_or(|(s, r)| *s < size || (*s == size && r == root));
-        self.hold(forward, seq, "cosigned-backwards", || {
-            format!("cosigned size {size} of {origin} after a larger size or another root")
-        });
+        let detail = || format!("cosigned size {size} of {origin} after a larger size or another root");
+        if self.hold(forward, seq, "cosigned-backwards", detail) {
+            self.cosigned.insert(origin.to_owned(), (size, *root));
+        }
         self.hold(origin != self.log.origin, seq, "cosigned-own", || "a log does not witness itself".into());
-        self.cosigned.insert(origin.to_owned(), (size, *root));
     }
 
     /// Whoever accuses a log shows two heads of one size and two roots, signed by its key; with the other

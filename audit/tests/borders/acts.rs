@@ -53,6 +53,18 @@ fn a_witness_may_repeat_its_newest_head_and_go_neither_back_nor_elsewhere() {
 }
 
 #[test]
+fn who_went_back_once_is_still_behind_the_largest_head() {
+    let mut c = settled();
+    let seqs = [60, 40, 50, 60, 61].map(|size| {
+        c.log(2, &Event::Cosigned { origin: "acme/9/log".into(), size, root: Digest([size as u8; 32]) }, None)
+    });
+    let report = verify(&c.full(), &c.genesis);
+    expect(&report, Class::Violation, &["cosigned-backwards"]);
+    let back = report.findings.iter().filter(|f| f.rule == "cosigned-backwards").filter_map(|f| f.entry);
+    assert_eq!(back.collect::<Vec<_>>(), seqs[1..3]);
+}
+
+#[test]
 fn a_later_log_says_what_it_goes_on_from_in_its_first_entry_only() {
     let m = released(moved(&Lies::default()));
     expect(&verify(&m.c.full(), &m.genesis), Class::Ok, &[]);
