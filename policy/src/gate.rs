@@ -382,6 +382,7 @@ pub fn authorise(
 
 /// Who permitted and who answered about restrictions, beside the node itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "nothing is released before there are enough of them"]
 pub struct Peers {
     permitted: BTreeSet<SeatIndex>,
     answered: BTreeSet<SeatIndex>,

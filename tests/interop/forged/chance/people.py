@@ -211,7 +211,7 @@ class People(History):
 
     def altered(self, body):
         """Policies are Cedar's part, which no second verifier reads: what they need stays."""
-        person, change = self.one(*body["people"]), self.one(*range(6))
+        person, change = self.one(*body["people"]), self.one(*range(8))
         if change == 0:
             person["roles"] = self.one(*OFFICES)
         elif change == 1:
@@ -222,6 +222,11 @@ class People(History):
             body["approver_roles"] = ["legal", "dpo", "officer"]
         elif change == 4:
             body["basis_signers"] = self.one([], [{"basis": "contract", "roles": ["legal"]}])
+        elif change == 5:
+            second = {"number": 2, "t": 2, "members": [1, 2, 3]}
+            body["generations"] = self.one([second], [body["generations"][0], second])
+        elif change == 6:
+            self.w.seat(2, body)["statement_key"] = Key("fresh seat").text
         else:
             body["limits"]["request_life_s"] = self.one(3600, 86_400)
 
@@ -234,14 +239,27 @@ class People(History):
             "decisions": [], "context": None, "decided": time(at), "valid_until": time(at)}
         self.say(self.w.statement("verdict", [Key("seat 1")], self.accepted[-1], **body))
 
+    def permit(self, case):
+        """Another seat's, mostly good: of this case, now, under the version in force, with its key there."""
+        at = self.log.ts + self.one(0, 0, 0, -29_000, -31_000, 62_000)
+        key = self.w.seat(2, self.accepted[-1].body)["statement_key"]
+        names = {Key(n).text: n for n in ("seat 2", "fresh seat")}
+        permit = self.w.statement(
+            "verdict", [Key(names[key] if self.maybe(0.8) else "seat 2")], self.one(*self.accepted[-1:] * 5, *self.accepted),
+            seat=2, request=case if self.maybe(0.9) else GONE[0], outcome="permit", lacking=[], reasons=[], policies=[],
+            decisions=[], context=None, decided=time(at), valid_until=time(at + 30_000))
+        self.keep(permit)
+        return permit.digest
+
     def authorised(self):
-        """An authorisation whose permit and answer nobody has: what is there is judged all the same."""
+        """An authorisation whose answer nobody has: what is there is judged all the same."""
         case, by = self.case(), self.one("req", "req", "off", "leg")
         self.log.ts += 1000
         call = self.sign("release-call", [by], request=case, by={"person": by}, at=self.now())
         self.keep(call)
         counted = {d.digest for d in self.said.get("decision", ()) if d.body["request"] == case and d.body["choice"] == "approve"}
-        authorised_ = authorise(self.log, [GONE[0]], call.names, request=case, decisions=sorted(counted), answers=[GONE[1]])
+        permits = {self.permit(case)} if self.maybe(0.7) else {GONE[0]}
+        authorised_ = authorise(self.log, permits, call.names, request=case, decisions=sorted(counted), answers=[GONE[1]])
         self.open = (authorised_, case)
 
     def delivered(self):
