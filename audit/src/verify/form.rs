@@ -15,7 +15,7 @@ use escrow_core::charter::Generation;
 use escrow_core::verdict::{Outcome, Verdict};
 use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
 use escrow_policy::floor::APPROVERS;
-use escrow_policy::{Event, Record};
+use escrow_policy::Event;
 use std::collections::BTreeSet;
 
 /// What a log says that needs no statement of a person.
@@ -165,10 +165,13 @@ impl Form<'_> {
 
     /// Charters are judged as in a full bundle: everything that they rest on is here.
     fn fold(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
-        let folded = record::read(entry, self.story.base, envelope).map_err(|e| e.to_string());
-        let folded = folded.and_then(|r: Record<'_>| self.story.facts.fold(&r).map_err(|refusal| refusal.to_string()));
-        if let Err(why) = folded {
-            self.story.violation(entry.seq, "record", why);
+        match record::read(entry, self.story.base, envelope) {
+            Ok(record) => {
+                if let Err(refusal) = self.story.facts.fold(&record) {
+                    self.story.refused(entry.seq, &refusal);
+                }
+            }
+            Err(e) => self.story.violation(entry.seq, "record", e.to_string()),
         }
     }
 

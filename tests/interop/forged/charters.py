@@ -1,9 +1,9 @@
 """Charter versions, branches and logs that follow each other."""
 import copy
 
-from forge import hexed, Key
+from forge import hexed, Key, time
 
-from .told import GONE, story
+from .told import FULL, GONE, story
 
 
 def chain(w, *charters):
@@ -67,6 +67,13 @@ def back_to_the_newest_log_over_a_gap(w, full):
     return chain(w, second, w.successor(second, lambda body: body["seats"].append(copy.deepcopy(w.seat(3)))))
 
 
+@story("TAMPERED", "unreferenced")
+def back_to_the_newest_log_with_another_key(w, full):
+    seat = copy.deepcopy(w.seat(3)) | {"log_key": Key("another").text}
+    second = w.successor(w.genesis, without_3)
+    return chain(w, second, w.successor(second, lambda body: body["seats"].append(seat)))
+
+
 @story("INCOMPLETE")
 def back_with_a_new_log(w, full):
     seat = copy.deepcopy(w.seat(3))
@@ -105,7 +112,7 @@ def two_seats_at_two_ports(w, full):
     return chain(w, w.successor(w.genesis, at("https://s", "https://S:444/")))
 
 
-@story("VIOLATION")
+@story("VIOLATION", "charter-invalid")
 def the_version_in_force_accepted_again(w, full):
     ls = w.logs()
     ls[0].add("charter.accepted", {"event": "charter-accepted", "charter": w.genesis.digest})
@@ -130,3 +137,31 @@ def the_branch_that_voids_the_one_in_force_is_accepted(w, full):
 @story("MISBEHAVIOUR", "charter-fork")
 def another_branch_is_accepted(w, full):
     return two_branches(w, False)
+
+
+def heir_of_the_void(w, reason):
+    """The heir of a void version asks nobody to accept it; what the floor then says of a request that nobody knows."""
+    a, b = w.successor(w.genesis), w.successor(w.genesis)
+    heir = w.successor(a)
+    settled = w.successor(b, lambda body: body.update(voided=[a.digest]))
+    ls = w.logs()
+    w.accept(ls[0], b)
+    ls[0].say(a)
+    ls[0].say(heir)
+    w.accept(ls[0], settled)
+    at_ = ls[0].ts + 1000
+    verdict = w.statement(
+        "verdict", [Key("seat 1")], settled, seat=1, request=GONE[0], outcome="refuse", lacking=[], reasons=[reason], policies=[],
+        decisions=[], context=None, decided=time(at_), valid_until=time(at_))
+    ls[0].say(verdict)
+    return w.bundle(ls, charters=[a, b, heir, settled], statements=[verdict], full=True)
+
+
+@story("INCOMPLETE", None, FULL)
+def the_heir_of_a_void_version_is_void(w, full):
+    return heir_of_the_void(w, "request-unknown")
+
+
+@story("VIOLATION", "verdict-floor", FULL)
+def the_heir_of_a_void_version_waits_for_nobody(w, full):
+    return heir_of_the_void(w, "charter-unaccepted")

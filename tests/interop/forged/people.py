@@ -129,3 +129,21 @@ def a_denial_by_an_office_of_the_version_in_force(w, full):
 @story("VIOLATION", "not-entitled", FULL)
 def a_denial_by_no_office(w, full):
     return denied(w, [])
+
+
+def revoked_by(w, *more):
+    ls = w.logs()
+    revocation = w.statement("revocation", [*w.with_role("registrar"), *more], revokes={"key": Key("device").text}, reason="x",
+                             at=time(START))
+    ls[0].say(revocation)
+    return w.bundle(ls, statements=[revocation], full=True)
+
+
+@story("INCOMPLETE", None, FULL)
+def a_revocation_that_an_officer_signed_too(w, full):
+    return revoked_by(w, *w.with_role("legal"))
+
+
+@story("VIOLATION", "bad-signature", FULL)
+def a_revocation_that_a_seat_signed_too(w, full):
+    return revoked_by(w, Key("seat 2"))
