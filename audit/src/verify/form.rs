@@ -14,8 +14,8 @@ use crate::record;
 use escrow_core::charter::Generation;
 use escrow_core::verdict::{Outcome, Verdict};
 use escrow_core::{Digest, Envelope, Kind, SeatIndex, Timestamp};
-use escrow_policy::floor::APPROVERS;
 use escrow_policy::Event;
+use escrow_policy::floor::APPROVERS;
 use std::collections::BTreeSet;
 
 /// What a log says that needs no statement of a person.
